@@ -1,0 +1,1 @@
+//! The Consul Connect sidecar injector as a Kubewarden policy.
