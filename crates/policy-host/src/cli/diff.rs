@@ -1,0 +1,127 @@
+//! What a policy changed, as a diff of YAML.
+
+use std::io::{self, Write};
+
+use policy_host::documents;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::style::{self, Screen, paint};
+
+/// Unchanged lines around a change.
+const CONTEXT: usize = 3;
+
+/// Writes the difference; nothing if there is none.
+pub fn write(
+    out: &mut impl Write,
+    screen: &Screen,
+    title: &str,
+    before: &Value,
+    after: &Value,
+) -> io::Result<()> {
+    let (before, after) = (documents::to_yaml(before), documents::to_yaml(after));
+    let diff = TextDiff::from_lines(&before, &after);
+    let groups = diff.grouped_ops(CONTEXT);
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let after_lines: Vec<&str> = after.lines().collect();
+    writeln!(out, "{}", style::strong(&format!("--- {title}")))?;
+    writeln!(
+        out,
+        "{}",
+        style::strong(&format!("+++ {title}, as the policy returns it"))
+    )?;
+    for group in &groups {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else {
+            continue;
+        };
+        let old = first.old_range().start..last.old_range().end;
+        let new = first.new_range().start..last.new_range().end;
+        let range = format!(
+            "@@ -{},{} +{},{} @@",
+            old.start + 1,
+            old.len(),
+            new.start + 1,
+            new.len()
+        );
+        let path = path_at(&after_lines, new.start);
+        writeln!(
+            out,
+            "{}",
+            paint(style::PLACE, format!("{range} {path}").trim_end())
+        )?;
+        for op in group {
+            for change in diff.iter_changes(op) {
+                let (sign, color) = match change.tag() {
+                    ChangeTag::Delete => ('-', Some(style::BAD)),
+                    ChangeTag::Insert => ('+', Some(style::GOOD)),
+                    ChangeTag::Equal => (' ', None),
+                };
+                let line = screen.cut(&format!("{sign}{}", change.value().trim_end_matches('\n')));
+                match color {
+                    Some(color) => writeln!(out, "{}", paint(color, line))?,
+                    None => writeln!(out, "{line}")?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The keys above a line, so that a reader knows where in the object a hunk is:
+/// `spec.containers`.
+fn path_at(lines: &[&str], at: usize) -> String {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let Some(line) = lines.get(at) else {
+        return String::new();
+    };
+    // Lists are indented as far as their key, and the dash counts as depth.
+    let mut limit = depth(line) + usize::from(line.trim_start().starts_with("- "));
+    let mut keys = Vec::new();
+    for line in lines[..at].iter().rev() {
+        let text = line.trim_start();
+        if depth(line) < limit && !text.starts_with("- ") && text.ends_with(':') {
+            keys.push(text.trim_end_matches(':'));
+            limit = depth(line);
+        }
+    }
+    keys.reverse();
+    keys.join(".")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn diff(before: &Value, after: &Value) -> String {
+        let screen = Screen {
+            verbose: false,
+            width: None,
+        };
+        let mut out = anstream::StripStream::new(Vec::new());
+        write(&mut out, &screen, "Pod a", before, after).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn a_hunk_says_where_it_is() {
+        let before = json!({ "metadata": { "name": "a" }, "spec": { "containers": [
+            { "image": "i", "name": "n", "ports": [1, 2, 3, 4], "z": 1 }] } });
+        let mut after = before.clone();
+        after["spec"]["containers"][0]["z"] = json!(2);
+        assert_eq!(
+            diff(&before, &after),
+            "--- Pod a\n+++ Pod a, as the policy returns it\n\
+             @@ -9,4 +9,4 @@ spec.containers.ports\n     - 2\n     - 3\n     - 4\n-    z: 1\n+    z: 2\n"
+        );
+    }
+
+    #[test]
+    fn no_change_is_no_output() {
+        assert_eq!(diff(&json!({ "a": 1 }), &json!({ "a": 1 })), "");
+    }
+}

@@ -1,0 +1,116 @@
+//! How the command ends when it does not end well.
+
+use std::process::ExitCode;
+
+use policy_host::{CallError, LoadError};
+
+use super::style;
+
+/// The exit status; `--help` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    Silent = 0,
+    Error = 1,
+    Unreadable = 3,
+    BadInput = 4,
+    NotAPolicy = 5,
+    Trap = 6,
+    GuestError = 7,
+    Timeout = 8,
+    Rejected = 9,
+}
+
+/// A message for a person, and a status for a script.
+#[derive(Debug)]
+pub struct Failure {
+    status: Status,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub fn other(message: impl Into<String>) -> Self {
+        Self::new(Status::Error, message)
+    }
+
+    /// Ends the command without a word.
+    pub fn silent() -> Self {
+        Self::new(Status::Silent, "")
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn print(&self) {
+        if self.message.is_empty() {
+            return;
+        }
+        // kwctl's own beginning, and its wording: scripts look for it.
+        anstream::eprintln!("{}: {}", style::bad("Error"), self.message);
+        if let Some(hint) = &self.hint {
+            anstream::eprintln!("  {}: {hint}", style::strong("hint"));
+        }
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status as u8)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoadError::Read { source, .. } => {
+                let failure = Self::new(Status::Unreadable, message);
+                if source.kind() == std::io::ErrorKind::NotFound {
+                    failure.hint("`make policy.wasm` builds the policy of this project")
+                } else {
+                    failure
+                }
+            }
+            LoadError::NotWasm(_) => Self::new(Status::NotAPolicy, message).hint(
+                "the policy is the .wasm file that `cargo build --target wasm32-wasip1` makes",
+            ),
+            LoadError::NotPolicy(_) | LoadError::Metadata(_) | LoadError::ExecutionMode(_) => {
+                Self::new(Status::NotAPolicy, message)
+            }
+            LoadError::Runtime(_) => Self::other(message),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let status = match error {
+            CallError::Trap { .. } | CallError::Start(_) => Status::Trap,
+            CallError::Guest { .. } | CallError::Answer { .. } => Status::GuestError,
+            CallError::Timeout { .. } => Status::Timeout,
+        };
+        let failure = Self::new(status, error.to_string());
+        match status {
+            Status::Timeout => failure.hint("--timeout 0 lets it run for as long as it likes"),
+            _ => failure,
+        }
+    }
+}
+
+impl Failure {
+    /// Says which of several things the message is about.
+    pub fn about(mut self, subject: &str) -> Self {
+        if !self.message.contains(subject) {
+            self.message = format!("{subject}: {}", self.message);
+        }
+        self
+    }
+}

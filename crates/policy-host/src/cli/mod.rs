@@ -1,0 +1,107 @@
+//! The command line.
+
+mod completions;
+mod diff;
+mod failure;
+mod input;
+mod run;
+mod serve;
+mod style;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use self::{failure::Failure, style::Screen};
+
+const EXAMPLES: &str = "\
+Examples:
+  What does the policy do with this pod?
+      policy-host run policy.wasm -r pod.yaml
+  The same in five lines, for every object of a chart:
+      helm template web ./chart | policy-host run policy.wasm -r - -o summary
+  What kwctl would print, for an admission request or a whole review:
+      policy-host run policy.wasm -r request.json --settings-json '{\"default\": true}'
+  In a policy server's place, for the API server of a test cluster:
+      policy-host serve --policies policies.yml --cert-file tls.crt --key-file tls.key
+
+Exit status:
+  0  the policy answered, also with a rejection    5  the module is no policy
+  1  the settings are not valid, and other errors  6  the policy trapped
+  2  wrong usage of this command                   7  the policy returned an error
+  3  a file cannot be read                         8  the policy took too long
+  4  broken JSON or YAML, or not a request         9  rejected, where that is asked for";
+
+/// Runs a Kubewarden policy on this machine, as the policy server would.
+#[derive(Debug, Parser)]
+#[command(name = "policy-host", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    /// Show more: the guest's debug lines, and where each line was logged
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// When to use colours; NO_COLOR is obeyed, too
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Color,
+
+    /// The same as --color never
+    #[arg(long, global = true, action = ArgAction::SetTrue, conflicts_with = "color")]
+    no_color: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Serve(serve::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let color = match (cli.no_color, cli.color) {
+        (true, _) | (_, Color::Never) => anstream::ColorChoice::Never,
+        (_, Color::Always) => anstream::ColorChoice::Always,
+        (_, Color::Auto) => anstream::ColorChoice::Auto,
+    };
+    color.write_global();
+    let screen = Screen::detect(cli.verbose);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args, &screen),
+        Command::Serve(args) => serve::run(&args, &screen),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// Only writing to standard output is left to this: everything else says
+    /// what it was doing.
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // The reader has seen enough, as with `| head`.
+            Self::silent()
+        } else {
+            Self::other(format!("cannot write the output: {error}"))
+        }
+    }
+}

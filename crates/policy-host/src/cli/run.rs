@@ -1,0 +1,288 @@
+//! `policy-host run`.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{ArgAction, ValueEnum};
+use policy_host::{
+    AdmissionResponse, Level, LogSink, Policy, PolicyType, Review, documents,
+    manifest::{Operation, Options},
+};
+use serde_json::Value;
+
+use super::{
+    diff,
+    failure::{Failure, Status},
+    input::{self, Item},
+    style::{self, Screen, paint},
+    summary,
+};
+
+/// Ask a policy about requests or manifests, as `kwctl run` does
+///
+/// The settings are validated first, as the policy server does when it starts.
+/// For an admission request the output is kwctl's. For a manifest, the request
+/// that `kubectl apply` would cause is made of it, and the output is a diff and
+/// a summary; of a workload, the pod of its template is asked about as well.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  policy-host run policy.wasm -r pod.yaml
+  policy-host run policy.wasm -r deployment.yaml --settings-path settings.yaml -o summary
+  policy-host run policy.wasm -r pod.yaml -o yaml | kubectl apply -f -
+  policy-host run policy.wasm -r review.json --settings-json '{\"default\": true}' | jq .
+  kustomize build . | policy-host run policy.wasm -r - --fail-on-rejection")]
+pub struct Args {
+    /// The policy: a .wasm file or its file:// URL, annotated or not
+    #[arg(value_name = "POLICY")]
+    policy: String,
+
+    /// An AdmissionRequest or AdmissionReview, or manifests in YAML or JSON; - is standard input.
+    /// May be given several times
+    #[arg(short, long, value_name = "PATH", required = true, action = ArgAction::Append, num_args = 1)]
+    request_path: Vec<String>,
+
+    /// The policy's settings: a YAML or JSON file
+    #[arg(short, long, value_name = "PATH", conflicts_with = "settings_json")]
+    settings_path: Option<String>,
+
+    /// The policy's settings: JSON
+    #[arg(long, value_name = "JSON")]
+    settings_json: Option<String>,
+
+    /// What to print [default: json for requests, full for manifests]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Output>,
+
+    /// The namespace of manifests that name none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    namespace: String,
+
+    /// What happens to the objects of manifests
+    #[arg(
+        long,
+        value_enum,
+        value_name = "OPERATION",
+        default_value = "create",
+        ignore_case = true
+    )]
+    operation: OperationArg,
+
+    /// Exit with status 9 if anything was rejected
+    #[arg(long)]
+    fail_on_rejection: bool,
+
+    /// Interrupt the policy after this many seconds; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    timeout: u64,
+
+    /// Pass the request on as it is, to a policy of type `raw`
+    #[arg(long)]
+    raw: bool,
+
+    /// The runtime; this host has the one of kwctl's default only
+    #[arg(short, long, value_name = "MODE", value_parser = ["kubewarden", "kubewarden-wapc"], hide_possible_values = true)]
+    execution_mode: Option<String>,
+
+    /// Compile the policy anew instead of using the compiled one of last time
+    #[arg(long)]
+    disable_wasmtime_cache: bool,
+
+    /// For kwctl's sake: a policy that needs no host capability is not changed by it
+    #[arg(long, hide_short_help = true)]
+    allow_context_aware: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// The response, as kwctl prints it; one line for each object
+    Json,
+    /// The object as the policy returns it
+    Yaml,
+    /// What the policy changed
+    Diff,
+    /// The outcome in a few lines
+    Summary,
+    /// diff and summary
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OperationArg {
+    Create,
+    Update,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
+    let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
+    let policy = load(args, screen)?;
+    let raw = args.raw
+        || policy
+            .metadata()
+            .is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
+    let options = Options {
+        namespace: args.namespace.clone(),
+        operation: match args.operation {
+            OperationArg::Create => Operation::Create,
+            OperationArg::Update => Operation::Update,
+        },
+        with_pods: args.output != Some(Output::Json),
+    };
+    let mut items = Vec::new();
+    for path in &args.request_path {
+        items.extend(input::requests(path, raw, &options)?);
+    }
+
+    let answer = policy.validate_settings(&settings)?;
+    if !answer.valid {
+        return Err(invalid_settings(answer.message));
+    }
+
+    let mut worst = None;
+    let mut out = anstream::stdout().lock();
+    for (index, item) in items.iter().enumerate() {
+        let output = args.output.unwrap_or(if item.from_manifest {
+            Output::Full
+        } else {
+            Output::Json
+        });
+        if index > 0 && matches!(output, Output::Diff | Output::Full) {
+            writeln!(out)?;
+        }
+        let Review { response, failure } = policy.review(&item.request, &settings);
+        let rejected = !response.allowed;
+        let printed = print(&mut out, screen, output, item, &response)?;
+        out.flush()?;
+        let failure = match failure {
+            Some(failure) => Some(Failure::from(failure)),
+            None if rejected && (args.fail_on_rejection || !printed) => Some(Failure::new(
+                Status::Rejected,
+                format!("{} was rejected", item.title),
+            )),
+            None => None,
+        };
+        if let Some(failure) = failure {
+            // The last one is printed by the caller.
+            if let Some(earlier) = worst.replace(failure) {
+                Failure::print(&earlier);
+            }
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+fn load(args: &Args, screen: &Screen) -> Result<Policy, Failure> {
+    let path = input::policy_path(&args.policy)?;
+    let timeout = (args.timeout > 0).then(|| Duration::from_secs(args.timeout));
+    let policy = Policy::builder()
+        .timeout(timeout)
+        .cache(!args.disable_wasmtime_cache)
+        .log(log_sink(screen))
+        .path(path)
+        .map_err(|error| Failure::from(error).about(&args.policy))?;
+    Ok(policy)
+}
+
+/// The guest's log goes where kwctl's does, to standard error.
+fn log_sink(screen: &Screen) -> LogSink {
+    let verbose = screen.verbose;
+    Arc::new(move |entry| {
+        if entry.level < Level::Info && !verbose {
+            return;
+        }
+        let color = match entry.level {
+            Level::Error => style::BAD,
+            Level::Warning => style::CARE,
+            _ => style::FAINT,
+        };
+        let place = match (verbose, entry.fields.get("file"), entry.fields.get("line")) {
+            (true, Some(file), Some(line)) => format!(" ({}:{line})", file.as_str().unwrap_or("?")),
+            _ => String::new(),
+        };
+        anstream::eprintln!("{}{place}", paint(color, format!("policy log: {entry}")));
+    })
+}
+
+fn invalid_settings(message: Option<String>) -> Failure {
+    Failure::other(format!(
+        "Provided settings are not valid: {}",
+        message.unwrap_or_default()
+    ))
+}
+
+/// Prints one outcome. False if a rejection left nothing to print.
+fn print(
+    out: &mut impl Write,
+    screen: &Screen,
+    output: Output,
+    item: &Item,
+    response: &AdmissionResponse,
+) -> Result<bool, Failure> {
+    let before = item.request.object();
+    let after = match before {
+        Some(before) => Some(response.patched(before).map_err(|error| {
+            Failure::new(Status::GuestError, format!("{}: {error}", item.title))
+        })?),
+        None => None,
+    };
+    let change = before.zip(after.as_ref());
+    match output {
+        Output::Json => {
+            let json = serde_json::to_string(response).map_err(io::Error::from)?;
+            writeln!(out, "{json}")?;
+        }
+        Output::Yaml => return yaml(out, screen, item, response, after.as_ref()),
+        Output::Diff | Output::Full => {
+            if let Some((before, after)) = change {
+                diff::write(out, screen, &item.title, before, after)?;
+            }
+            let answered = response.allowed && response.warnings.iter().flatten().next().is_none();
+            let changed = change.is_some_and(|(before, after)| before != after);
+            // A diff alone would not tell a rejection from no change.
+            if output == Output::Full || !answered || !changed {
+                summarize(out, screen, item, response, change)?;
+            }
+        }
+        Output::Summary => summarize(out, screen, item, response, change)?,
+    }
+    Ok(true)
+}
+
+fn summarize(
+    out: &mut impl Write,
+    screen: &Screen,
+    item: &Item,
+    response: &AdmissionResponse,
+    change: Option<(&Value, &Value)>,
+) -> io::Result<()> {
+    let template_of = item.template_of.as_deref();
+    summary::write(out, screen, &item.title, template_of, response, change)
+}
+
+/// The object for another program; what is for a person goes to standard error.
+fn yaml(
+    out: &mut impl Write,
+    screen: &Screen,
+    item: &Item,
+    response: &AdmissionResponse,
+    after: Option<&Value>,
+) -> Result<bool, Failure> {
+    let to_tell = !response.allowed || response.warnings.iter().flatten().next().is_some();
+    if to_tell {
+        summarize(&mut anstream::stderr().lock(), screen, item, response, None)?;
+    }
+    if !response.allowed {
+        return Ok(false);
+    }
+    if let Some(after) = after {
+        writeln!(out, "---")?;
+        if let Some(workload) = &item.template_of {
+            writeln!(out, "# the pod of {workload}")?;
+        }
+        out.write_all(documents::to_yaml(after).as_bytes())?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,296 @@
+//! What a person reads in five seconds.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use policy_host::AdmissionResponse;
+use serde_json::Value;
+
+use super::style::{self, Screen, paint};
+
+/// Why a pod was or was not injected; the design's name for it.
+const REASON: &str = "connect-inject-reason";
+const ANNOTATIONS: &str = "consul.hashicorp.com/";
+const LABEL_WIDTH: usize = 12;
+
+/// Writes the outcome of one request.
+pub fn write(
+    out: &mut impl Write,
+    screen: &Screen,
+    title: &str,
+    template_of: Option<&str>,
+    response: &AdmissionResponse,
+    change: Option<(&Value, &Value)>,
+) -> io::Result<()> {
+    let mut rows = Rows {
+        out,
+        screen,
+        error: None,
+    };
+    rows.headline(title, template_of, response, change);
+    rows.audit(response);
+    if let Some((before, after)) = change.filter(|_| response.allowed) {
+        rows.injection(before, after);
+    }
+    for warning in response.warnings.iter().flatten() {
+        rows.row("warning", warning, style::CARE);
+    }
+    if !response.allowed {
+        let message = response.message().unwrap_or("(the policy gave no reason)");
+        rows.row("problem", message, style::BAD);
+    }
+    rows.error.map_or(Ok(()), Err)
+}
+
+struct Rows<'a, W> {
+    out: &'a mut W,
+    screen: &'a Screen,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Rows<'_, W> {
+    fn line(&mut self, line: &str) {
+        if self.error.is_none() {
+            self.error = writeln!(self.out, "{line}").err();
+        }
+    }
+
+    fn headline(
+        &mut self,
+        title: &str,
+        template_of: Option<&str>,
+        response: &AdmissionResponse,
+        change: Option<(&Value, &Value)>,
+    ) {
+        let changed = change.is_some_and(|(before, after)| before != after);
+        let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
+        let (mark, color, outcome) = match (response.allowed, injected, changed) {
+            (false, ..) => ('✗', style::BAD, "rejected"),
+            (true, true, _) => ('✓', style::GOOD, "injected"),
+            (true, false, true) => ('✓', style::GOOD, "changed"),
+            (true, false, false) => ('·', style::FAINT, "accepted unchanged"),
+        };
+        let code = response
+            .status
+            .as_ref()
+            .and_then(|status| status.code)
+            .filter(|_| !response.allowed)
+            .map_or(String::new(), |code| format!(" ({code})"));
+        let origin = template_of.map_or(String::new(), |workload| {
+            paint(style::FAINT, format!("  the pod of {workload}"))
+        });
+        self.line(&format!(
+            "{} {} {}{origin}",
+            paint(color, mark),
+            style::strong(title),
+            paint(color, format!("{outcome}{code}")),
+        ));
+    }
+
+    /// A label and its text; further lines of the text stand below it.
+    fn row(&mut self, label: &str, text: &str, color: anstyle::Style) {
+        let wrapped = self.screen.wrap(text, LABEL_WIDTH + 2);
+        for (index, line) in wrapped.iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let label = paint(style::FAINT, format!("{label:LABEL_WIDTH$}"));
+            self.line(&format!("  {label}{}", paint(color, line)));
+        }
+    }
+
+    fn plain(&mut self, label: &str, text: &str) {
+        self.row(label, text, anstyle::Style::new());
+    }
+
+    fn audit(&mut self, response: &AdmissionResponse) {
+        let annotations = response.audit_annotations.iter().flatten();
+        let (reason, others): (Vec<_>, Vec<_>) = annotations.partition(|(key, _)| *key == REASON);
+        for (_, reason) in reason {
+            self.plain("reason", reason);
+        }
+        for (key, value) in others {
+            self.plain("audit", &format!("{key}: {value}"));
+        }
+    }
+
+    fn injection(&mut self, before: &Value, after: &Value) {
+        let containers = added(before, after);
+        if containers.is_empty() {
+            return;
+        }
+        let annotation = |name: &str| {
+            after
+                .pointer("/metadata/annotations")?
+                .get(format!("{ANNOTATIONS}{name}"))?
+                .as_str()
+                .filter(|value| !value.is_empty())
+        };
+        if let Some(service) = annotation("connect-service") {
+            self.plain("service", service);
+            let port = annotation("connect-service-port");
+            self.plain("port", port.unwrap_or("none: it only dials out"));
+        }
+        if let Some(upstreams) = annotation("connect-service-upstreams") {
+            let list: Vec<_> = upstreams.split(',').map(str::trim).collect();
+            self.plain("upstreams", &list.join("\n"));
+        }
+        let width = containers
+            .iter()
+            .map(|container| container.name.len())
+            .max()
+            .unwrap_or_default();
+        let list: Vec<_> = containers
+            .iter()
+            .map(|container| {
+                format!(
+                    "{:width$}  {:9}  {}",
+                    container.name, container.role, container.image
+                )
+            })
+            .collect();
+        self.plain("containers", &list.join("\n"));
+        let variables = added_variables(before, after);
+        if !variables.is_empty() {
+            let list: Vec<_> = variables.into_iter().collect();
+            self.plain("variables", &list.join("\n"));
+        }
+    }
+}
+
+struct Container<'a> {
+    name: &'a str,
+    image: &'a str,
+    role: &'static str,
+}
+
+/// The containers that only the mutated object has.
+fn added<'a>(before: &Value, after: &'a Value) -> Vec<Container<'a>> {
+    ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| {
+            let known: BTreeSet<_> = containers(before, list).filter_map(name).collect();
+            containers(after, list).filter_map(move |container| {
+                let own = name(container)?;
+                (!known.contains(own)).then(|| Container {
+                    name: own,
+                    image: container["image"].as_str().unwrap_or_default(),
+                    role: match (list, container["restartPolicy"].as_str()) {
+                        ("initContainers", Some("Always")) => "sidecar",
+                        ("initContainers", _) => "init",
+                        _ => "container",
+                    },
+                })
+            })
+        })
+        .collect()
+}
+
+/// `NAME=value` of the variables that containers of the object's own got.
+fn added_variables(before: &Value, after: &Value) -> BTreeSet<String> {
+    let mut variables = BTreeSet::new();
+    for list in ["initContainers", "containers"] {
+        for old in containers(before, list) {
+            let Some(new) = containers(after, list).find(|new| name(new) == name(old)) else {
+                continue;
+            };
+            let known: BTreeSet<_> = variables_of(old).filter_map(name).collect();
+            variables.extend(variables_of(new).filter_map(|variable| {
+                let name = name(variable).filter(|name| !known.contains(name))?;
+                Some(format!(
+                    "{name}={}",
+                    variable["value"].as_str().unwrap_or("…")
+                ))
+            }));
+        }
+    }
+    variables
+}
+
+fn containers<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    let list = pod
+        .pointer(&format!("/spec/{list}"))
+        .and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
+fn variables_of(container: &Value) -> impl Iterator<Item = &Value> {
+    let list = container.get("env").and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
+fn name(value: &Value) -> Option<&str> {
+    value.get("name")?.as_str()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn summary(response: &AdmissionResponse, change: Option<(&Value, &Value)>) -> String {
+        let screen = Screen {
+            verbose: false,
+            width: None,
+        };
+        let mut out = anstream::StripStream::new(Vec::new());
+        write(&mut out, &screen, "Pod default/web", None, response, change).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn an_injection_is_told_in_a_few_lines() {
+        let before =
+            json!({ "spec": { "containers": [{ "name": "web", "env": [{ "name": "A" }] }] } });
+        let after = json!({
+            "metadata": { "annotations": {
+                "consul.hashicorp.com/connect-service": "web",
+                "consul.hashicorp.com/connect-service-upstreams": "db:1234, cache:1235",
+            }},
+            "spec": {
+                "initContainers": [
+                    { "name": "setup", "image": "consul:1" },
+                    { "name": "proxy", "image": "envoy:1", "restartPolicy": "Always" },
+                ],
+                "containers": [{ "name": "web", "env": [
+                    { "name": "DB_CONNECT_SERVICE_PORT", "value": "1234" }, { "name": "A" }] }],
+            },
+        });
+        let response = AdmissionResponse {
+            allowed: true,
+            audit_annotations: Some([(REASON.to_owned(), "it asks".to_owned())].into()),
+            warnings: Some(vec!["look out".to_owned()]),
+            ..AdmissionResponse::default()
+        };
+        assert_eq!(
+            summary(&response, Some((&before, &after))),
+            "✓ Pod default/web injected\n\
+             \x20 reason      it asks\n\
+             \x20 service     web\n\
+             \x20 port        none: it only dials out\n\
+             \x20 upstreams   db:1234\n\
+             \x20             cache:1235\n\
+             \x20 containers  setup  init       consul:1\n\
+             \x20             proxy  sidecar    envoy:1\n\
+             \x20 variables   DB_CONNECT_SERVICE_PORT=1234\n\
+             \x20 warning     look out\n"
+        );
+    }
+
+    #[test]
+    fn a_rejection_shows_every_line() {
+        let response: AdmissionResponse = serde_json::from_value(json!({
+            "uid": "", "allowed": false, "status": { "message": "two problems\n- a\n- b", "code": 422 },
+        }))
+        .unwrap();
+        assert_eq!(
+            summary(&response, None),
+            "✗ Pod default/web rejected (422)\n\
+             \x20 problem     two problems\n\
+             \x20             - a\n\
+             \x20             - b\n"
+        );
+    }
+}

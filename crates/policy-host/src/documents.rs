@@ -1,0 +1,165 @@
+//! Reads YAML and JSON as people write it: several documents, and an error that
+//! says where.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Text that is neither YAML nor JSON, and the place where that shows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    format: &'static str,
+    line: u64,
+    column: u64,
+    message: String,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not valid {}", self.format)?;
+        if self.line > 0 {
+            write!(f, " at line {}, column {}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// All documents of a text. Text that begins as JSON is taken as JSON, whose
+/// messages are the better ones then; everything else as YAML. Empty documents
+/// are left out.
+pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let looks_like_json = text.trim_start().starts_with(['{', '[']);
+    // Flow-style YAML documents begin like JSON, too.
+    let separated = text.lines().any(|line| line.starts_with("---"));
+    let documents = if looks_like_json && !separated {
+        parse_json(text)?
+    } else {
+        parse_yaml(text)?
+    };
+    Ok(documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
+}
+
+/// One document, such as a settings file. An empty text is `null`.
+pub fn parse_one(text: &str) -> Result<Value, SyntaxError> {
+    let mut documents = parse(text)?;
+    if documents.len() > 1 {
+        return Err(SyntaxError {
+            format: "here",
+            line: 0,
+            column: 0,
+            message: format!("expected one document, found {}", documents.len()),
+        });
+    }
+    Ok(documents.pop().unwrap_or(Value::Null))
+}
+
+/// A value as YAML, keys in the order of the API server's own output.
+#[must_use]
+pub fn to_yaml(value: &Value) -> String {
+    let options = serde_saphyr::ser_options! {
+        compact_list_indent: true,
+        no_lang_directive: true,
+        // A folded scalar of another width would show as a change in a diff.
+        folded_wrap_chars: usize::MAX,
+        min_fold_chars: usize::MAX,
+    };
+    // JSON values have nothing that YAML could not say.
+    serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| value.to_string())
+}
+
+fn parse_json(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    serde_json::Deserializer::from_str(text)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|error| {
+            let message = error.to_string();
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            SyntaxError {
+                format: "JSON",
+                line: error.line() as u64,
+                column: error.column() as u64,
+                message: message.strip_suffix(&place).unwrap_or(&message).to_owned(),
+            }
+        })
+}
+
+fn parse_yaml(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    let options = serde_saphyr::options! {
+        // As Kubernetes reads YAML: 0777 is a number.
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let location = error.location();
+        let message = error.without_snippet().to_string();
+        SyntaxError {
+            format: "YAML",
+            line: location.map_or(0, |at| at.line()),
+            column: location.map_or(0, |at| at.column()),
+            message,
+        }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_several_documents_and_skips_empty_ones() {
+        assert_eq!(
+            parse("# first\n---\na: 1\n---\n---\nb: [true, 'x']\n").unwrap(),
+            [json!({"a": 1}), json!({"b": [true, "x"]})]
+        );
+        assert_eq!(parse("{\"a\": 1}\n{\"b\": 2}").unwrap().len(), 2);
+        assert_eq!(parse("---\n{\"a\": 1}\n---\n{\"b\": 2}").unwrap().len(), 2);
+        assert_eq!(parse("").unwrap(), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn scalars_are_what_kubernetes_takes_them_for() {
+        let values = parse(
+            "a: yes\nb: 'yes'\nc: 0777\nd: 1.5\ne: null\nf: ~\ng: 1e3\nh: 0x10\ni: 10.0.0.1\nj: \"1\"\nk: 2024-01-01\nl: -1\nm: on\n",
+        )
+        .unwrap();
+        assert_eq!(
+            values[0],
+            json!({"a": true, "b": "yes", "c": 511, "d": 1.5, "e": null, "f": null, "g": 1000.0,
+                   "h": 16, "i": "10.0.0.1", "j": "1", "k": "2024-01-01", "l": -1, "m": true})
+        );
+    }
+
+    #[test]
+    fn a_mistake_has_its_place() {
+        let error = parse("{\n  \"a\": 1,\n}").unwrap_err().to_string();
+        assert_eq!(error, "not valid JSON at line 3, column 1: trailing comma");
+        let error = parse("a: b\n c: d: e\n").unwrap_err().to_string();
+        assert!(
+            error.starts_with("not valid YAML at line 2, column "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn yaml_survives_a_round_trip() {
+        let value = json!({
+            "text": "a\nb\n", "tail": "a\nb", "number": "1", "bool": "true", "no": "no", "on": "on",
+            "empty": "", "space": " x ", "colon": "a: b", "hash": "# x", "tab": "\tx", "null": "null",
+            "list": [1, "two", {"three": [3, {}]}, []], "object": {}, "long": "word ".repeat(60),
+            "long lines": format!("{}\n{}", "word ".repeat(60), "x".repeat(200)), "quote": "\"'", "tilde": "~",
+            "date": "2024-01-01", "octal": "0777", "float": "1e3", "n": null, "dash": "- x", "star": "*x",
+            "crlf": "a\r\nb", "trailing": "a  \nb\n\n", "lead": "\n  x\ny", "uni": "é ☃ \u{7f}\u{85}\u{2028}",
+        });
+        let yaml = to_yaml(&value);
+        assert_eq!(parse(&yaml).unwrap(), [value], "{yaml}");
+    }
+}

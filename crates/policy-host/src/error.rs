@@ -1,0 +1,116 @@
+//! What can go wrong, one type for each step.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+/// The module could not be made ready to run.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read the policy {}: {source}", path.display())]
+    Read {
+        /// The file asked for.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The bytes are something else.
+    #[error("not a WebAssembly module: {0}")]
+    NotWasm(String),
+    /// A WebAssembly module, but not one that a host can call over waPC.
+    #[error("not a waPC policy: {0}")]
+    NotPolicy(String),
+    /// The annotated metadata cannot be read.
+    #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is broken: {0}")]
+    Metadata(serde_json::Error),
+    /// The policy needs another runtime.
+    #[error("the policy's execution mode is `{0}`; this host runs `kubewarden-wapc` only")]
+    ExecutionMode(String),
+    /// The WebAssembly runtime refused its configuration.
+    #[error("cannot set up the WebAssembly runtime: {0}")]
+    Runtime(String),
+}
+
+/// A call did not come back with an answer.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The guest stopped in a trap: a panic, an overflow of its stack, a wild
+    /// access. A policy must never do this.
+    #[error("the policy trapped in `{operation}`: {reason}{}", said(stderr))]
+    Trap {
+        /// The waPC operation called.
+        operation: String,
+        /// The trap, and where it happened as far as the module tells.
+        reason: String,
+        /// What the guest wrote to its standard error, such as a panic's message.
+        stderr: String,
+        /// The runtime's own text, which is what a policy server reports.
+        reported: String,
+    },
+    /// The guest returned an error instead of an answer.
+    #[error("the policy returned an error from `{operation}`: {message}")]
+    Guest {
+        /// The waPC operation called.
+        operation: String,
+        /// The guest's words.
+        message: String,
+    },
+    /// The guest ran longer than it may.
+    #[error("the policy was interrupted: `{operation}` took longer than {limit:?}")]
+    Timeout {
+        /// The waPC operation called.
+        operation: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The module's start functions failed, before any operation.
+    #[error("the policy failed to start: {0}")]
+    Start(String),
+    /// The guest answered with something that is not the answer's format.
+    #[error("the policy's answer to `{operation}` cannot be understood: {source}")]
+    Answer {
+        /// The waPC operation called.
+        operation: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl CallError {
+    /// The message that the policy server and kwctl put into their response.
+    #[must_use]
+    pub fn as_reported(&self) -> String {
+        match self {
+            Self::Trap { reported, .. } => format!("Guest call failure: {reported}"),
+            Self::Guest { message, .. } => format!("Guest call failure: {message}"),
+            Self::Timeout { .. } => {
+                "Policy execution interrupted because it exceeded the allowed execution time"
+                    .to_owned()
+            }
+            Self::Start(message) => format!("Initialization failed: {message}"),
+            Self::Answer { source, .. } => format!("invalid response from policy: {source}"),
+        }
+    }
+}
+
+/// The input is not an admission request.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// Not a JSON object at all.
+    #[error("Invalid request object")]
+    NotAnObject,
+    /// An `AdmissionReview` that has no `request`.
+    #[error("invalid AdmissionReview object")]
+    NoRequest,
+    /// A field is missing or of the wrong type.
+    #[error("cannot build AdmissionRequest object from given input: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+fn said(stderr: &str) -> String {
+    match stderr.trim() {
+        "" => String::new(),
+        text => format!("\n  the guest said: {}", text.replace('\n', "\n    ")),
+    }
+}

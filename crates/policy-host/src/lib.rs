@@ -1,0 +1,53 @@
+//! Runs a Kubewarden policy as the policy server does, without a cluster.
+//!
+//! A policy is a WebAssembly module that speaks [waPC]: the host calls
+//! `validate`, `validate_settings` or `protocol_version` with some bytes and
+//! gets some bytes back. This crate loads such a module once and calls it in a
+//! fresh instance each time, as the policy server does, so nothing that one
+//! request leaves behind is seen by the next.
+//!
+//! ```no_run
+//! use policy_host::{Policy, ValidateRequest};
+//! use serde_json::json;
+//!
+//! let policy = Policy::from_path("policy.wasm")?;
+//! let settings = json!({ "default": true });
+//! assert!(policy.validate_settings(&settings)?.valid);
+//!
+//! let review = std::fs::read_to_string("review.json")?;
+//! let request = ValidateRequest::from_review(serde_json::from_str(&review)?)?;
+//! let response = policy.review(&request, &settings).response;
+//! println!("{}", serde_json::to_string(&response)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! * [`Policy`] loads and calls; [`Policy::call`] takes any bytes.
+//! * [`ValidateRequest`] and [`AdmissionResponse`] are the two ends of a review.
+//! * [`manifest`] builds requests from what people write by hand.
+//!
+//! [waPC]: https://wapc.io
+
+mod bare;
+pub mod documents;
+mod error;
+mod log;
+pub mod manifest;
+mod module;
+pub mod policies;
+mod policy;
+mod request;
+mod response;
+
+pub mod workload;
+
+pub use error::{CallError, LoadError, RequestError};
+pub use log::{Level, LogEntry, LogSink, Logs};
+pub use module::{ExecutionMode, Metadata, PolicyType};
+pub use policy::{Measurement, Policy, PolicyBuilder, Review};
+pub use request::{
+    AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo, ValidateRequest,
+};
+pub use response::{
+    AdmissionResponse, AdmissionStatus, PatchError, PatchType, PolicyAnswer, SettingsAnswer,
+    StatusCause, StatusDetails,
+};

@@ -1,0 +1,177 @@
+//! The log lines of a guest: the one host capability that a policy of this
+//! project uses, and the only one that this host has.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// How important a line is, in the words of the policy SDK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARN",
+            Self::Error => "ERROR",
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        match name.to_ascii_uppercase().as_str() {
+            "TRACE" => Ok(Self::Trace),
+            "DEBUG" => Ok(Self::Debug),
+            "INFO" => Ok(Self::Info),
+            "WARNING" => Ok(Self::Warning),
+            "ERROR" => Ok(Self::Error),
+            _ => Err(serde::de::Error::custom(format!(
+                "unknown log level {name}"
+            ))),
+        }
+    }
+}
+
+/// One line that a guest logged.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LogEntry {
+    /// How important it is.
+    pub level: Level,
+    /// The text.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Everything else: the line's own fields, and where in the source it is
+    /// (`file`, `line`, `column`).
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl LogEntry {
+    /// A line that is no JSON of the SDK's form is shown as it is, at `Error`:
+    /// losing it would hide the guest's mistake.
+    pub(crate) fn parse(payload: &[u8]) -> Self {
+        serde_json::from_slice(payload).unwrap_or_else(|error| Self {
+            level: Level::Error,
+            message: Some(format!(
+                "unreadable log line ({error}): {}",
+                String::from_utf8_lossy(payload)
+            )),
+            fields: Map::new(),
+        })
+    }
+
+    /// The line's fields without those that only say where in the source it is.
+    pub fn own_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields
+            .iter()
+            .filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
+    }
+}
+
+impl fmt::Display for LogEntry {
+    /// `INFO  injected name="web" namespace="default"`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:5} ", self.level)?;
+        // A line of the log stays one line, whatever the guest put in it.
+        for character in self.message.as_deref().unwrap_or_default().chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                write!(f, "{character}")?;
+            }
+        }
+        for (key, value) in self.own_fields() {
+            write!(f, " {key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes each line as the guest logs it.
+pub type LogSink = Arc<dyn Fn(LogEntry) + Send + Sync>;
+
+/// Collects the log lines of all calls, for tests.
+#[derive(Clone, Debug, Default)]
+pub struct Logs(Arc<Mutex<Vec<LogEntry>>>);
+
+impl Logs {
+    /// The lines so far, which are then forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<LogEntry> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A sink that adds to this collection.
+    #[must_use]
+    pub fn sink(&self) -> LogSink {
+        let lines = Arc::clone(&self.0);
+        Arc::new(move |entry| {
+            lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(entry);
+        })
+    }
+}
+
+/// Answers a guest's `host_call`.
+pub(crate) fn host_call(
+    sink: &LogSink,
+    binding: &str,
+    namespace: &str,
+    operation: &str,
+    payload: &[u8],
+) -> Result<Vec<u8>, String> {
+    if (binding, namespace, operation) == ("kubewarden", "tracing", "log") {
+        sink(LogEntry::parse(payload));
+        return Ok(Vec::new());
+    }
+    Err(format!(
+        "the host capability {binding}/{namespace}/{operation} is not available: \
+         this host offers logging only (kubewarden/tracing/log)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_level_message_and_its_own_fields() {
+        let entry = LogEntry::parse(
+            br#"{"level":"warning","message":"a\nb","pod":"web","file":"src/lib.rs","line":3,"column":1}"#,
+        );
+        assert_eq!(entry.to_string(), r#"WARN  a\nb pod="web""#);
+    }
+
+    #[test]
+    fn an_unreadable_line_is_kept() {
+        let entry = LogEntry::parse(b"hello");
+        assert_eq!(entry.level, Level::Error);
+        assert!(entry.to_string().ends_with(": hello"));
+    }
+
+    #[test]
+    fn other_capabilities_are_refused_by_name() {
+        let logs = Logs::default();
+        let refusal = host_call(&logs.sink(), "kubewarden", "oci", "v1/verify", b"");
+        assert!(refusal.is_err_and(|message| message.contains("kubewarden/oci/v1/verify")));
+        assert!(logs.take().is_empty());
+    }
+}

@@ -1,0 +1,353 @@
+//! Admission requests made of manifests, as `kubectl apply` would cause them.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::{
+    request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo},
+    workload::{self, TemplatePod},
+};
+
+/// Kinds that belong to no namespace, as far as one meets them in manifests.
+const CLUSTER_SCOPED: [&str; 11] = [
+    "APIService",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "IngressClass",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "PersistentVolume",
+    "PriorityClass",
+    "StorageClass",
+    "ValidatingWebhookConfiguration",
+];
+
+/// What happens to the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operation {
+    /// It is new.
+    #[default]
+    Create,
+    /// It replaces itself: the old object is the same.
+    Update,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+        }
+    }
+}
+
+/// How requests are made of manifests.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For objects that name none.
+    pub namespace: String,
+    /// What happens to the objects.
+    pub operation: Operation,
+    /// Whether the pods of the workloads' templates are asked about, too.
+    pub with_pods: bool,
+}
+
+/// A request, and what to call it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// `Pod default/web`
+    pub title: String,
+    /// The workload that the pod is of: `Deployment default/web`
+    pub template_of: Option<String>,
+    /// The request.
+    pub request: AdmissionRequest,
+}
+
+/// A document that is no manifest.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ManifestError {
+    #[error("document {document} is not a Kubernetes object: it has no `{missing}`")]
+    NotAnObject {
+        document: usize,
+        missing: &'static str,
+    },
+    #[error("there is no document in it")]
+    Empty,
+}
+
+/// Whether a document is a manifest: an admission request's `kind` is an object,
+/// and a review's is `AdmissionReview`.
+#[must_use]
+pub fn is_manifest(document: &Value) -> bool {
+    document
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind != "AdmissionReview")
+}
+
+/// The requests that these documents make.
+pub fn cases(documents: Vec<Value>, options: &Options) -> Result<Vec<Case>, ManifestError> {
+    let mut cases = Vec::new();
+    for (index, document) in documents.into_iter().enumerate() {
+        for object in flattened(document) {
+            add(&mut cases, object, index + 1, options)?;
+        }
+    }
+    if cases.is_empty() {
+        return Err(ManifestError::Empty);
+    }
+    Ok(cases)
+}
+
+/// What to call an object: `Pod default/web`.
+#[must_use]
+pub fn title(object: &Value, namespace: Option<&str>) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let name = text("/metadata/name").map_or_else(
+        || {
+            text("/metadata/generateName")
+                .map_or_else(|| "(no name)".to_owned(), |prefix| format!("{prefix}*"))
+        },
+        ToOwned::to_owned,
+    );
+    let kind = text("/kind").unwrap_or("object");
+    match text("/metadata/namespace").or(namespace) {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+fn flattened(document: Value) -> Vec<Value> {
+    let is_list = document
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.ends_with("List"));
+    match document {
+        Value::Object(mut list) if is_list => match list.remove("items") {
+            Some(Value::Array(items)) => items.into_iter().flat_map(flattened).collect(),
+            _ => Vec::new(),
+        },
+        other => vec![other],
+    }
+}
+
+fn add(
+    cases: &mut Vec<Case>,
+    mut object: Value,
+    document: usize,
+    options: &Options,
+) -> Result<(), ManifestError> {
+    let not = |missing| ManifestError::NotAnObject { document, missing };
+    let field = |name| object.get(name).and_then(Value::as_str);
+    let kind = field("kind").ok_or_else(|| not("kind"))?.to_owned();
+    let api_version = field("apiVersion")
+        .ok_or_else(|| not("apiVersion"))?
+        .to_owned();
+
+    let namespace = (!CLUSTER_SCOPED.contains(&kind.as_str())).then(|| {
+        let own = object
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str);
+        own.filter(|own| !own.is_empty())
+            .unwrap_or(&options.namespace)
+            .to_owned()
+    });
+    // The API server sets the object's namespace before any admission.
+    if let (Some(namespace), Some(object)) = (&namespace, object.as_object_mut())
+        && let Value::Object(metadata) = object.entry("metadata").or_insert_with(|| json!({}))
+    {
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    }
+
+    let title = title(&object, namespace.as_deref());
+    let pod = match (&namespace, options.with_pods) {
+        (Some(namespace), true) => workload::template_pod(&object, namespace),
+        _ => None,
+    };
+    let user = UserInfo {
+        username: Some("kubernetes-admin".to_owned()),
+        groups: Some(vec![
+            "system:masters".to_owned(),
+            "system:authenticated".to_owned(),
+        ]),
+        ..UserInfo::default()
+    };
+    cases.push(Case {
+        request: request(
+            cases.len(),
+            &api_version,
+            &kind,
+            object,
+            options.operation,
+            user,
+        ),
+        title: title.clone(),
+        template_of: None,
+    });
+    if let Some(TemplatePod { pod, created_by }) = pod {
+        let user = UserInfo {
+            username: Some(format!("system:serviceaccount:kube-system:{created_by}")),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                "system:serviceaccounts:kube-system".to_owned(),
+                "system:authenticated".to_owned(),
+            ]),
+            ..UserInfo::default()
+        };
+        cases.push(Case {
+            title: self::title(&pod, None),
+            // Controllers replace pods, they do not update them.
+            request: request(cases.len(), "v1", "Pod", pod, Operation::Create, user),
+            template_of: Some(title),
+        });
+    }
+    Ok(())
+}
+
+fn request(
+    index: usize,
+    api_version: &str,
+    kind: &str,
+    object: Value,
+    operation: Operation,
+    user_info: UserInfo,
+) -> AdmissionRequest {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let kind = GroupVersionKind {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: kind.to_owned(),
+    };
+    let resource = GroupVersionResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        resource: plural(&kind.kind),
+    };
+    let text = |pointer: &str| Some(object.pointer(pointer)?.as_str()?.to_owned());
+    AdmissionRequest {
+        // The same manifest makes the same request.
+        uid: format!("00000000-0000-4000-8000-{:012x}", index + 1),
+        request_kind: Some(kind.clone()),
+        request_resource: Some(resource.clone()),
+        kind,
+        resource,
+        sub_resource: None,
+        request_sub_resource: None,
+        name: text("/metadata/name"),
+        namespace: text("/metadata/namespace"),
+        operation: operation.name().to_owned(),
+        user_info,
+        old_object: (operation == Operation::Update).then(|| object.clone()),
+        object: Some(object),
+        dry_run: Some(false),
+        options: Some(json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": match operation {
+                Operation::Create => "CreateOptions",
+                Operation::Update => "UpdateOptions",
+            },
+        })),
+    }
+}
+
+/// The resource of a kind, by the rule that nearly all follow.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    if kind == "endpoints" {
+        kind
+    } else if let Some(stem) = kind.strip_suffix('y')
+        && !kind.ends_with("ay")
+        && !kind.ends_with("ey")
+    {
+        format!("{stem}ies")
+    } else if kind.ends_with(['s', 'x']) || kind.ends_with("ch") {
+        format!("{kind}es")
+    } else {
+        format!("{kind}s")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn options(with_pods: bool) -> Options {
+        Options {
+            namespace: "default".to_owned(),
+            operation: Operation::Create,
+            with_pods,
+        }
+    }
+
+    fn pod(name: &str) -> Value {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name } })
+    }
+
+    #[test]
+    fn a_pod_makes_one_request_with_its_namespace_set() {
+        let cases = cases(vec![pod("web")], &options(true)).unwrap();
+        assert_eq!(cases.len(), 1);
+        assert_eq!(cases[0].title, "Pod default/web");
+        let request = &cases[0].request;
+        assert_eq!(request.resource.resource, "pods");
+        assert_eq!(request.name.as_deref(), Some("web"));
+        assert_eq!(request.namespace.as_deref(), Some("default"));
+        assert_eq!(
+            request.object.as_ref().unwrap()["metadata"]["namespace"],
+            "default"
+        );
+        assert_eq!(request.old_object, None);
+    }
+
+    #[test]
+    fn a_list_makes_a_request_for_each_item() {
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": [pod("a"), pod("b")] });
+        let titles: Vec<_> = cases(vec![list], &options(true))
+            .unwrap()
+            .into_iter()
+            .map(|case| case.title)
+            .collect();
+        assert_eq!(titles, ["Pod default/a", "Pod default/b"]);
+    }
+
+    #[test]
+    fn a_workload_is_followed_by_its_pod() {
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "shop" },
+            "spec": { "template": { "spec": {} } },
+        });
+        let both = cases(vec![deployment.clone()], &options(true)).unwrap();
+        assert_eq!(both[1].title, "Pod shop/web-5d4f8c7b9d-*");
+        assert_eq!(both[1].template_of.as_deref(), Some("Deployment shop/web"));
+        assert_eq!(both[1].request.name, None);
+        assert_ne!(both[0].request.uid, both[1].request.uid);
+        assert_eq!(cases(vec![deployment], &options(false)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_object_is_named() {
+        let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &options(true)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "document 2 is not a Kubernetes object: it has no `apiVersion`"
+        );
+        assert_eq!(cases(Vec::new(), &options(true)), Err(ManifestError::Empty));
+    }
+
+    #[test]
+    fn plurals() {
+        for (kind, resource) in [
+            ("NetworkPolicy", "networkpolicies"),
+            ("Ingress", "ingresses"),
+            ("Gateway", "gateways"),
+            ("CronJob", "cronjobs"),
+            ("Endpoints", "endpoints"),
+        ] {
+            assert_eq!(plural(kind), resource);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a module's bytes tell before it runs: whether it is a policy, and the
+//! metadata that `kwctl annotate` wrote into it.
+
+use serde::Deserialize;
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::error::LoadError;
+
+const METADATA_SECTION: &str = "io.kubewarden.metadata";
+const GUEST_CALL: &str = "__guest_call";
+
+/// The part of a policy's metadata that decides how it is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// The runtime that the policy was built for.
+    pub execution_mode: ExecutionMode,
+    /// What the policy validates.
+    pub policy_type: PolicyType,
+    /// Whether the policy changes objects.
+    pub mutating: bool,
+}
+
+/// The runtimes of Kubewarden.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)]
+pub enum ExecutionMode {
+    #[default]
+    #[serde(rename = "kubewarden-wapc")]
+    KubewardenWapc,
+    #[serde(rename = "opa")]
+    Opa,
+    #[serde(rename = "gatekeeper")]
+    Gatekeeper,
+    #[serde(rename = "wasi")]
+    Wasi,
+}
+
+impl ExecutionMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::KubewardenWapc => "kubewarden-wapc",
+            Self::Opa => "opa",
+            Self::Gatekeeper => "gatekeeper",
+            Self::Wasi => "wasi",
+        }
+    }
+}
+
+/// What a policy validates: admission requests or any JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum PolicyType {
+    #[default]
+    Kubernetes,
+    Raw,
+}
+
+/// Checks that the bytes are a policy that this host can run, so that a wrong
+/// file is told apart from a broken policy. `None`: the policy is not annotated.
+pub(crate) fn inspect(wasm: &[u8]) -> Result<Option<Metadata>, LoadError> {
+    if wasm.is_empty() {
+        return Err(LoadError::NotWasm("the file is empty".to_owned()));
+    }
+    // The runtime would take the text format too, which no policy server does.
+    if !wasm.starts_with(b"\0asm") {
+        return Err(LoadError::NotWasm(
+            "it does not begin with the bytes `\\0asm`".to_owned(),
+        ));
+    }
+    let mut metadata = None;
+    let mut callable = false;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.map_err(|error| LoadError::NotWasm(error.to_string()))? {
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => {
+                return Err(LoadError::NotPolicy(
+                    "it is a WebAssembly component; build it for wasm32-wasip1".to_owned(),
+                ));
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export.map_err(|error| LoadError::NotWasm(error.to_string()))?;
+                    callable |= export.name == GUEST_CALL;
+                }
+            }
+            Payload::CustomSection(section) if section.name() == METADATA_SECTION => {
+                metadata =
+                    Some(serde_json::from_slice(section.data()).map_err(LoadError::Metadata)?);
+            }
+            _ => {}
+        }
+    }
+    if let Some(Metadata { execution_mode, .. }) = metadata
+        && execution_mode != ExecutionMode::KubewardenWapc
+    {
+        return Err(LoadError::ExecutionMode(execution_mode.name().to_owned()));
+    }
+    if !callable {
+        return Err(LoadError::NotPolicy(format!(
+            "it does not export `{GUEST_CALL}`"
+        )));
+    }
+    Ok(metadata)
+}

@@ -1,0 +1,172 @@
+//! The policy server's `policies.yml`: which policies it serves, and how.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::documents::{self, SyntaxError};
+
+/// What happens to a policy's refusals and mutations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They count.
+    #[default]
+    Protect,
+    /// They are looked at only: every request passes unchanged.
+    Monitor,
+}
+
+/// One entry of `policies.yml`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyEntry {
+    /// Where the module is: a path or a `file://` URL.
+    pub module: String,
+    /// See [`Mode`].
+    #[serde(default)]
+    pub policy_mode: Mode,
+    /// Whether a mutation passes; without it, it is a refusal.
+    #[serde(default)]
+    pub allowed_to_mutate: Option<bool>,
+    /// What the policy is told with each request.
+    #[serde(default)]
+    pub settings: Option<Map<String, Value>>,
+    /// The administrator's own words for every refusal.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// How long the policy may take, other than by default.
+    #[serde(default)]
+    pub timeout_eval_seconds: Option<u64>,
+}
+
+impl PolicyEntry {
+    /// The settings as the policy gets them.
+    #[must_use]
+    pub fn settings(&self) -> Value {
+        Value::Object(self.settings.clone().unwrap_or_default())
+    }
+
+    /// How long the policy may take, if not as long as by default.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_eval_seconds.map(Duration::from_secs)
+    }
+}
+
+/// A `policies.yml` that cannot be served.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum PoliciesError {
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    #[error("it must map the name of each policy to its module and settings")]
+    NotAMap,
+    #[error("it names no policy")]
+    Empty,
+    #[error("policy `{0}`: groups of policies are not served by this host")]
+    Group(String),
+    #[error("policy `{policy}`: {source}")]
+    Entry {
+        policy: String,
+        source: serde_json::Error,
+    },
+}
+
+/// Reads a `policies.yml`.
+pub fn parse(text: &str) -> Result<BTreeMap<String, PolicyEntry>, PoliciesError> {
+    let entries = match documents::parse_one(text)? {
+        Value::Object(entries) if !entries.is_empty() => entries,
+        Value::Object(_) | Value::Null => return Err(PoliciesError::Empty),
+        _ => return Err(PoliciesError::NotAMap),
+    };
+    entries
+        .into_iter()
+        .map(|(policy, entry)| {
+            if entry.get("policies").is_some() {
+                return Err(PoliciesError::Group(policy));
+            }
+            match serde_json::from_value(entry) {
+                Ok(entry) => Ok((policy, entry)),
+                Err(source) => Err(PoliciesError::Entry { policy, source }),
+            }
+        })
+        .collect()
+}
+
+/// The place of a module is not on this machine.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{0}`: only a path or a file:// URL can be loaded; pull the policy first")]
+pub struct NotLocal(pub String);
+
+/// The file behind a path or a `file://` URL.
+pub fn local_path(location: &str) -> Result<PathBuf, NotLocal> {
+    match location.split_once("://") {
+        None => Ok(Path::new(location).to_owned()),
+        Some(("file", path)) => Ok(PathBuf::from(percent_decoded(
+            path.strip_prefix("localhost/")
+                .map_or(path.to_owned(), |path| format!("/{path}")),
+        ))),
+        Some(_) => Err(NotLocal(location.to_owned())),
+    }
+}
+
+/// A URL writes a space as `%20`; anything that is no such escape stays.
+fn percent_decoded(path: String) -> String {
+    if !path.contains('%') {
+        return path;
+    }
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escape = path
+            .get(at + 1..at + 3)
+            .filter(|_| byte == b'%')
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(escape.unwrap_or(byte));
+        at += if escape.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(decoded).unwrap_or(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_has_the_policy_servers_defaults() {
+        let policies = parse("a:\n  module: file:///p.wasm\n").unwrap();
+        let entry = &policies["a"];
+        assert_eq!(entry.policy_mode, Mode::Protect);
+        assert_eq!(entry.allowed_to_mutate, None);
+        assert_eq!(entry.settings(), serde_json::json!({}));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text| parse(text).unwrap_err().to_string();
+        assert_eq!(message("a: {}"), "policy `a`: missing field `module`");
+        assert!(message("a: {module: x, policyMode: loud}").contains("unknown variant `loud`"));
+        assert!(message("a: {policies: {}}").contains("groups"));
+        assert!(message("- a").contains("must map"));
+        assert_eq!(message(""), "it names no policy");
+    }
+
+    #[test]
+    fn a_module_is_a_path_or_a_file_url() {
+        let path = |text| local_path(text).unwrap();
+        assert_eq!(path("a b.wasm"), Path::new("a b.wasm"));
+        assert_eq!(path("file:///a%20b/100%.wasm"), Path::new("/a b/100%.wasm"));
+        assert_eq!(path("file://localhost/p.wasm"), Path::new("/p.wasm"));
+        assert_eq!(path("file://p.wasm"), Path::new("p.wasm"));
+        assert!(local_path("registry://example.com/p:1").is_err());
+    }
+}
