@@ -24,6 +24,7 @@
 //! * [`Policy`] loads and calls; [`Policy::call`] takes any bytes.
 //! * [`ValidateRequest`] and [`AdmissionResponse`] are the two ends of a review.
 //! * [`manifest`] builds requests from what people write by hand.
+//! * [`server`] answers the API server over HTTPS.
 //!
 //! [waPC]: https://wapc.io
 
@@ -37,6 +38,7 @@ pub mod policies;
 mod policy;
 mod request;
 mod response;
+pub mod server;
 
 pub mod workload;
 

@@ -84,22 +84,30 @@ impl LogEntry {
     }
 }
 
-impl fmt::Display for LogEntry {
-    /// `INFO  injected name="web" namespace="default"`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:5} ", self.level)?;
-        // A line of the log stays one line, whatever the guest put in it.
+impl LogEntry {
+    /// The line without its level: `injected name="web" namespace="default"`.
+    /// It stays one line, whatever the guest put in it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
         for character in self.message.as_deref().unwrap_or_default().chars() {
             if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
+                text.extend(character.escape_default());
             } else {
-                write!(f, "{character}")?;
+                text.push(character);
             }
         }
         for (key, value) in self.own_fields() {
-            write!(f, " {key}={value}")?;
+            text.push_str(&format!(" {key}={value}"));
         }
-        Ok(())
+        text
+    }
+}
+
+impl fmt::Display for LogEntry {
+    /// `INFO  injected name="web" namespace="default"`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:5} {}", self.level, self.text())
     }
 }
 

@@ -1,0 +1,314 @@
+//! Policies behind HTTP, at the policy server's paths and in its formats, so
+//! that an API server cannot tell the difference.
+//!
+//! | path | in | out |
+//! |---|---|---|
+//! | `POST /validate/{policy}` | `AdmissionReview` | `AdmissionReview` |
+//! | `POST /audit/{policy}` | `AdmissionReview` | the same, without mode and constraints |
+//! | `POST /validate_raw/{policy}` | `{"request": ...}` | `{"response": ...}` |
+//! | `GET /readiness` | | `200`; see [`readiness`] |
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::{sync::Semaphore, task};
+
+use crate::{
+    AdmissionRequest, AdmissionResponse, CallError, LoadError, LogSink, Policy, ValidateRequest,
+    policies::{self, NotLocal, PolicyEntry},
+};
+
+/// The policy server's limit of a request's body.
+pub const BODY_LIMIT: usize = 2 * 1024 * 1024;
+
+/// A policy that cannot be served, so that the server does not start.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum ServeError {
+    #[error(transparent)]
+    Location(#[from] NotLocal),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("Policy settings are invalid: {0}")]
+    Settings(String),
+}
+
+/// A policy with its entry of `policies.yml`.
+pub struct Served {
+    policy: Policy,
+    entry: PolicyEntry,
+    settings: Value,
+}
+
+impl Served {
+    /// Loads a policy and has it validate its settings. `timeout` is for an
+    /// entry that has none of its own.
+    pub fn load(
+        entry: PolicyEntry,
+        timeout: Option<Duration>,
+        log: LogSink,
+    ) -> Result<Self, ServeError> {
+        let policy = Policy::builder()
+            .timeout(entry.timeout().or(timeout))
+            .log(log)
+            .path(policies::local_path(&entry.module)?)?;
+        let settings = entry.settings();
+        let answer = policy.validate_settings(&settings)?;
+        if !answer.valid {
+            let message = answer.message.unwrap_or_else(|| "no message".to_owned());
+            return Err(ServeError::Settings(message));
+        }
+        Ok(Self {
+            policy,
+            entry,
+            settings,
+        })
+    }
+}
+
+/// A request that was answered, for a log.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub struct Event<'a> {
+    pub policy: &'a str,
+    pub request: &'a ValidateRequest,
+    pub response: &'a AdmissionResponse,
+    pub failure: Option<&'a CallError>,
+    pub took: Duration,
+}
+
+/// Takes each event.
+pub type EventSink = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// What all requests share.
+pub struct Server {
+    policies: BTreeMap<String, Served>,
+    /// A guest computes without a pause, so no more run at once than can.
+    workers: Semaphore,
+    exempt_namespace: Option<String>,
+    events: EventSink,
+}
+
+impl Server {
+    /// A server of these policies that runs so many requests at once.
+    #[must_use]
+    pub fn new(policies: BTreeMap<String, Served>, workers: usize, events: EventSink) -> Self {
+        Self {
+            policies,
+            workers: Semaphore::new(workers.max(1)),
+            exempt_namespace: None,
+            events,
+        }
+    }
+
+    /// Accepts everything in this namespace unseen, as the policy server does
+    /// for its own.
+    #[must_use]
+    pub fn always_accept(mut self, namespace: Option<String>) -> Self {
+        self.exempt_namespace = namespace;
+        self
+    }
+
+    /// The API's routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/validate/{policy}", post(validate))
+            .route("/audit/{policy}", post(audit))
+            .route("/validate_raw/{policy}", post(validate_raw))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(Arc::new(self))
+    }
+
+    fn review(
+        &self,
+        id: &str,
+        request: &ValidateRequest,
+        origin: Origin,
+    ) -> Option<AdmissionResponse> {
+        let served = self.policies.get(id)?;
+        let began = Instant::now();
+        if self.is_exempt(request) {
+            return Some(AdmissionResponse {
+                uid: request.uid().to_owned(),
+                allowed: true,
+                ..AdmissionResponse::default()
+            });
+        }
+        let review = served.policy.review(request, &served.settings);
+        let response = match origin {
+            Origin::Audit => review.response,
+            Origin::Validate => review.response.constrained(
+                id,
+                served.entry.policy_mode,
+                served.entry.allowed_to_mutate.unwrap_or_default(),
+                served.entry.message.as_deref(),
+            ),
+        };
+        (self.events)(&Event {
+            policy: id,
+            request,
+            response: &response,
+            failure: review.failure.as_ref(),
+            took: began.elapsed(),
+        });
+        Some(response)
+    }
+
+    fn is_exempt(&self, request: &ValidateRequest) -> bool {
+        match request {
+            ValidateRequest::Admission(request) => {
+                request.namespace.is_some() && request.namespace == self.exempt_namespace
+            }
+            ValidateRequest::Raw(_) => false,
+        }
+    }
+}
+
+/// The routes of the readiness probe. The policy server has them on a port of
+/// their own, without TLS, and listens there only once it can answer requests.
+pub fn readiness() -> Router {
+    Router::new().route("/readiness", get(|| async { StatusCode::OK }))
+}
+
+#[derive(Clone, Copy)]
+enum Origin {
+    Validate,
+    Audit,
+}
+
+#[derive(Deserialize)]
+struct ReviewIn {
+    request: AdmissionRequest,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewOut {
+    kind: &'static str,
+    api_version: &'static str,
+    response: AdmissionResponse,
+}
+
+#[derive(Deserialize)]
+struct RawIn {
+    request: Value,
+}
+
+#[derive(Serialize)]
+struct RawOut {
+    response: AdmissionResponse,
+}
+
+type Input<T> = Result<Json<T>, JsonRejection>;
+
+async fn validate(
+    State(server): State<Arc<Server>>,
+    Path(policy): Path<String>,
+    input: Input<ReviewIn>,
+) -> Result<Json<ReviewOut>, ApiError> {
+    admission(server, policy, input, Origin::Validate).await
+}
+
+async fn audit(
+    State(server): State<Arc<Server>>,
+    Path(policy): Path<String>,
+    input: Input<ReviewIn>,
+) -> Result<Json<ReviewOut>, ApiError> {
+    admission(server, policy, input, Origin::Audit).await
+}
+
+async fn validate_raw(
+    State(server): State<Arc<Server>>,
+    Path(policy): Path<String>,
+    input: Input<RawIn>,
+) -> Result<Json<RawOut>, ApiError> {
+    let Json(RawIn { request }) = input?;
+    let request = ValidateRequest::Raw(request);
+    let response = evaluate(server, policy, request, Origin::Validate).await?;
+    Ok(Json(RawOut { response }))
+}
+
+async fn admission(
+    server: Arc<Server>,
+    policy: String,
+    input: Input<ReviewIn>,
+    origin: Origin,
+) -> Result<Json<ReviewOut>, ApiError> {
+    let Json(ReviewIn { request }) = input?;
+    let request = ValidateRequest::Admission(Box::new(request));
+    Ok(Json(ReviewOut {
+        kind: "AdmissionReview",
+        api_version: "admission.k8s.io/v1",
+        response: evaluate(server, policy, request, origin).await?,
+    }))
+}
+
+async fn evaluate(
+    server: Arc<Server>,
+    policy: String,
+    request: ValidateRequest,
+    origin: Origin,
+) -> Result<AdmissionResponse, ApiError> {
+    let worker = Arc::clone(&server);
+    let _permit = server
+        .workers
+        .acquire()
+        .await
+        .map_err(|_| ApiError::internal())?;
+    task::spawn_blocking(move || {
+        worker
+            .review(&policy, &request, origin)
+            .ok_or_else(|| ApiError {
+                status: StatusCode::NOT_FOUND,
+                message: format!("unknown policy: {policy}"),
+            })
+    })
+    .await
+    .map_err(|_| ApiError::internal())?
+}
+
+/// An error of HTTP rather than of a policy.
+struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    fn internal() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            message: "Something went wrong".to_owned(),
+        }
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            message: rejection.body_text(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "message": self.message, "status": self.status.as_u16() });
+        (self.status, Json(body)).into_response()
+    }
+}
