@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# images.sh FOLDER: builds the images of the documentation's YAML and of the
+# policy's settings, and leaves them as the storage of a docker-registry, which
+# the cluster serves as Docker Hub's mirror.
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+
+storage=$1/docker/registry/v2
+root=$DEBIAN_DIR/root
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# blob FILE: stores it under its digest, and prints that.
+blob() {
+    local sum folder
+    sum=$(sha256sum "$1" | cut -d' ' -f1)
+    folder=$storage/blobs/sha256/${sum:0:2}/$sum
+    mkdir -p "$folder"
+    cp "$1" "$folder/data"
+    echo "sha256:$sum"
+}
+
+# link PATH DIGEST: how a registry's repository refers to a blob.
+link() {
+    mkdir -p "$1"
+    printf '%s' "$2" >"$1/link"
+}
+
+# image NAME:TAG ROOTFS [CONFIG]: one layer, and the container's defaults as JSON.
+image() {
+    local name=${1%:*} tag=${1##*:} rootfs=$2 config=${3:-'{}'}
+    case $name in */*) ;; *) name=library/$name ;; esac
+    local repository=$storage/repositories/$name layer_digest config_digest manifest_digest
+    # The file names come sorted and without times, so the digests stay the same.
+    tar -C "$rootfs" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" .
+    layer_digest=$(blob "$work/layer.tar")
+    jq -nc --argjson config "$config" --arg diff "$layer_digest" '{
+        architecture: "amd64", os: "linux", config: $config,
+        rootfs: {type: "layers", diff_ids: [$diff]}, history: [{created_by: "e2e/images.sh"}]
+    }' >"$work/config.json"
+    config_digest=$(blob "$work/config.json")
+    jq -nc --arg layer "$layer_digest" --arg config "$config_digest" \
+        --argjson layer_size "$(stat -c %s "$work/layer.tar")" \
+        --argjson config_size "$(stat -c %s "$work/config.json")" '{
+        schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
+        config: {mediaType: "application/vnd.oci.image.config.v1+json", size: $config_size, digest: $config},
+        layers: [{mediaType: "application/vnd.oci.image.layer.v1.tar", size: $layer_size, digest: $layer}]
+    }' >"$work/manifest.json"
+    manifest_digest=$(blob "$work/manifest.json")
+    local digest
+    for digest in "$layer_digest" "$config_digest"; do
+        link "$repository/_layers/sha256/${digest#sha256:}" "$digest"
+    done
+    link "$repository/_manifests/revisions/sha256/${manifest_digest#sha256:}" "$manifest_digest"
+    link "$repository/_manifests/tags/$tag/index/sha256/${manifest_digest#sha256:}" "$manifest_digest"
+    link "$repository/_manifests/tags/$tag/current" "$manifest_digest"
+    echo "$name:$tag ${manifest_digest:0:19} $(stat -c %s "$work/layer.tar") bytes"
+}
+
+# rootfs NAME: an empty root with the folders that every image has.
+rootfs() {
+    mkdir -p "$work/$1"/{bin,etc,proc,sys,dev,run,root,usr/bin,usr/lib,var}
+    mkdir -m 1777 "$work/$1/tmp"
+    ln -s usr/lib "$work/$1/lib"
+    echo 'root:x:0:0:root:/root:/bin/sh' >"$work/$1/etc/passwd"
+    echo 'root:x:0:' >"$work/$1/etc/group"
+    echo "$work/$1"
+}
+
+# with_busybox ROOTFS [APPLET...]: busybox, under the names given or all it has.
+with_busybox() {
+    local target=$1 applet
+    shift
+    cp "$root/bin/busybox" "$target/bin/busybox"
+    for applet in ${*:-$("$root/bin/busybox" --list)}; do
+        [ "$applet" = busybox ] || ln -sf busybox "$target/bin/$applet"
+    done
+}
+
+# with_program ROOTFS FILE...: programs, and Debian's libraries that they load.
+with_program() {
+    local target=$1 program library loader folders
+    shift
+    loader=$(find "$root/lib" "$root/usr/lib" -name 'ld-linux-*.so.*' -type f | head -n 1)
+    folders=$(find "$root/lib" "$root/usr/lib" -maxdepth 1 -name '*-linux-gnu' | paste -sd:)
+    mkdir -p "$target/lib64"
+    cp "$loader" "$target/lib64/"
+    for program; do
+        rm -f "$target/bin/${program##*/}"
+        cp -L "$program" "$target/bin/"
+        "$loader" --library-path "$folders" --list "$program" |
+            sed -n "s|.* => $root\(/[^ ]*\) .*|\1|p" |
+            while read -r library; do
+                mkdir -p "$target${library%/*}"
+                cp -L "$root$library" "$target$library"
+            done
+    done
+}
+
+# with_certificates ROOTFS: the public authorities, where curl and wget look.
+with_certificates() {
+    mkdir -p "$1/etc/ssl/certs"
+    cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"
+}
+
+pause=$(rootfs pause)
+with_busybox "$pause" sleep
+image e2e/pause:1 "$pause" '{"Entrypoint": ["/bin/sleep", "2147483647"]}'
+
+echo_server=$(rootfs echo-server)
+cp "$CONSUL_DIR/http-echo" "$echo_server/"
+image hashicorp/http-echo:latest "$echo_server" '{"Entrypoint": ["/http-echo"]}'
+
+client=$(rootfs client)
+with_busybox "$client"
+with_program "$client" "$root/usr/bin/curl"
+image tutum/curl:latest "$client" '{"Cmd": ["/bin/sh"]}'
+
+web=$(rootfs web)
+with_busybox "$web"
+mkdir -p "$web/www"
+echo 'Welcome to nginx!' >"$web/www/index.html"
+image nginx:latest "$web" '{"Cmd": ["/bin/httpd", "-f", "-p", "80", "-h", "/www"]}'
+
+# As the official image: Alpine's, so busybox, with curl.
+consul=$(rootfs consul)
+with_busybox "$consul"
+with_program "$consul" "$root/usr/bin/curl"
+with_certificates "$consul"
+cp "$CONSUL_DIR/consul" "$consul/bin/"
+image "$IMAGE_CONSUL" "$consul" '{"Entrypoint": ["/bin/consul"]}'
+
+# As the official UBI image: bash as sh, GNU's tools and wget, no curl.
+ubi=$(rootfs ubi)
+with_busybox "$ubi"
+rm "$ubi/bin/sh"
+with_program "$ubi" "$root/usr/bin/wget" "$root/bin/bash"
+ln -s bash "$ubi/bin/sh"
+with_certificates "$ubi"
+cp "$CONSUL_DIR/consul" "$ubi/bin/"
+image "$IMAGE_CONSUL_UBI" "$ubi" '{"Entrypoint": ["/bin/consul"]}'
+
+# As the official image: Ubuntu's, so glibc and a shell.
+envoy=$(rootfs envoy)
+with_busybox "$envoy"
+with_program "$envoy" "$root/bin/bash" "$ENVOY_DIR/envoy"
+image "$IMAGE_ENVOY" "$envoy" '{"Entrypoint": ["/bin/envoy"], "Cmd": ["--version"]}'
