@@ -1,0 +1,190 @@
+# The lifecycle sidecar: the pod's heartbeat to the agent.
+# shellcheck shell=sh
+period=$CONNECT_INJECT_SYNC_PERIOD
+port=${CONNECT_INJECT_LISTENER_PORT:-}
+proc=${CONNECT_INJECT_PROC:-/proc/net}
+check=$CONNECT_INJECT_CHECK_ID
+admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
+sleeping='' ended='' state=start tries=0
+login_due='' registration_due='' envoy_due='' registered='' spared=0 spare=40
+case $port in *[!0-9]*) port='' ;; esac
+[ -z "$port" ] || hex=$(printf %04X "$port")
+
+# nap SECONDS: a sleep that a signal ends.
+nap() {
+  sleep "$1" &
+  sleeping=$!
+  wait "$sleeping" || { kill "$sleeping" && wait "$sleeping"; } 2>/dev/null
+  sleeping=''
+}
+
+hush() {
+  for pid in "$sleeping" "$cli_pid"; do
+    [ -z "$pid" ] || kill "$pid"
+  done 2>/dev/null
+}
+
+# preStop: out of load balancing, and no heartbeat and no registration any more.
+taken_out() {
+  [ -z "$ended" ] || return
+  ended=1
+  hush
+  patience=${CONNECT_INJECT_PATIENCE:-3}
+  http PUT "/v1/agent/check/fail/$check?note=pod+is+terminating&$ns"
+  case $code in
+  200) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
+  *) log "the pod is terminating: heartbeat stopped, but the agent could not be told: $code $body" ;;
+  esac
+  : >"$dir/lifecycle.ended"
+}
+
+ending() {
+  trap '' TERM INT USR1
+  ended=1
+  hush
+  leave
+  rm -f "$dir/lifecycle.pid"
+  exit 0
+}
+
+# trouble KEY MESSAGE...: said when it is new, then once in a while.
+trouble() {
+  [ -z "$ended" ] || return
+  [ "$state" = "$1" ] || tries=0
+  state=$1
+  shift
+  [ $((tries % 30)) != 0 ] || log "$@"
+  tries=$((tries + 1))
+}
+
+# tcp6 first: there, a listener is not behind the proxy's connections.
+listening() {
+  for table in tcp6 tcp; do
+    [ -r "$proc/$table" ] || continue
+    while read -r _ local _ status _; do
+      case $local/$status in *:"$hex"/0A) return 0 ;; esac
+    done <"$proc/$table"
+  done
+  return 1
+}
+
+# Envoy has its token from the bootstrap: it quits, and the kubelet starts it with the new one.
+restart_envoy() {
+  http PUT "/v1/agent/check/fail/$check?note=Envoy+restarts+with+a+new+ACL+token&$ns"
+  nap "$pause"
+  [ -z "$ended" ] || return
+  http POST "$admin/quitquitquit"
+  log "told Envoy to restart with the new ACL token"
+  left=30
+  while [ -z "$ended" ] && [ "$left" -gt 0 ]; do
+    nap "$pause"
+    http GET "$admin/ready"
+    [ "$code" != 200 ] || return
+    left=$((left - 1))
+  done
+}
+
+# beat: the due steps, then one heartbeat. 0: the pod passes; 1: trouble; 2: go on at once.
+beat() {
+  if [ -n "$login_due" ]; then
+    login || {
+      trouble login "$why"
+      return 1
+    }
+    login_due='' registration_due=1 envoy_due=1
+    log "logged in to auth method $auth again"
+  fi
+  if [ -n "$envoy_due" ] && [ -z "$ended" ]; then
+    token_known || {
+      trouble token "$why"
+      return 1
+    }
+  fi
+  if [ -n "$registration_due" ] && [ -z "$ended" ]; then
+    register || {
+      trouble register "$why"
+      return 1
+    }
+    registration_due='' registered=1
+    log "registered $CONNECT_INJECT_SERVICE_ID and $CONNECT_INJECT_PROXY_ID again"
+  fi
+  if [ -n "$envoy_due" ] && [ -z "$ended" ]; then
+    bootstrap || {
+      trouble bootstrap "$why"
+      return 1
+    }
+    envoy_due=''
+    restart_envoy
+  fi
+  [ -z "$ended" ] || return
+  http PUT "/v1/agent/check/pass/$check?$ns"
+  [ -z "$ended" ] || return
+  case $code$body in
+  200*)
+    [ "$state" = ok ] || log "the agent takes the heartbeat: $check passes"
+    state=ok tries=0 registered='' spared=0 spare=40
+    return
+    ;;
+  404* | *"nknown check"* | *"does not have associated TTL"*)
+    registration_due=1
+    if [ -z "$registered" ]; then
+      log "the agent does not know the pod (any more): registering again"
+      return 2
+    fi
+    trouble 404 "the agent does not know $check right after the registration, trying on: $body"
+    ;;
+  403*"ACL not found"*)
+    if [ -n "$auth" ] && [ "$spared" -le 0 ]; then
+      log "the pod's ACL token is gone: logging in again"
+      login_due=1 spared=$spare spare=$((spare * 2))
+      return 2
+    fi
+    spared=$((spared - 1))
+    trouble 403 "the agent does not know the pod's ACL token: $body"
+    ;;
+  403*) trouble 403 "the agent refuses the heartbeat: $body (the pod's ACL token must allow service:write for its service)" ;;
+  000*) trouble 000 "no answer from the agent $agent, trying on: $body" ;;
+  *) trouble "$code" "the agent $agent answers the heartbeat with $code, trying on: $body" ;;
+  esac
+  return 1
+}
+
+trap taken_out USR1
+trap ending TERM INT
+rm -f "$dir/lifecycle.ended"
+echo $$ >"$dir/lifecycle.pid"
+log "heartbeat every $period s to $agent for $check${port:+, while something listens on port $port}"
+if [ -n "$auth" ]; then
+  if [ -s "$dir/acl-token" ]; then
+    use_token
+  else
+    login_due=1
+  fi
+fi
+
+# The check is set failing once whenever the port is found without a listener.
+told='' looks=0
+while [ -z "$ended" ]; do
+  if [ -n "$port" ] && ! listening; then
+    if [ -z "$told" ]; then
+      [ $((looks % 10)) != 0 ] || {
+        http PUT "/v1/agent/check/fail/$check?note=nothing+listens+on+port+$port&$ns"
+        case $code in 200 | 40?) told=1 ;; esac
+      }
+      [ "$looks" != 0 ] || log "nothing listens on port $port: the pod gets no traffic until something does"
+    fi
+    looks=$((looks + 1)) state=unseen
+    [ -n "$ended" ] || nap "${CONNECT_INJECT_PAUSE:-0.5}"
+    continue
+  fi
+  told='' looks=0
+  beat
+  case $? in
+  0) wait_for=$period ;;
+  1) [ "$tries" -gt 30 ] && wait_for=$period || wait_for=$pause ;;
+  *) continue ;;
+  esac
+  [ -n "$ended" ] || nap "$wait_for"
+done
+# Only TERM is left to come.
+while :; do nap 3600; done
