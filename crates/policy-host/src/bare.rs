@@ -36,7 +36,10 @@ pub(crate) struct Limits {
 pub(crate) enum Outcome {
     Response(Vec<u8>),
     GuestError(String),
-    Trap(String),
+    Trap {
+        reason: String,
+        backtrace: String,
+    },
     Interrupted,
     /// A start function failed.
     NotStarted(String),
@@ -169,19 +172,18 @@ impl Runner {
             },
             Err(error) => match error.downcast_ref::<Trap>() {
                 Some(Trap::Interrupt | Trap::OutOfFuel) => Outcome::Interrupted,
-                _ => Outcome::Trap(reason(&error)),
+                _ => Outcome::Trap {
+                    reason: reason(&error),
+                    backtrace: error.to_string(),
+                },
             },
         }
     }
 }
 
-/// The cause first, then the frames: wasmtime puts the frames outermost.
+/// The innermost cause: around it, wasmtime puts the frames.
 fn reason(error: &Error) -> String {
-    let mut chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-    let cause = chain.pop().unwrap_or_default();
-    chain.iter().fold(cause, |text, context| {
-        format!("{text}\n  {}", context.trim_end().replace('\n', "\n  "))
-    })
+    error.root_cause().to_string()
 }
 
 fn is_clean_exit(error: &Error) -> bool {

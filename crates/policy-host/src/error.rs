@@ -41,12 +41,12 @@ pub enum CallError {
     Trap {
         /// The waPC operation called.
         operation: String,
-        /// The trap, and where it happened as far as the module tells.
+        /// The kind of trap.
         reason: String,
         /// What the guest wrote to its standard error, such as a panic's message.
         stderr: String,
-        /// The runtime's own text, which is what a policy server reports.
-        reported: String,
+        /// The frames it happened in: all that a policy server reports.
+        backtrace: String,
     },
     /// The guest returned an error instead of an answer.
     #[error("the policy returned an error from `{operation}`: {message}")]
@@ -82,7 +82,7 @@ impl CallError {
     #[must_use]
     pub fn as_reported(&self) -> String {
         match self {
-            Self::Trap { reported, .. } => format!("Guest call failure: {reported}"),
+            Self::Trap { backtrace, .. } => format!("Guest call failure: {backtrace}"),
             Self::Guest { message, .. } => format!("Guest call failure: {message}"),
             Self::Timeout { .. } => {
                 "Policy execution interrupted because it exceeded the allowed execution time"
@@ -108,9 +108,15 @@ pub enum RequestError {
     Malformed(#[from] serde_json::Error),
 }
 
+/// A panic's message, without the advice that helps nobody here.
 fn said(stderr: &str) -> String {
-    match stderr.trim() {
-        "" => String::new(),
-        text => format!("\n  the guest said: {}", text.replace('\n', "\n    ")),
+    let lines: Vec<_> = stderr
+        .trim()
+        .lines()
+        .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE=1`"))
+        .collect();
+    if lines.is_empty() {
+        return String::new();
     }
+    format!("\n  the guest said: {}", lines.join("\n    "))
 }

@@ -2,7 +2,7 @@
 //! project uses, and the only one that this host has.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -98,7 +98,8 @@ impl LogEntry {
             }
         }
         for (key, value) in self.own_fields() {
-            text.push_str(&format!(" {key}={value}"));
+            // Writing to a string cannot fail.
+            let _ = write!(text, " {key}={value}");
         }
         text
     }

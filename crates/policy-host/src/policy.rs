@@ -95,7 +95,7 @@ impl PolicyBuilder {
             // Without a folder to put it in there is no cache, and no harm.
             config.cache(Cache::new(CacheConfig::new()).ok());
         }
-        let engine = Engine::new(&config).map_err(runtime)?;
+        let engine = Engine::new(&config).map_err(|error| LoadError::Runtime(error.to_string()))?;
         let compiled =
             Module::new(&engine, wasm).map_err(|error| LoadError::NotWasm(format!("{error:#}")))?;
         let pre = WasmtimeEngineProviderBuilder::new()
@@ -377,16 +377,19 @@ impl Policy {
         let silent: LogSink = Arc::new(|_| {});
         let (reason, stderr) = match self.bare(operation, payload, &silent) {
             Ok(run) => match run.outcome {
-                Outcome::Trap(reason) => (reason, run.stderr),
-                _ => (message.clone(), run.stderr),
+                Outcome::Trap { reason, .. } => (reason, run.stderr),
+                _ => (
+                    "for a reason that did not show again".to_owned(),
+                    run.stderr,
+                ),
             },
-            Err(_) => (message.clone(), String::new()),
+            Err(error) => (error.to_string(), String::new()),
         };
         CallError::Trap {
             operation: operation_name,
             reason,
             stderr,
-            reported: message,
+            backtrace: message,
         }
     }
 }
@@ -395,11 +398,11 @@ fn failure(operation: &str, outcome: Outcome, stderr: String, took: Duration) ->
     let operation = operation.to_owned();
     match outcome {
         Outcome::GuestError(message) => CallError::Guest { operation, message },
-        Outcome::Trap(reason) => CallError::Trap {
+        Outcome::Trap { reason, backtrace } => CallError::Trap {
             operation,
-            reported: reason.clone(),
             reason,
             stderr,
+            backtrace,
         },
         Outcome::NotStarted(message) => CallError::Start(message),
         // A response is no failure; the callers have taken it out.
@@ -415,10 +418,6 @@ fn parse<T: serde::de::DeserializeOwned>(operation: &str, answer: &[u8]) -> Resu
         operation: operation.to_owned(),
         source,
     })
-}
-
-fn runtime(error: wasmtime::Error) -> LoadError {
-    LoadError::Runtime(error.to_string())
 }
 
 /// Moves the engine's epoch on for as long as the engine is there.

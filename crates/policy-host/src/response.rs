@@ -107,11 +107,12 @@ impl AdmissionResponse {
                 );
             }
         };
-        let status = (answer.message.is_some() || answer.code.is_some()).then(|| AdmissionStatus {
-            message: answer.message,
-            code: answer.code,
-            details: None,
-        });
+        let status =
+            (answer.message.is_some() || answer.code.is_some()).then_some(AdmissionStatus {
+                message: answer.message,
+                code: answer.code,
+                details: None,
+            });
         Self {
             uid: uid.to_owned(),
             allowed: answer.accepted,

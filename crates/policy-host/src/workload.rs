@@ -49,6 +49,73 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// What the pod belongs to, and the controller that makes it.
+    fn owner(self, workload: &str) -> (Owner, &'static str) {
+        let owner = |api_version, kind, name: String| Owner {
+            api_version,
+            kind,
+            name,
+        };
+        let name = workload.to_owned();
+        match self {
+            Self::Deployment => (
+                owner("apps/v1", "ReplicaSet", format!("{name}-{TEMPLATE_HASH}")),
+                "replicaset-controller",
+            ),
+            Self::ReplicaSet => (
+                owner("apps/v1", "ReplicaSet", name),
+                "replicaset-controller",
+            ),
+            Self::ReplicationController => (
+                owner("v1", "ReplicationController", name),
+                "replication-controller",
+            ),
+            Self::DaemonSet => (owner("apps/v1", "DaemonSet", name), "daemon-set-controller"),
+            Self::StatefulSet => (
+                owner("apps/v1", "StatefulSet", name),
+                "statefulset-controller",
+            ),
+            Self::Job => (owner("batch/v1", "Job", name), "job-controller"),
+            Self::CronJob => (
+                owner("batch/v1", "Job", format!("{name}-{SCHEDULED_MINUTE}")),
+                "job-controller",
+            ),
+        }
+    }
+
+    /// The labels that the controller adds to the template's.
+    fn labels(self, workload: &str, owner: &str) -> Vec<(&'static str, String)> {
+        let hash = TEMPLATE_HASH.to_owned();
+        match self {
+            Self::ReplicaSet | Self::ReplicationController => Vec::new(),
+            Self::Deployment => vec![("pod-template-hash", hash)],
+            Self::DaemonSet => vec![
+                ("controller-revision-hash", hash),
+                ("pod-template-generation", "1".to_owned()),
+            ],
+            Self::StatefulSet => vec![
+                ("controller-revision-hash", format!("{workload}-{hash}")),
+                (
+                    "statefulset.kubernetes.io/pod-name",
+                    format!("{workload}-0"),
+                ),
+                ("apps.kubernetes.io/pod-index", "0".to_owned()),
+            ],
+            Self::Job | Self::CronJob => vec![
+                ("job-name", owner.to_owned()),
+                ("batch.kubernetes.io/job-name", owner.to_owned()),
+                ("controller-uid", OWNER_UID.to_owned()),
+                ("batch.kubernetes.io/controller-uid", OWNER_UID.to_owned()),
+            ],
+        }
+    }
+}
+
+struct Owner {
+    api_version: &'static str,
+    kind: &'static str,
+    name: String,
 }
 
 /// The pod of a workload's template. `None` for what is no workload, and for
@@ -75,86 +142,33 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
     metadata.insert("namespace".to_owned(), json!(namespace));
     let mut spec = template.get("spec").cloned().unwrap_or_else(|| json!({}));
 
-    let mut label = |key: &str, value: &str| {
-        if let Value::Object(labels) = metadata
-            .entry("labels")
-            .or_insert_with(|| Value::Object(Map::new()))
-        {
+    let (owner, created_by) = kind.owner(name);
+    if kind == Kind::StatefulSet {
+        identify(&mut spec, workload, name);
+    }
+    let labels = metadata
+        .entry("labels")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(labels) = labels {
+        for (key, value) in kind.labels(name, &owner.name) {
             labels.insert(key.to_owned(), json!(value));
         }
-    };
-    let (owner_api, owner_kind, owner, created_by) = match kind {
-        Kind::Deployment => {
-            label("pod-template-hash", TEMPLATE_HASH);
-            let replica_set = format!("{name}-{TEMPLATE_HASH}");
-            (
-                "apps/v1",
-                "ReplicaSet",
-                replica_set,
-                "replicaset-controller",
-            )
+        if labels.is_empty() {
+            metadata.remove("labels");
         }
-        Kind::ReplicaSet => (
-            "apps/v1",
-            "ReplicaSet",
-            name.to_owned(),
-            "replicaset-controller",
-        ),
-        Kind::ReplicationController => (
-            "v1",
-            "ReplicationController",
-            name.to_owned(),
-            "replication-controller",
-        ),
-        Kind::DaemonSet => {
-            label("controller-revision-hash", TEMPLATE_HASH);
-            label("pod-template-generation", "1");
-            (
-                "apps/v1",
-                "DaemonSet",
-                name.to_owned(),
-                "daemon-set-controller",
-            )
-        }
-        Kind::StatefulSet => {
-            label(
-                "controller-revision-hash",
-                &format!("{name}-{TEMPLATE_HASH}"),
-            );
-            label("statefulset.kubernetes.io/pod-name", &format!("{name}-0"));
-            label("apps.kubernetes.io/pod-index", "0");
-            identify(&mut spec, workload, name);
-            (
-                "apps/v1",
-                "StatefulSet",
-                name.to_owned(),
-                "statefulset-controller",
-            )
-        }
-        Kind::Job | Kind::CronJob => {
-            let job = match kind {
-                Kind::CronJob => format!("{name}-{SCHEDULED_MINUTE}"),
-                _ => name.to_owned(),
-            };
-            for prefix in ["", "batch.kubernetes.io/"] {
-                label(&format!("{prefix}job-name"), &job);
-                label(&format!("{prefix}controller-uid"), OWNER_UID);
-            }
-            ("batch/v1", "Job", job, "job-controller")
-        }
-    };
+    }
     // Only a StatefulSet names its pods itself. The others leave it to the API
     // server, which does so after admission: the policy sees no name.
     if kind == Kind::StatefulSet {
         metadata.insert("name".to_owned(), json!(format!("{name}-0")));
     }
-    metadata.insert("generateName".to_owned(), json!(format!("{owner}-")));
+    metadata.insert("generateName".to_owned(), json!(format!("{}-", owner.name)));
     metadata.insert(
         "ownerReferences".to_owned(),
         json!([{
-            "apiVersion": owner_api,
-            "kind": owner_kind,
-            "name": owner,
+            "apiVersion": owner.api_version,
+            "kind": owner.kind,
+            "name": owner.name,
             "uid": OWNER_UID,
             "controller": true,
             "blockOwnerDeletion": true,

@@ -11,14 +11,17 @@ use serde_json::{Value, json};
 use support::{Behaviour, accept, annotated, policy, policy_with};
 
 fn load(behaviour: &Behaviour) -> Policy {
+    load_bytes(&policy(behaviour)).unwrap()
+}
+
+fn load_bytes(wasm: &[u8]) -> Result<Policy, LoadError> {
     Policy::builder()
         .cache(false)
         .timeout(Some(Duration::from_millis(300)))
-        .bytes(&policy(behaviour))
-        .unwrap()
+        .bytes(wasm)
 }
 
-fn request(object: Option<Value>) -> ValidateRequest {
+fn request(object: Option<&Value>) -> ValidateRequest {
     ValidateRequest::from_review(json!({
         "uid": "u-1",
         "kind": { "group": "", "version": "v1", "kind": "Pod" },
@@ -62,13 +65,11 @@ fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
     let answer = json!({ "accepted": true, "mutated_object": after });
     let policy = load(&Behaviour::Answer(answer));
 
-    let response = policy
-        .review(&request(Some(before.clone())), &json!({}))
-        .response;
+    let response = policy.review(&request(Some(&before)), &json!({})).response;
     assert!(response.patch_type.is_some());
     assert_eq!(response.patched(&before).unwrap(), after);
 
-    let same = policy.review(&request(Some(after)), &json!({})).response;
+    let same = policy.review(&request(Some(&after)), &json!({})).response;
     assert_eq!(
         (same.allowed, same.patch, same.patch_type),
         (true, None, None)
@@ -190,7 +191,7 @@ fn a_call_is_measured_and_the_same_call_takes_the_same_fuel() {
 fn settings_and_protocol_version_are_asked_for() {
     let answer = json!({ "valid": false, "message": "a\nb" });
     let wasm = policy_with(&Behaviour::Trap, &Behaviour::Answer(answer));
-    let policy = Policy::from_bytes(&wasm).unwrap();
+    let policy = load_bytes(&wasm).unwrap();
     let answer = policy.validate_settings(&json!({ "x": 1 })).unwrap();
     assert_eq!(
         (answer.valid, answer.message.as_deref()),
@@ -220,7 +221,7 @@ fn a_policy_is_called_from_many_threads() {
 
 #[test]
 fn what_is_no_policy_is_refused_by_what_it_is() {
-    let refusal = |bytes: &[u8]| Policy::from_bytes(bytes).err().unwrap();
+    let refusal = |bytes: &[u8]| load_bytes(bytes).err().unwrap();
     assert!(matches!(refusal(b""), LoadError::NotWasm(_)));
     assert!(matches!(refusal(b"(module)"), LoadError::NotWasm(_)));
     assert!(matches!(
@@ -244,13 +245,13 @@ fn what_is_no_policy_is_refused_by_what_it_is() {
 fn an_annotated_policy_tells_what_it_is() {
     let wasm = policy(&Behaviour::Answer(accept()));
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
-    let policy = Policy::from_bytes(&annotated(wasm.clone(), &metadata)).unwrap();
+    let policy = load_bytes(&annotated(wasm.clone(), &metadata)).unwrap();
     assert!(policy.metadata().unwrap().mutating);
     let rego = annotated(
         wasm,
         &json!({ "rules": [], "mutating": false, "executionMode": "opa" }),
     );
     assert!(
-        matches!(Policy::from_bytes(&rego).err().unwrap(), LoadError::ExecutionMode(mode) if mode == "opa")
+        matches!(load_bytes(&rego).err().unwrap(), LoadError::ExecutionMode(mode) if mode == "opa")
     );
 }

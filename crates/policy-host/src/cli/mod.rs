@@ -1,5 +1,8 @@
 //! The command line.
 
+// Backticks would be seen in the help texts.
+#![allow(clippy::doc_markdown)]
+
 mod completions;
 mod diff;
 mod failure;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{ArgAction, ValueEnum};
 use policy_host::{
-    AdmissionResponse, Level, LogSink, Policy, PolicyType, Review, documents,
+    CallError, Level, LogSink, Policy, PolicyType, Review, documents,
     manifest::{Operation, Options},
 };
 use serde_json::Value;
@@ -28,6 +28,7 @@ use super::{
 /// that `kubectl apply` would cause is made of it, and the output is a diff and
 /// a summary; of a workload, the pod of its template is asked about as well.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // They are switches of a command line.
 #[command(after_help = "\
 Examples:
   policy-host run policy.wasm -r pod.yaml
@@ -141,7 +142,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         return Err(invalid_settings(answer.message));
     }
 
-    let mut worst = None;
+    let mut failures = Vec::new();
+    let mut rejected = Vec::new();
     let mut out = anstream::stdout().lock();
     for (index, item) in items.iter().enumerate() {
         let output = args.output.unwrap_or(if item.from_manifest {
@@ -152,26 +154,39 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         if index > 0 && matches!(output, Output::Diff | Output::Full) {
             writeln!(out)?;
         }
-        let Review { response, failure } = policy.review(&item.request, &settings);
-        let rejected = !response.allowed;
-        let printed = print(&mut out, screen, output, item, &response)?;
+        let review = policy.review(&item.request, &settings);
+        let printed = print(&mut out, screen, output, item, &review)?;
         out.flush()?;
-        let failure = match failure {
-            Some(failure) => Some(Failure::from(failure)),
-            None if rejected && (args.fail_on_rejection || !printed) => Some(Failure::new(
-                Status::Rejected,
-                format!("{} was rejected", item.title),
-            )),
-            None => None,
-        };
-        if let Some(failure) = failure {
-            // The last one is printed by the caller.
-            if let Some(earlier) = worst.replace(failure) {
-                Failure::print(&earlier);
+        if let Some(failure) = review.failure {
+            if let CallError::Trap { backtrace, .. } = &failure
+                && screen.verbose
+            {
+                anstream::eprintln!("{}", paint(style::FAINT, backtrace));
             }
+            failures.push((&item.title, failure));
+        } else if !review.response.allowed && (args.fail_on_rejection || !printed) {
+            rejected.push(&item.title);
         }
     }
-    worst.map_or(Ok(()), Err)
+    // All have been shown; the first decides how the command ends.
+    if let Some((title, failure)) = failures.into_iter().next() {
+        let failure = Failure::from(failure);
+        return Err(if items.len() > 1 {
+            failure.about(title)
+        } else {
+            failure
+        });
+    }
+    let message = match rejected.as_slice() {
+        [] => return Ok(()),
+        [title] => format!("{title} was rejected"),
+        several => format!(
+            "{} of {} requests were rejected",
+            several.len(),
+            items.len()
+        ),
+    };
+    Err(Failure::new(Status::Rejected, message))
 }
 
 fn load(args: &Args, screen: &Screen) -> Result<Policy, Failure> {
@@ -219,8 +234,9 @@ fn print(
     screen: &Screen,
     output: Output,
     item: &Item,
-    response: &AdmissionResponse,
+    review: &Review,
 ) -> Result<bool, Failure> {
+    let response = &review.response;
     let before = item.request.object();
     let after = match before {
         Some(before) => Some(response.patched(before).map_err(|error| {
@@ -234,7 +250,7 @@ fn print(
             let json = serde_json::to_string(response).map_err(io::Error::from)?;
             writeln!(out, "{json}")?;
         }
-        Output::Yaml => return yaml(out, screen, item, response, after.as_ref()),
+        Output::Yaml => return yaml(out, screen, item, review, after.as_ref()),
         Output::Diff | Output::Full => {
             if let Some((before, after)) = change {
                 diff::write(out, screen, &item.title, before, after)?;
@@ -243,10 +259,10 @@ fn print(
             let changed = change.is_some_and(|(before, after)| before != after);
             // A diff alone would not tell a rejection from no change.
             if output == Output::Full || !answered || !changed {
-                summarize(out, screen, item, response, change)?;
+                summarize(out, screen, item, review, change)?;
             }
         }
-        Output::Summary => summarize(out, screen, item, response, change)?,
+        Output::Summary => summarize(out, screen, item, review, change)?,
     }
     Ok(true)
 }
@@ -255,11 +271,11 @@ fn summarize(
     out: &mut impl Write,
     screen: &Screen,
     item: &Item,
-    response: &AdmissionResponse,
+    review: &Review,
     change: Option<(&Value, &Value)>,
 ) -> io::Result<()> {
     let template_of = item.template_of.as_deref();
-    summary::write(out, screen, &item.title, template_of, response, change)
+    summary::write(out, screen, &item.title, template_of, review, change)
 }
 
 /// The object for another program; what is for a person goes to standard error.
@@ -267,12 +283,13 @@ fn yaml(
     out: &mut impl Write,
     screen: &Screen,
     item: &Item,
-    response: &AdmissionResponse,
+    review: &Review,
     after: Option<&Value>,
 ) -> Result<bool, Failure> {
+    let response = &review.response;
     let to_tell = !response.allowed || response.warnings.iter().flatten().next().is_some();
     if to_tell {
-        summarize(&mut anstream::stderr().lock(), screen, item, response, None)?;
+        summarize(&mut anstream::stderr().lock(), screen, item, review, None)?;
     }
     if !response.allowed {
         return Ok(false);

@@ -170,9 +170,10 @@ impl From<LogLevel> for Level {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let log = Log {
-        level: match screen.verbose {
-            true => Level::Debug.min(args.log_level.into()),
-            false => args.log_level.into(),
+        level: if screen.verbose {
+            Level::Debug.min(args.log_level.into())
+        } else {
+            args.log_level.into()
         },
     };
     let entries = policies::parse(&input::read(&args.policies)?)
@@ -291,19 +292,13 @@ async fn serve(
     let probe = axum_server::from_tcp(readiness)?
         .handle(handle.clone())
         .serve(server::readiness().into_make_service());
-    match tls {
-        Some(tls) => {
-            let api = axum_server::from_tcp_rustls(api, tls)?
-                .handle(handle)
-                .serve(router.into_make_service());
-            until_stopped(api, probe, stopping).await
-        }
-        None => {
-            let api = axum_server::from_tcp(api)?
-                .handle(handle)
-                .serve(router.into_make_service());
-            until_stopped(api, probe, stopping).await
-        }
+    let router = router.into_make_service();
+    if let Some(tls) = tls {
+        let api = axum_server::from_tcp_rustls(api, tls)?.handle(handle);
+        until_stopped(api.serve(router), probe, stopping).await
+    } else {
+        let api = axum_server::from_tcp(api)?.handle(handle);
+        until_stopped(api.serve(router), probe, stopping).await
     }
 }
 

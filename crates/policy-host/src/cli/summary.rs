@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use policy_host::AdmissionResponse;
+use policy_host::{AdmissionResponse, Review};
 use serde_json::Value;
 
 use super::style::{self, Screen, paint};
@@ -21,15 +21,16 @@ pub fn write(
     screen: &Screen,
     title: &str,
     template_of: Option<&str>,
-    response: &AdmissionResponse,
+    review: &Review,
     change: Option<(&Value, &Value)>,
 ) -> io::Result<()> {
+    let response = &review.response;
     let mut rows = Rows {
         out,
         screen,
         error: None,
     };
-    rows.headline(title, template_of, response, change);
+    rows.headline(title, template_of, review, change);
     rows.audit(response);
     if let Some((before, after)) = change.filter(|_| response.allowed) {
         rows.injection(before, after);
@@ -37,7 +38,9 @@ pub fn write(
     for warning in response.warnings.iter().flatten() {
         rows.row("warning", warning, style::CARE);
     }
-    if !response.allowed {
+    if let Some(failure) = &review.failure {
+        rows.row("problem", &failure.to_string(), style::BAD);
+    } else if !response.allowed {
         let message = response.message().unwrap_or("(the policy gave no reason)");
         rows.row("problem", message, style::BAD);
     }
@@ -61,12 +64,14 @@ impl<W: Write> Rows<'_, W> {
         &mut self,
         title: &str,
         template_of: Option<&str>,
-        response: &AdmissionResponse,
+        review: &Review,
         change: Option<(&Value, &Value)>,
     ) {
+        let response = &review.response;
         let changed = change.is_some_and(|(before, after)| before != after);
         let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
         let (mark, color, outcome) = match (response.allowed, injected, changed) {
+            (false, ..) if review.failure.is_some() => ('✗', style::BAD, "got no answer"),
             (false, ..) => ('✗', style::BAD, "rejected"),
             (true, true, _) => ('✓', style::GOOD, "injected"),
             (true, false, true) => ('✓', style::GOOD, "changed"),
@@ -76,7 +81,7 @@ impl<W: Write> Rows<'_, W> {
             .status
             .as_ref()
             .and_then(|status| status.code)
-            .filter(|_| !response.allowed)
+            .filter(|_| !response.allowed && review.failure.is_none())
             .map_or(String::new(), |code| format!(" ({code})"));
         let origin = template_of.map_or(String::new(), |workload| {
             paint(style::FAINT, format!("  the pod of {workload}"))
@@ -230,13 +235,17 @@ mod tests {
 
     use super::*;
 
-    fn summary(response: &AdmissionResponse, change: Option<(&Value, &Value)>) -> String {
+    fn summary(response: AdmissionResponse, change: Option<(&Value, &Value)>) -> String {
+        let review = Review {
+            response,
+            failure: None,
+        };
         let screen = Screen {
             verbose: false,
             width: None,
         };
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&mut out, &screen, "Pod default/web", None, response, change).unwrap();
+        write(&mut out, &screen, "Pod default/web", None, &review, change).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 
@@ -265,7 +274,7 @@ mod tests {
             ..AdmissionResponse::default()
         };
         assert_eq!(
-            summary(&response, Some((&before, &after))),
+            summary(response, Some((&before, &after))),
             "✓ Pod default/web injected\n\
              \x20 reason      it asks\n\
              \x20 service     web\n\
@@ -286,7 +295,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            summary(&response, None),
+            summary(response, None),
             "✗ Pod default/web rejected (422)\n\
              \x20 problem     two problems\n\
              \x20             - a\n\

@@ -39,9 +39,9 @@ pub fn policy_with(validate: &Behaviour, validate_settings: &Behaviour) -> Vec<u
     let mut body = String::new();
     for (length, behaviour) in [(8, validate), (17, validate_settings)] {
         let code = data.code(behaviour);
-        write!(
+        writeln!(
             body,
-            "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))\n"
+            "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))"
         )
         .unwrap();
     }

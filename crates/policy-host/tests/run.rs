@@ -1,0 +1,516 @@
+//! `policy-host run` and what surrounds it: output and exit status.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+use support::{Behaviour, accept, annotated, policy, policy_with};
+use tempfile::TempDir;
+
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+spec:
+  containers:
+  - name: web
+    image: web:1
+";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: shop
+spec:
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      containers:
+      - {name: web, image: 'web:1'}
+";
+
+/// A folder with a policy in it, and the command on them.
+struct Bench {
+    folder: TempDir,
+    wasm: PathBuf,
+}
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Bench {
+    fn new(wasm: &[u8]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("policy.wasm");
+        fs::write(&path, wasm).unwrap();
+        Self { folder, wasm: path }
+    }
+
+    fn of(behaviour: &Behaviour) -> Self {
+        Self::new(&policy(behaviour))
+    }
+
+    fn answering(answer: Value) -> Self {
+        Self::of(&Behaviour::Answer(answer))
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// `run POLICY -r FILE ...` with the request as standard input.
+    fn run(&self, request: &str, arguments: &[&str]) -> Ran {
+        let mut all = vec!["run", self.wasm.to_str().unwrap(), "-r", "-"];
+        all.extend(arguments);
+        host(&all, request)
+    }
+}
+
+fn host(arguments: &[&str], stdin: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_policy-host"))
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        // The compiled policies of tests are not for the user's own cache.
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that fails early does not read it.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().unwrap();
+    Ran {
+        status: status.code().unwrap(),
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+fn request() -> Value {
+    json!({
+        "uid": "u-1",
+        "kind": { "group": "", "version": "v1", "kind": "Pod" },
+        "resource": { "group": "", "version": "v1", "resource": "pods" },
+        "operation": "CREATE",
+        "userInfo": {},
+        "object": { "a": 1 },
+    })
+}
+
+/// Injects a sidecar into the pod of [`POD`].
+fn injecting() -> Value {
+    json!({
+        "accepted": true,
+        "mutated_object": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "web",
+                "namespace": "default",
+                "annotations": { "consul.hashicorp.com/connect-service": "web" },
+            },
+            "spec": {
+                "containers": [{ "name": "web", "image": "web:1" }],
+                "initContainers": [{ "name": "proxy", "image": "envoy:1", "restartPolicy": "Always" }],
+            },
+        },
+        "audit_annotations": { "connect-inject-reason": "it asks" },
+    })
+}
+
+fn rejecting() -> Value {
+    json!({ "accepted": false, "message": "two problems\n- a\n- b", "code": 422 })
+}
+
+#[test]
+fn a_request_and_a_review_give_kwctls_json() {
+    let bench = Bench::answering(accept());
+    let expected =
+        "{\"uid\":\"u-1\",\"allowed\":true,\"auditAnnotations\":null,\"warnings\":null}\n";
+    let review = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request() });
+    for input in [request(), review] {
+        let ran = bench.run(&input.to_string(), &[]);
+        assert_eq!(
+            (ran.status, ran.stdout.as_str()),
+            (0, expected),
+            "{}",
+            ran.stderr
+        );
+    }
+    let path = bench.file("request.json", &request().to_string());
+    let url = format!("file://{}", bench.wasm.display());
+    let ran = host(
+        &[
+            "-v",
+            "run",
+            "--request-path",
+            &path,
+            "-e",
+            "kubewarden-wapc",
+            "--no-color",
+            "--disable-wasmtime-cache",
+            "--allow-context-aware",
+            "--settings-json",
+            "{}",
+            &url,
+        ],
+        "",
+    );
+    assert_eq!(
+        (ran.status, ran.stdout.as_str()),
+        (0, expected),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_rejection_is_an_answer_and_no_failure() {
+    let bench = Bench::answering(rejecting());
+    let ran = bench.run(&request().to_string(), &[]);
+    assert_eq!(ran.status, 0);
+    let response: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        response["status"],
+        json!({ "message": "two problems\n- a\n- b", "code": 422 })
+    );
+    let ran = bench.run(&request().to_string(), &["--fail-on-rejection"]);
+    assert_eq!(ran.status, 9);
+}
+
+#[test]
+fn a_manifest_gives_a_diff_and_a_summary() {
+    let ran = Bench::answering(injecting()).run(POD, &[]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(
+        ran.stdout,
+        "\
+--- Pod default/web
++++ Pod default/web, as the policy returns it
+@@ -1,9 +1,15 @@
+ apiVersion: v1
+ kind: Pod
+ metadata:
++  annotations:
++    consul.hashicorp.com/connect-service: web
+   name: web
+   namespace: default
+ spec:
+   containers:
+   - image: web:1
+     name: web
++  initContainers:
++  - image: envoy:1
++    name: proxy
++    restartPolicy: Always
+✓ Pod default/web injected
+  reason      it asks
+  service     web
+  port        none: it only dials out
+  containers  proxy  sidecar    envoy:1
+"
+    );
+}
+
+#[test]
+fn a_workload_is_asked_about_and_so_is_its_pod() {
+    let bench = Bench::answering(rejecting());
+    let ran = bench.run(DEPLOYMENT, &["-o", "summary"]);
+    assert_eq!(
+        ran.stdout,
+        "\
+✗ Deployment shop/web rejected (422)
+  problem     two problems
+              - a
+              - b
+✗ Pod shop/web-5d4f8c7b9d-* rejected (422)  the pod of Deployment shop/web
+  problem     two problems
+              - a
+              - b
+"
+    );
+    let json = bench.run(DEPLOYMENT, &["-o", "json"]);
+    assert_eq!(json.stdout.lines().count(), 1);
+}
+
+#[test]
+fn several_documents_and_lists_are_asked_about_one_by_one() {
+    let bench = Bench::answering(accept());
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c" } }] });
+    let ran = bench.run(
+        &format!("{POD}---\n{POD}---\n{list}\n"),
+        &["-o", "summary", "-n", "shop"],
+    );
+    assert_eq!(
+        ran.stdout,
+        "· Pod shop/web accepted unchanged\n\
+         · Pod shop/web accepted unchanged\n\
+         · ConfigMap shop/c accepted unchanged\n"
+    );
+}
+
+#[test]
+fn yaml_is_the_object_for_another_program() {
+    let ran = Bench::answering(injecting()).run(POD, &["-o", "yaml"]);
+    assert!(
+        ran.stdout.starts_with("---\napiVersion: v1\nkind: Pod\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout
+            .contains("  initContainers:\n  - image: envoy:1\n"),
+        "{}",
+        ran.stdout
+    );
+    let ran = Bench::answering(rejecting()).run(POD, &["-o", "yaml"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (9, ""));
+    assert!(ran.stderr.contains("two problems"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_diff_without_a_change_says_why() {
+    let ran = Bench::answering(accept()).run(POD, &["-o", "diff"]);
+    assert_eq!(ran.stdout, "· Pod default/web accepted unchanged\n");
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_ask() {
+    let bench = Bench::answering(injecting());
+    assert!(!bench.run(POD, &[]).stdout.contains('\u{1b}'));
+    assert!(
+        bench
+            .run(POD, &["--color", "always"])
+            .stdout
+            .contains("\u{1b}[32m+  annotations:")
+    );
+}
+
+#[test]
+fn invalid_settings_are_told_in_the_policys_words() {
+    let answer = json!({ "valid": false, "message": "the settings have 2 problems\n- a\n- b" });
+    let bench = Bench::new(&policy_with(&Behaviour::Trap, &Behaviour::Answer(answer)));
+    let ran = bench.run(POD, &["--settings-json", "{\"x\": 1}"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    assert_eq!(
+        ran.stderr,
+        "Error: Provided settings are not valid: the settings have 2 problems\n- a\n- b\n"
+    );
+}
+
+#[test]
+fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
+    for (behaviour, status, message) in [
+        (
+            Behaviour::Trap,
+            6,
+            "the policy trapped in `validate`: wasm trap: wasm `unreachable`",
+        ),
+        (
+            Behaviour::Error("out of cheese"),
+            7,
+            "the policy returned an error from `validate`: out of cheese",
+        ),
+        (
+            Behaviour::Bytes(b"{}".to_vec()),
+            7,
+            "cannot be understood: missing field `accepted`",
+        ),
+        (
+            Behaviour::Loop,
+            8,
+            "`validate` took longer than 1s\n  hint: --timeout 0",
+        ),
+    ] {
+        let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
+        assert_eq!(ran.status, status, "{}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{}", ran.stderr);
+        // kwctl's response is there all the same.
+        let response: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(response["status"]["code"], 500);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_its_place() {
+    let bench = Bench::answering(accept());
+    let wasm = bench.wasm.to_str().unwrap();
+    let pod = bench.file("pod.yaml", POD);
+    let text = bench.file("notes.txt", "hello\n");
+    let json = bench.file("broken.json", "{\n  \"a\": 1,\n}");
+    let yaml = bench.file("broken.yaml", "a: b\n c: d: e\n");
+    let list = bench.file("list.yaml", "- a\n");
+    let missing = format!("{pod}.missing");
+    for (arguments, status, message) in [
+        (
+            vec!["run", &missing, "-r", &pod],
+            3,
+            "cannot read the policy",
+        ),
+        (
+            vec!["run", wasm, "-r", &missing],
+            3,
+            "pod.yaml.missing: No such file",
+        ),
+        (
+            vec!["run", wasm, "-r", &pod, "-s", &missing],
+            3,
+            "pod.yaml.missing: No such file",
+        ),
+        (
+            vec!["run", "registry://example.com/p:1", "-r", &pod],
+            3,
+            "pull the policy first",
+        ),
+        (
+            vec!["run", wasm, "-r", &json],
+            4,
+            "broken.json: not valid JSON at line 3, column 1",
+        ),
+        (
+            vec!["run", wasm, "-r", &yaml],
+            4,
+            "broken.yaml: not valid YAML at line 2, column",
+        ),
+        (
+            vec!["run", wasm, "-r", &text],
+            4,
+            "notes.txt: Invalid request object\n  hint: expected",
+        ),
+        (
+            vec!["run", wasm, "-r", &pod, "--settings-json", "{"],
+            4,
+            "Cannot parse settings JSON",
+        ),
+        (
+            vec!["run", wasm, "-r", &pod, "-s", &list],
+            4,
+            "the settings must be an object",
+        ),
+        (vec!["run", &pod, "-r", &pod], 5, "not a WebAssembly module"),
+        (vec!["run", wasm], 2, "--request-path"),
+        (vec!["run", wasm, "-r", &pod, "-e", "opa"], 2, "kubewarden"),
+    ] {
+        let ran = host(&arguments, "");
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.to_lowercase().starts_with("error: "),
+            "{}",
+            ran.stderr
+        );
+        assert!(
+            ran.stderr.contains(message),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+        assert_eq!(ran.stdout, "");
+    }
+    let ran = bench.run("{\"uid\": \"u\"}", &[]);
+    assert!(
+        ran.stderr
+            .contains("cannot build AdmissionRequest object from given input: missing field")
+    );
+}
+
+#[test]
+fn a_raw_policy_gets_the_input_as_it_is() {
+    let wasm = policy(&Behaviour::Answer(
+        json!({ "accepted": true, "mutated_object": [2] }),
+    ));
+    let metadata = json!({ "rules": [], "mutating": true, "policyType": "raw" });
+    for (bench, arguments) in [
+        (Bench::new(&wasm), &["--raw"][..]),
+        (Bench::new(&annotated(wasm, &metadata)), &[]),
+    ] {
+        let ran = bench.run("[1]", arguments);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let response: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(response["patchType"], "JSONPatch");
+    }
+}
+
+#[test]
+fn the_guests_log_goes_to_standard_error() {
+    let line = json!({ "level": "debug", "message": "hello", "file": "src/a.rs", "line": 7 });
+    let bench = Bench::of(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
+    assert_eq!(bench.run(POD, &["-o", "summary"]).stderr, "");
+    assert_eq!(
+        bench.run(POD, &["-o", "summary", "-v"]).stderr,
+        "policy log: DEBUG hello (src/a.rs:7)\n"
+    );
+}
+
+#[test]
+fn completions_are_scripts_of_their_shell() {
+    for (shell, marker) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef"),
+        ("fish", "complete -c"),
+    ] {
+        let ran = host(&["completions", shell], "");
+        assert_eq!(ran.status, 0);
+        assert!(ran.stdout.contains(marker), "{shell}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_the_exit_statuses() {
+    let help = host(&["--help"], "").stdout;
+    assert!(
+        help.contains("Examples:") && help.contains("Exit status:"),
+        "{help}"
+    );
+    for command in ["run", "serve", "completions"] {
+        assert!(
+            host(&[command, "--help"], "").stdout.contains("Examples:"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_compiled_policy_is_kept_where_caches_are_kept() {
+    let cache = TempDir::new().unwrap();
+    let bench = Bench::answering(accept());
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_policy-host"));
+        command
+            .arg("run")
+            .arg(&bench.wasm)
+            .args(["-r", "-", "-o", "summary"])
+            .args(arguments);
+        command
+            .env("XDG_CACHE_HOME", cache.path())
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let kept = |folder: &Path| fs::read_dir(folder).unwrap().count();
+    run(&["--disable-wasmtime-cache"]);
+    assert_eq!(kept(cache.path()), 0);
+    run(&[]);
+    assert!(kept(cache.path()) > 0);
+}
