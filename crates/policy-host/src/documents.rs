@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// Text that is neither YAML nor JSON, and the place where that shows.
@@ -59,7 +60,8 @@ pub fn parse_one(text: &str) -> Result<Value, SyntaxError> {
     Ok(documents.pop().unwrap_or(Value::Null))
 }
 
-/// A value as YAML, keys in the order of the API server's own output.
+/// A value as YAML, in the order in which people write it: what an object is
+/// and is called comes first, everything else by the alphabet.
 #[must_use]
 pub fn to_yaml(value: &Value) -> String {
     let options = serde_saphyr::ser_options! {
@@ -70,7 +72,31 @@ pub fn to_yaml(value: &Value) -> String {
         min_fold_chars: usize::MAX,
     };
     // JSON values have nothing that YAML could not say.
-    serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| value.to_string())
+    serde_saphyr::to_string_with_options(&Ordered(value), options)
+        .unwrap_or_else(|_| value.to_string())
+}
+
+/// Keys that come first, in their order.
+const LEADING_KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "name"];
+
+struct Ordered<'a>(&'a Value);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(object) => {
+                let leading = LEADING_KEYS
+                    .iter()
+                    .filter_map(|key| object.get_key_value(*key));
+                let others = object
+                    .iter()
+                    .filter(|(key, _)| !LEADING_KEYS.contains(&key.as_str()));
+                serializer.collect_map(leading.chain(others).map(|(key, value)| (key, Self(value))))
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Ordered)),
+            scalar => scalar.serialize(serializer),
+        }
+    }
 }
 
 fn parse_json(text: &str) -> Result<Vec<Value>, SyntaxError> {
@@ -147,6 +173,27 @@ mod tests {
             error.starts_with("not valid YAML at line 2, column "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_an_object_is_comes_first() {
+        let pod = json!({ "spec": { "b": [{ "image": "i", "name": "web" }], "a": 1 },
+                          "metadata": {}, "kind": "Pod", "apiVersion": "v1" });
+        assert_eq!(
+            to_yaml(&pod),
+            "apiVersion: v1\nkind: Pod\nmetadata: {}\nspec:\n  a: 1\n  b:\n  - name: web\n    image: i\n"
+        );
+    }
+
+    #[test]
+    fn a_text_that_an_older_yaml_takes_for_something_else_is_quoted() {
+        // kubectl reads YAML 1.1.
+        for text in [
+            "12:30:45", "1_000", "y", "off", "0b11", "0o7", "0777", ".5", "+1", ".inf", "<<", "=",
+        ] {
+            let yaml = to_yaml(&json!({ "a": text }));
+            assert!(yaml.contains(['"', '\'']), "{yaml}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use wapc::WapcHost;
 use wasmtime::{Cache, CacheConfig, Config, Engine, EngineWeak, Module};
 use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
@@ -239,8 +239,7 @@ impl Policy {
         request: &ValidateRequest,
         settings: &Value,
     ) -> Result<PolicyAnswer, CallError> {
-        let payload = json!({ "request": request, "settings": settings });
-        self.ask("validate", &payload)
+        self.ask("validate", &request.payload(settings))
     }
 
     /// Asks the policy about a request, and builds the response to it.
@@ -261,7 +260,7 @@ impl Policy {
 
     /// Asks the policy whether a policy server would start with these settings.
     pub fn validate_settings(&self, settings: &Value) -> Result<SettingsAnswer, CallError> {
-        self.ask("validate_settings", settings)
+        self.ask("validate_settings", settings.to_string().as_bytes())
     }
 
     /// The version of Kubewarden's protocol that the policy speaks, as JSON.
@@ -304,9 +303,9 @@ impl Policy {
     fn ask<T: serde::de::DeserializeOwned>(
         &self,
         operation: &str,
-        payload: &Value,
+        payload: &[u8],
     ) -> Result<T, CallError> {
-        let answer = self.call(operation, payload.to_string().as_bytes())?;
+        let answer = self.call(operation, payload)?;
         parse(operation, &answer)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::RequestError;
 
@@ -94,6 +94,18 @@ impl ValidateRequest {
             Value::Object(object)
         };
         Ok(Self::Admission(Box::new(serde_json::from_value(request)?)))
+    }
+
+    /// The payload of a call to `validate`, for [`Policy::call`] and
+    /// [`Policy::measure`].
+    ///
+    /// [`Policy::call`]: crate::Policy::call
+    /// [`Policy::measure`]: crate::Policy::measure
+    #[must_use]
+    pub fn payload(&self, settings: &Value) -> Vec<u8> {
+        json!({ "request": self, "settings": settings })
+            .to_string()
+            .into_bytes()
     }
 
     /// The id that the response repeats.

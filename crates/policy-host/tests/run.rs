@@ -210,21 +210,20 @@ fn a_manifest_gives_a_diff_and_a_summary() {
         "\
 --- Pod default/web
 +++ Pod default/web, as the policy returns it
-@@ -1,9 +1,15 @@
- apiVersion: v1
+@@ -2,8 +2,14 @@
  kind: Pod
  metadata:
+   name: web
 +  annotations:
 +    consul.hashicorp.com/connect-service: web
-   name: web
    namespace: default
  spec:
    containers:
-   - image: web:1
-     name: web
+   - name: web
+     image: web:1
 +  initContainers:
-+  - image: envoy:1
-+    name: proxy
++  - name: proxy
++    image: envoy:1
 +    restartPolicy: Always
 ✓ Pod default/web injected
   reason      it asks
@@ -283,7 +282,7 @@ fn yaml_is_the_object_for_another_program() {
     );
     assert!(
         ran.stdout
-            .contains("  initContainers:\n  - image: envoy:1\n"),
+            .contains("  initContainers:\n  - name: proxy\n    image: envoy:1\n"),
         "{}",
         ran.stdout
     );

@@ -8,6 +8,8 @@ use similar::{ChangeTag, TextDiff};
 
 use super::style::{self, Screen, paint};
 
+/// JSON in a value that is longer than this is laid out.
+const INLINE_JSON: usize = 60;
 /// Unchanged lines around a change.
 const CONTEXT: usize = 3;
 
@@ -19,7 +21,7 @@ pub fn write(
     before: &Value,
     after: &Value,
 ) -> io::Result<()> {
-    let (before, after) = (documents::to_yaml(before), documents::to_yaml(after));
+    let (before, after) = (yaml(before), yaml(after));
     let diff = TextDiff::from_lines(&before, &after);
     let groups = diff.grouped_ops(CONTEXT);
     if groups.is_empty() {
@@ -67,6 +69,29 @@ pub fn write(
         }
     }
     Ok(())
+}
+
+/// The object as YAML, with JSON in its values laid out: on one line it could
+/// not be read.
+fn yaml(object: &Value) -> String {
+    let mut object = object.clone();
+    lay_out(&mut object);
+    documents::to_yaml(&object)
+}
+
+fn lay_out(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > INLINE_JSON && text.starts_with(['{', '[']) => {
+            if let Ok(json) = serde_json::from_str::<Value>(text)
+                && let Ok(pretty) = serde_json::to_string_pretty(&json)
+            {
+                *text = pretty;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(lay_out),
+        Value::Object(fields) => fields.values_mut().for_each(lay_out),
+        _ => {}
+    }
 }
 
 /// The keys above a line, so that a reader knows where in the object a hunk is:
@@ -117,6 +142,16 @@ mod tests {
             diff(&before, &after),
             "--- Pod a\n+++ Pod a, as the policy returns it\n\
              @@ -9,4 +9,4 @@ spec.containers.ports\n     - 2\n     - 3\n     - 4\n-    z: 1\n+    z: 2\n"
+        );
+    }
+
+    #[test]
+    fn json_in_a_value_is_laid_out() {
+        let text = json!({ "service": { "name": "x".repeat(60) } }).to_string();
+        let shown = diff(&json!({ "value": "" }), &json!({ "value": text }));
+        assert!(
+            shown.contains("\n+value: |-\n+  {\n+    \"service\": {\n"),
+            "{shown}"
         );
     }
 

@@ -103,7 +103,7 @@ enum Output {
     Json,
     /// The object as the policy returns it
     Yaml,
-    /// What the policy changed
+    /// What the policy changed, with JSON in values laid out
     Diff,
     /// The outcome in a few lines
     Summary,
