@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Ends the cluster that a run left up, or what an interrupted run left.
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+. "$E2E_DIR/lib/cluster.sh"
+stop_cluster
+nothing_left

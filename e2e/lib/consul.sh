@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# consul.sh start|stop server|client: Consul's two agents, as the Helm chart has
+# them: a server of its own, and the client agent of the node, which the pods use.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+. "$CACHE/components.env"
+
+data=$SCRATCH/consul/$2
+pid_file=$SCRATCH/consul-$2.pid
+
+case $1 in
+start)
+    arguments=(-node "$2" -data-dir "$data" -hcl 'disable_update_check = true' -hcl 'ports { dns = -1 }')
+    case $2 in
+    server)
+        arguments+=(-server -bootstrap-expect 1 -bind "$CONSUL_SERVER_IP" -client "$CONSUL_SERVER_IP"
+            -hcl 'connect { enabled = true }' -hcl 'performance { raft_multiplier = 1 }'
+            -hcl 'ports { grpc = -1, grpc_tls = -1 }')
+        ;;
+    client)
+        # The node's identity outlives its data, as that of a real machine does.
+        arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -retry-join "$CONSUL_SERVER_IP" -retry-interval 1s
+            -node-id e2e00000-0000-4000-8000-000000000001 -hcl 'ports { grpc = 8502 }')
+        ;;
+    esac
+    mkdir -p "$data"
+    setsid "$CONSUL_DIR/consul" agent "${arguments[@]}" >>"$SCRATCH/logs/consul-$2.log" 2>&1 </dev/null &
+    echo $! >"$pid_file"
+    ;;
+stop)
+    kill -KILL "$(cat "$pid_file")"
+    until_true 10 test ! -d "/proc/$(cat "$pid_file")"
+    ;;
+esac
