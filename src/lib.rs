@@ -1,1 +1,61 @@
-//! The Consul Connect sidecar injector as a Kubewarden policy.
+//! The Consul Connect sidecar injector as a Kubewarden policy: the entry points
+//! that the policy server calls, and nothing else.
+//!
+//! <https://docs.kubewarden.io/reference/spec/intro-spec> describes the calls.
+
+#![deny(unsafe_code)]
+
+pub mod admission;
+pub mod annotations;
+pub mod consul;
+pub mod decision;
+pub mod duration;
+pub mod json;
+pub mod nearest;
+pub mod pod;
+pub mod problem;
+pub mod quantity;
+pub mod reason;
+pub mod settings;
+pub mod sidecar;
+pub mod words;
+pub mod workload;
+
+#[cfg(target_arch = "wasm32")]
+mod guest {
+    use kubewarden_policy_sdk::settings::SettingsValidationResponse;
+    use kubewarden_policy_sdk::{protocol_version_guest, wapc_guest};
+    use wapc_guest::{CallResult, host_call, register_function};
+
+    use crate::admission::{self, LogLine};
+    use crate::json::encode;
+
+    /// Called once by the host before anything else.
+    // The symbol's name is the waPC guest ABI.
+    #[expect(unsafe_code)]
+    #[unsafe(no_mangle)]
+    pub extern "C" fn wapc_init() {
+        register_function("validate", validate);
+        register_function("validate_settings", validate_settings);
+        register_function("protocol_version", protocol_version_guest);
+    }
+
+    fn validate(payload: &[u8]) -> CallResult {
+        let answer = admission::validate(payload);
+        if let Some(line) = &answer.log {
+            log(line);
+        }
+        Ok(answer.response.into_bytes())
+    }
+
+    fn validate_settings(payload: &[u8]) -> CallResult {
+        let message = admission::validate_settings(payload).err();
+        let response = SettingsValidationResponse { valid: message.is_none(), message };
+        Ok(encode(&response).into_bytes())
+    }
+
+    /// A log line that is lost is no reason to refuse a pod.
+    fn log(line: &LogLine) {
+        let _ = host_call("kubewarden", "tracing", "log", encode(line).as_bytes());
+    }
+}

@@ -65,9 +65,7 @@ impl Runner {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.wasi)?;
         link_wapc(&mut linker)?;
-        Ok(Self {
-            pre: linker.instantiate_pre(module)?,
-        })
+        Ok(Self { pre: linker.instantiate_pre(module)? })
     }
 
     /// Calls a fresh instance.
@@ -104,9 +102,7 @@ impl Runner {
         };
         run.outcome = self.drive(&mut store, limits, &mut run);
         run.stderr = String::from_utf8_lossy(&stderr.contents()).into_owned();
-        run.fuel = limits
-            .fuel
-            .and_then(|all| Some(all - store.get_fuel().ok()?));
+        run.fuel = limits.fuel.and_then(|all| Some(all - store.get_fuel().ok()?));
         Ok(run)
     }
 
@@ -140,10 +136,7 @@ impl Runner {
             Ok(call) => call,
             Err(error) => return Outcome::NotStarted(error.to_string()),
         };
-        let lengths = (
-            length(store.data().operation.len()),
-            length(store.data().payload.len()),
-        );
+        let lengths = (length(store.data().operation.len()), length(store.data().payload.len()));
         arm(store);
         let began = Instant::now();
         let result = call.call(&mut *store, lengths);
@@ -160,22 +153,16 @@ impl Runner {
                     .take()
                     .unwrap_or_else(|| "No error message set for call failure".to_owned()),
             ),
-            Ok(_) => match (
-                store.data_mut().response.take(),
-                store.data_mut().error.take(),
-            ) {
+            Ok(_) => match (store.data_mut().response.take(), store.data_mut().error.take()) {
                 (Some(response), _) => Outcome::Response(response),
                 (None, Some(error)) => Outcome::GuestError(error),
-                (None, None) => Outcome::GuestError(
-                    "No error message OR response set for call success".to_owned(),
-                ),
+                (None, None) => {
+                    Outcome::GuestError("No error message OR response set for call success".to_owned())
+                }
             },
             Err(error) => match error.downcast_ref::<Trap>() {
                 Some(Trap::Interrupt | Trap::OutOfFuel) => Outcome::Interrupted,
-                _ => Outcome::Trap {
-                    reason: reason(&error),
-                    backtrace: error.to_string(),
-                },
+                _ => Outcome::Trap { reason: reason(&error), backtrace: error.to_string() },
             },
         }
     }
@@ -187,9 +174,7 @@ fn reason(error: &Error) -> String {
 }
 
 fn is_clean_exit(error: &Error) -> bool {
-    error
-        .downcast_ref::<I32Exit>()
-        .is_some_and(|exit| exit.0 == 0)
+    error.downcast_ref::<I32Exit>().is_some_and(|exit| exit.0 == 0)
 }
 
 /// waPC's lengths are `i32`; a longer payload cannot be in a 32-bit memory.
@@ -208,31 +193,19 @@ fn link_wapc(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             write(bytes, operation, &guest.operation)
         },
     )?;
-    linker.func_wrap(
-        "wapc",
-        "__guest_response",
-        |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
-            let bytes = read(&mut caller, at, length)?;
-            caller.data_mut().response = Some(bytes);
-            Ok(())
-        },
-    )?;
-    linker.func_wrap(
-        "wapc",
-        "__guest_error",
-        |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
-            let bytes = read(&mut caller, at, length)?;
-            caller.data_mut().error = Some(String::from_utf8_lossy(&bytes).into_owned());
-            Ok(())
-        },
-    )?;
-    linker.func_wrap(
-        "wapc",
-        "__console_log",
-        |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
-            read(&mut caller, at, length).map(drop)
-        },
-    )?;
+    linker.func_wrap("wapc", "__guest_response", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
+        let bytes = read(&mut caller, at, length)?;
+        caller.data_mut().response = Some(bytes);
+        Ok(())
+    })?;
+    linker.func_wrap("wapc", "__guest_error", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
+        let bytes = read(&mut caller, at, length)?;
+        caller.data_mut().error = Some(String::from_utf8_lossy(&bytes).into_owned());
+        Ok(())
+    })?;
+    linker.func_wrap("wapc", "__console_log", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
+        read(&mut caller, at, length).map(drop)
+    })?;
     linker.func_wrap(
         "wapc",
         "__host_call",
@@ -262,15 +235,11 @@ fn link_wapc(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     // The only capability, logging, answers with nothing.
     linker.func_wrap("wapc", "__host_response", |_: u32| {})?;
     linker.func_wrap("wapc", "__host_response_len", || 0_u32)?;
-    linker.func_wrap(
-        "wapc",
-        "__host_error",
-        |mut caller: Caller<'_, Guest>, at: u32| {
-            let memory = memory(&mut caller)?;
-            let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-            write(bytes, at, guest.host_error.as_bytes())
-        },
-    )?;
+    linker.func_wrap("wapc", "__host_error", |mut caller: Caller<'_, Guest>, at: u32| {
+        let memory = memory(&mut caller)?;
+        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+        write(bytes, at, guest.host_error.as_bytes())
+    })?;
     linker.func_wrap("wapc", "__host_error_len", |caller: Caller<'_, Guest>| {
         length(caller.data().host_error.len())
     })?;

@@ -35,15 +35,8 @@ pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     // Flow-style YAML documents begin like JSON, too.
     let separated = text.lines().any(|line| line.starts_with("---"));
-    let documents = if looks_like_json && !separated {
-        parse_json(text)?
-    } else {
-        parse_yaml(text)?
-    };
-    Ok(documents
-        .into_iter()
-        .filter(|document| !document.is_null())
-        .collect())
+    let documents = if looks_like_json && !separated { parse_json(text)? } else { parse_yaml(text)? };
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// One document, such as a settings file. An empty text is `null`.
@@ -72,8 +65,7 @@ pub fn to_yaml(value: &Value) -> String {
         min_fold_chars: usize::MAX,
     };
     // JSON values have nothing that YAML could not say.
-    serde_saphyr::to_string_with_options(&Ordered(value), options)
-        .unwrap_or_else(|_| value.to_string())
+    serde_saphyr::to_string_with_options(&Ordered(value), options).unwrap_or_else(|_| value.to_string())
 }
 
 /// Keys that come first, in their order.
@@ -85,12 +77,8 @@ impl Serialize for Ordered<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Object(object) => {
-                let leading = LEADING_KEYS
-                    .iter()
-                    .filter_map(|key| object.get_key_value(*key));
-                let others = object
-                    .iter()
-                    .filter(|(key, _)| !LEADING_KEYS.contains(&key.as_str()));
+                let leading = LEADING_KEYS.iter().filter_map(|key| object.get_key_value(*key));
+                let others = object.iter().filter(|(key, _)| !LEADING_KEYS.contains(&key.as_str()));
                 serializer.collect_map(leading.chain(others).map(|(key, value)| (key, Self(value))))
             }
             Value::Array(items) => serializer.collect_seq(items.iter().map(Ordered)),
@@ -100,19 +88,16 @@ impl Serialize for Ordered<'_> {
 }
 
 fn parse_json(text: &str) -> Result<Vec<Value>, SyntaxError> {
-    serde_json::Deserializer::from_str(text)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|error| {
-            let message = error.to_string();
-            let place = format!(" at line {} column {}", error.line(), error.column());
-            SyntaxError {
-                format: "JSON",
-                line: error.line() as u64,
-                column: error.column() as u64,
-                message: message.strip_suffix(&place).unwrap_or(&message).to_owned(),
-            }
-        })
+    serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().map_err(|error| {
+        let message = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        SyntaxError {
+            format: "JSON",
+            line: error.line() as u64,
+            column: error.column() as u64,
+            message: message.strip_suffix(&place).unwrap_or(&message).to_owned(),
+        }
+    })
 }
 
 fn parse_yaml(text: &str) -> Result<Vec<Value>, SyntaxError> {
@@ -169,10 +154,7 @@ mod tests {
         let error = parse("{\n  \"a\": 1,\n}").unwrap_err().to_string();
         assert_eq!(error, "not valid JSON at line 3, column 1: trailing comma");
         let error = parse("a: b\n c: d: e\n").unwrap_err().to_string();
-        assert!(
-            error.starts_with("not valid YAML at line 2, column "),
-            "{error}"
-        );
+        assert!(error.starts_with("not valid YAML at line 2, column "), "{error}");
     }
 
     #[test]
@@ -188,9 +170,7 @@ mod tests {
     #[test]
     fn a_text_that_an_older_yaml_takes_for_something_else_is_quoted() {
         // kubectl reads YAML 1.1.
-        for text in [
-            "12:30:45", "1_000", "y", "off", "0b11", "0o7", "0777", ".5", "+1", ".inf", "<<", "=",
-        ] {
+        for text in ["12:30:45", "1_000", "y", "off", "0b11", "0o7", "0777", ".5", "+1", ".inf", "<<", "="] {
             let yaml = to_yaml(&json!({ "a": text }));
             assert!(yaml.contains(['"', '\'']), "{yaml}");
         }

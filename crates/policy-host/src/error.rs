@@ -85,8 +85,7 @@ impl CallError {
             Self::Trap { backtrace, .. } => format!("Guest call failure: {backtrace}"),
             Self::Guest { message, .. } => format!("Guest call failure: {message}"),
             Self::Timeout { .. } => {
-                "Policy execution interrupted because it exceeded the allowed execution time"
-                    .to_owned()
+                "Policy execution interrupted because it exceeded the allowed execution time".to_owned()
             }
             Self::Start(message) => format!("Initialization failed: {message}"),
             Self::Answer { source, .. } => format!("invalid response from policy: {source}"),
@@ -110,11 +109,8 @@ pub enum RequestError {
 
 /// A panic's message, without the advice that helps nobody here.
 fn said(stderr: &str) -> String {
-    let lines: Vec<_> = stderr
-        .trim()
-        .lines()
-        .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE=1`"))
-        .collect();
+    let lines: Vec<_> =
+        stderr.trim().lines().filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE=1`")).collect();
     if lines.is_empty() {
         return String::new();
     }

@@ -41,9 +41,7 @@ impl<'de> Deserialize<'de> for Level {
             "INFO" => Ok(Self::Info),
             "WARNING" => Ok(Self::Warning),
             "ERROR" => Ok(Self::Error),
-            _ => Err(serde::de::Error::custom(format!(
-                "unknown log level {name}"
-            ))),
+            _ => Err(serde::de::Error::custom(format!("unknown log level {name}"))),
         }
     }
 }
@@ -68,19 +66,14 @@ impl LogEntry {
     pub(crate) fn parse(payload: &[u8]) -> Self {
         serde_json::from_slice(payload).unwrap_or_else(|error| Self {
             level: Level::Error,
-            message: Some(format!(
-                "unreadable log line ({error}): {}",
-                String::from_utf8_lossy(payload)
-            )),
+            message: Some(format!("unreadable log line ({error}): {}", String::from_utf8_lossy(payload))),
             fields: Map::new(),
         })
     }
 
     /// The line's fields without those that only say where in the source it is.
     pub fn own_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.fields
-            .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
+        self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
     }
 }
 
@@ -131,10 +124,7 @@ impl Logs {
     pub fn sink(&self) -> LogSink {
         let lines = Arc::clone(&self.0);
         Arc::new(move |entry| {
-            lines
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(entry);
+            lines.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         })
     }
 }

@@ -69,10 +69,7 @@ pub struct Case {
 #[allow(missing_docs)]
 pub enum ManifestError {
     #[error("document {document} is not a Kubernetes object: it has no `{missing}`")]
-    NotAnObject {
-        document: usize,
-        missing: &'static str,
-    },
+    NotAnObject { document: usize, missing: &'static str },
     #[error("there is no document in it")]
     Empty,
 }
@@ -81,10 +78,7 @@ pub enum ManifestError {
 /// and a review's is `AdmissionReview`.
 #[must_use]
 pub fn is_manifest(document: &Value) -> bool {
-    document
-        .get("kind")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind != "AdmissionReview")
+    document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != "AdmissionReview")
 }
 
 /// The requests that these documents make.
@@ -120,10 +114,7 @@ pub fn title(object: &Value, namespace: Option<&str>) -> String {
 }
 
 fn flattened(document: Value) -> Vec<Value> {
-    let is_list = document
-        .get("kind")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.ends_with("List"));
+    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match document {
         Value::Object(mut list) if is_list => match list.remove("items") {
             Some(Value::Array(items)) => items.into_iter().flat_map(flattened).collect(),
@@ -142,17 +133,11 @@ fn add(
     let not = |missing| ManifestError::NotAnObject { document, missing };
     let field = |name| object.get(name).and_then(Value::as_str);
     let kind = field("kind").ok_or_else(|| not("kind"))?.to_owned();
-    let api_version = field("apiVersion")
-        .ok_or_else(|| not("apiVersion"))?
-        .to_owned();
+    let api_version = field("apiVersion").ok_or_else(|| not("apiVersion"))?.to_owned();
 
     let namespace = (!CLUSTER_SCOPED.contains(&kind.as_str())).then(|| {
-        let own = object
-            .pointer("/metadata/namespace")
-            .and_then(Value::as_str);
-        own.filter(|own| !own.is_empty())
-            .unwrap_or(&options.namespace)
-            .to_owned()
+        let own = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        own.filter(|own| !own.is_empty()).unwrap_or(&options.namespace).to_owned()
     });
     // The API server sets the object's namespace before any admission.
     if let (Some(namespace), Some(object)) = (&namespace, object.as_object_mut())
@@ -168,21 +153,11 @@ fn add(
     };
     let user = UserInfo {
         username: Some("kubernetes-admin".to_owned()),
-        groups: Some(vec![
-            "system:masters".to_owned(),
-            "system:authenticated".to_owned(),
-        ]),
+        groups: Some(vec!["system:masters".to_owned(), "system:authenticated".to_owned()]),
         ..UserInfo::default()
     };
     cases.push(Case {
-        request: request(
-            cases.len(),
-            &api_version,
-            &kind,
-            object,
-            options.operation,
-            user,
-        ),
+        request: request(cases.len(), &api_version, &kind, object, options.operation, user),
         title: title.clone(),
         template_of: None,
     });
@@ -215,11 +190,8 @@ fn request(
     user_info: UserInfo,
 ) -> AdmissionRequest {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let kind = GroupVersionKind {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        kind: kind.to_owned(),
-    };
+    let kind =
+        GroupVersionKind { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() };
     let resource = GroupVersionResource {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -275,11 +247,7 @@ mod tests {
     use super::*;
 
     fn options(with_pods: bool) -> Options {
-        Options {
-            namespace: "default".to_owned(),
-            operation: Operation::Create,
-            with_pods,
-        }
+        Options { namespace: "default".to_owned(), operation: Operation::Create, with_pods }
     }
 
     fn pod(name: &str) -> Value {
@@ -295,21 +263,15 @@ mod tests {
         assert_eq!(request.resource.resource, "pods");
         assert_eq!(request.name.as_deref(), Some("web"));
         assert_eq!(request.namespace.as_deref(), Some("default"));
-        assert_eq!(
-            request.object.as_ref().unwrap()["metadata"]["namespace"],
-            "default"
-        );
+        assert_eq!(request.object.as_ref().unwrap()["metadata"]["namespace"], "default");
         assert_eq!(request.old_object, None);
     }
 
     #[test]
     fn a_list_makes_a_request_for_each_item() {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": [pod("a"), pod("b")] });
-        let titles: Vec<_> = cases(vec![list], &options(true))
-            .unwrap()
-            .into_iter()
-            .map(|case| case.title)
-            .collect();
+        let titles: Vec<_> =
+            cases(vec![list], &options(true)).unwrap().into_iter().map(|case| case.title).collect();
         assert_eq!(titles, ["Pod default/a", "Pod default/b"]);
     }
 
@@ -331,10 +293,7 @@ mod tests {
     #[test]
     fn what_is_no_object_is_named() {
         let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &options(true)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "document 2 is not a Kubernetes object: it has no `apiVersion`"
-        );
+        assert_eq!(error.to_string(), "document 2 is not a Kubernetes object: it has no `apiVersion`");
         assert_eq!(cases(Vec::new(), &options(true)), Err(ManifestError::Empty));
     }
 

@@ -65,18 +65,13 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Option<Metadata>, LoadError> {
     }
     // The runtime would take the text format too, which no policy server does.
     if !wasm.starts_with(b"\0asm") {
-        return Err(LoadError::NotWasm(
-            "it does not begin with the bytes `\\0asm`".to_owned(),
-        ));
+        return Err(LoadError::NotWasm("it does not begin with the bytes `\\0asm`".to_owned()));
     }
     let mut metadata = None;
     let mut callable = false;
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.map_err(|error| LoadError::NotWasm(error.to_string()))? {
-            Payload::Version {
-                encoding: Encoding::Component,
-                ..
-            } => {
+            Payload::Version { encoding: Encoding::Component, .. } => {
                 return Err(LoadError::NotPolicy(
                     "it is a WebAssembly component; build it for wasm32-wasip1".to_owned(),
                 ));
@@ -88,8 +83,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Option<Metadata>, LoadError> {
                 }
             }
             Payload::CustomSection(section) if section.name() == METADATA_SECTION => {
-                metadata =
-                    Some(serde_json::from_slice(section.data()).map_err(LoadError::Metadata)?);
+                metadata = Some(serde_json::from_slice(section.data()).map_err(LoadError::Metadata)?);
             }
             _ => {}
         }
@@ -100,9 +94,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Option<Metadata>, LoadError> {
         return Err(LoadError::ExecutionMode(execution_mode.name().to_owned()));
     }
     if !callable {
-        return Err(LoadError::NotPolicy(format!(
-            "it does not export `{GUEST_CALL}`"
-        )));
+        return Err(LoadError::NotPolicy(format!("it does not export `{GUEST_CALL}`")));
     }
     Ok(metadata)
 }

@@ -73,10 +73,7 @@ pub enum PoliciesError {
     #[error("policy `{0}`: groups of policies are not served by this host")]
     Group(String),
     #[error("policy `{policy}`: {source}")]
-    Entry {
-        policy: String,
-        source: serde_json::Error,
-    },
+    Entry { policy: String, source: serde_json::Error },
 }
 
 /// Reads a `policies.yml`.
@@ -110,8 +107,7 @@ pub fn local_path(location: &str) -> Result<PathBuf, NotLocal> {
     match location.split_once("://") {
         None => Ok(Path::new(location).to_owned()),
         Some(("file", path)) => Ok(PathBuf::from(percent_decoded(
-            path.strip_prefix("localhost/")
-                .map_or(path.to_owned(), |path| format!("/{path}")),
+            path.strip_prefix("localhost/").map_or(path.to_owned(), |path| format!("/{path}")),
         ))),
         Some(_) => Err(NotLocal(location.to_owned())),
     }

@@ -45,11 +45,7 @@ pub struct PolicyBuilder {
 
 impl Default for PolicyBuilder {
     fn default() -> Self {
-        Self {
-            timeout: Some(DEFAULT_TIMEOUT),
-            cache: true,
-            log: Arc::new(|_| {}),
-        }
+        Self { timeout: Some(DEFAULT_TIMEOUT), cache: true, log: Arc::new(|_| {}) }
     }
 }
 
@@ -79,10 +75,7 @@ impl PolicyBuilder {
     /// Loads a policy from a file.
     pub fn path(self, path: impl AsRef<Path>) -> Result<Policy, LoadError> {
         let path = path.as_ref();
-        let wasm = fs::read(path).map_err(|source| LoadError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let wasm = fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         self.bytes(&wasm)
     }
 
@@ -185,10 +178,7 @@ impl Policy {
     /// The same policy with its log lines sent somewhere else.
     #[must_use]
     pub fn with_log(&self, sink: LogSink) -> Self {
-        Self {
-            loaded: Arc::clone(&self.loaded),
-            log: sink,
-        }
+        Self { loaded: Arc::clone(&self.loaded), log: sink }
     }
 
     /// The same policy, and its log lines from here on.
@@ -206,39 +196,26 @@ impl Policy {
 
     /// Calls a waPC operation with any bytes, as the policy server would.
     pub fn call(&self, operation: &str, payload: &[u8]) -> Result<Vec<u8>, CallError> {
-        let deadlines = self.epochs().map(|epochs| EpochDeadlines {
-            wapc_init: epochs,
-            wapc_func: epochs,
-        });
-        let provider = self
-            .loaded
-            .pre
-            .rehydrate(deadlines)
-            .map_err(|error| CallError::Start(error.to_string()))?;
+        let deadlines = self.epochs().map(|epochs| EpochDeadlines { wapc_init: epochs, wapc_func: epochs });
+        let provider =
+            self.loaded.pre.rehydrate(deadlines).map_err(|error| CallError::Start(error.to_string()))?;
         let log = Arc::clone(&self.log);
         let host = WapcHost::new(
             Box::new(provider),
-            Some(Box::new(
-                move |_, binding, namespace, operation, payload| {
-                    Ok(host_call(&log, binding, namespace, operation, payload)?)
-                },
-            )),
+            Some(Box::new(move |_, binding, namespace, operation, payload| {
+                Ok(host_call(&log, binding, namespace, operation, payload)?)
+            })),
         )
         .map_err(|error| match error {
             wapc::errors::Error::InitFailed(message) => CallError::Start(message),
             other => CallError::Start(other.to_string()),
         })?;
-        host.call(operation, payload)
-            .map_err(|error| self.explain(operation, payload, &error))
+        host.call(operation, payload).map_err(|error| self.explain(operation, payload, &error))
     }
 
     /// Asks the policy about a request. The guest's own answer; see
     /// [`Policy::review`] for what the API server makes of it.
-    pub fn validate(
-        &self,
-        request: &ValidateRequest,
-        settings: &Value,
-    ) -> Result<PolicyAnswer, CallError> {
+    pub fn validate(&self, request: &ValidateRequest, settings: &Value) -> Result<PolicyAnswer, CallError> {
         self.ask("validate", &request.payload(settings))
     }
 
@@ -251,10 +228,9 @@ impl Policy {
                 response: AdmissionResponse::from_answer(uid, request.object(), answer),
                 failure: None,
             },
-            Err(failure) => Review {
-                response: AdmissionResponse::from_failure(uid, &failure),
-                failure: Some(failure),
-            },
+            Err(failure) => {
+                Review { response: AdmissionResponse::from_failure(uid, &failure), failure: Some(failure) }
+            }
         }
     }
 
@@ -275,10 +251,7 @@ impl Policy {
         let began = Instant::now();
         let timed = self.bare(operation, payload, &self.log)?;
         let silent: LogSink = Arc::new(|_| {});
-        let limits = Limits {
-            epochs: None,
-            fuel: Some(FUEL),
-        };
+        let limits = Limits { epochs: None, fuel: Some(FUEL) };
         let metered = self
             .metered()?
             .run(operation, payload, &silent, &limits)
@@ -300,11 +273,7 @@ impl Policy {
         })
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(
-        &self,
-        operation: &str,
-        payload: &[u8],
-    ) -> Result<T, CallError> {
+    fn ask<T: serde::de::DeserializeOwned>(&self, operation: &str, payload: &[u8]) -> Result<T, CallError> {
         let answer = self.call(operation, payload)?;
         parse(operation, &answer)
     }
@@ -312,23 +281,11 @@ impl Policy {
     fn epochs(&self) -> Option<u64> {
         let ticks = self.loaded.timeout?.as_millis() / TICK.as_millis();
         // The tick under way may be nearly over.
-        Some(
-            u64::try_from(ticks)
-                .unwrap_or(u64::MAX - 1)
-                .saturating_add(1),
-        )
+        Some(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1))
     }
 
-    fn bare(
-        &self,
-        operation: &str,
-        payload: &[u8],
-        log: &LogSink,
-    ) -> Result<crate::bare::Run, CallError> {
-        let limits = Limits {
-            epochs: self.epochs(),
-            fuel: None,
-        };
+    fn bare(&self, operation: &str, payload: &[u8], log: &LogSink) -> Result<crate::bare::Run, CallError> {
+        let limits = Limits { epochs: self.epochs(), fuel: None };
         Runner::new(&self.loaded.engine, &self.loaded.module)
             .and_then(|runner| runner.run(operation, payload, log, &limits))
             .map_err(|error| CallError::Start(error.to_string()))
@@ -368,28 +325,17 @@ impl Policy {
             };
         }
         if !message.starts_with(TRAPPED) {
-            return CallError::Guest {
-                operation: operation_name,
-                message,
-            };
+            return CallError::Guest { operation: operation_name, message };
         }
         let silent: LogSink = Arc::new(|_| {});
         let (reason, stderr) = match self.bare(operation, payload, &silent) {
             Ok(run) => match run.outcome {
                 Outcome::Trap { reason, .. } => (reason, run.stderr),
-                _ => (
-                    "for a reason that did not show again".to_owned(),
-                    run.stderr,
-                ),
+                _ => ("for a reason that did not show again".to_owned(), run.stderr),
             },
             Err(error) => (error.to_string(), String::new()),
         };
-        CallError::Trap {
-            operation: operation_name,
-            reason,
-            stderr,
-            backtrace: message,
-        }
+        CallError::Trap { operation: operation_name, reason, stderr, backtrace: message }
     }
 }
 
@@ -397,26 +343,16 @@ fn failure(operation: &str, outcome: Outcome, stderr: String, took: Duration) ->
     let operation = operation.to_owned();
     match outcome {
         Outcome::GuestError(message) => CallError::Guest { operation, message },
-        Outcome::Trap { reason, backtrace } => CallError::Trap {
-            operation,
-            reason,
-            stderr,
-            backtrace,
-        },
+        Outcome::Trap { reason, backtrace } => CallError::Trap { operation, reason, stderr, backtrace },
         Outcome::NotStarted(message) => CallError::Start(message),
         // A response is no failure; the callers have taken it out.
-        Outcome::Interrupted | Outcome::Response(_) => CallError::Timeout {
-            operation,
-            limit: took,
-        },
+        Outcome::Interrupted | Outcome::Response(_) => CallError::Timeout { operation, limit: took },
     }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(operation: &str, answer: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(answer).map_err(|source| CallError::Answer {
-        operation: operation.to_owned(),
-        source,
-    })
+    serde_json::from_slice(answer)
+        .map_err(|source| CallError::Answer { operation: operation.to_owned(), source })
 }
 
 /// Moves the engine's epoch on for as long as the engine is there.

@@ -103,9 +103,7 @@ impl ValidateRequest {
     /// [`Policy::measure`]: crate::Policy::measure
     #[must_use]
     pub fn payload(&self, settings: &Value) -> Vec<u8> {
-        json!({ "request": self, "settings": settings })
-            .to_string()
-            .into_bytes()
+        json!({ "request": self, "settings": settings }).to_string().into_bytes()
     }
 
     /// The id that the response repeats.

@@ -107,12 +107,11 @@ impl AdmissionResponse {
                 );
             }
         };
-        let status =
-            (answer.message.is_some() || answer.code.is_some()).then_some(AdmissionStatus {
-                message: answer.message,
-                code: answer.code,
-                details: None,
-            });
+        let status = (answer.message.is_some() || answer.code.is_some()).then_some(AdmissionStatus {
+            message: answer.message,
+            code: answer.code,
+            details: None,
+        });
         Self {
             uid: uid.to_owned(),
             allowed: answer.accepted,
@@ -137,11 +136,7 @@ impl AdmissionResponse {
     fn refusal(uid: &str, message: &str, code: Option<u16>) -> Self {
         Self {
             uid: uid.to_owned(),
-            status: Some(AdmissionStatus {
-                message: Some(message.to_owned()),
-                code,
-                details: None,
-            }),
+            status: Some(AdmissionStatus { message: Some(message.to_owned()), code, details: None }),
             ..Self::default()
         }
     }
@@ -206,10 +201,9 @@ impl AdmissionResponse {
             let mut status = self.status.unwrap_or_default();
             let own = status.message.replace(message.to_owned());
             let details = status.details.get_or_insert_default();
-            details.causes.push(StatusCause {
-                message: Some(own.unwrap_or_default()),
-                ..StatusCause::default()
-            });
+            details
+                .causes
+                .push(StatusCause { message: Some(own.unwrap_or_default()), ..StatusCause::default() });
             self.status = Some(status);
         }
         self
@@ -234,7 +228,5 @@ fn encode_patch(object: &Value, mutated: &Value) -> Option<String> {
         return None;
     }
     // Serializing a patch cannot fail: it is made of strings and JSON values.
-    serde_json::to_vec(&patch)
-        .ok()
-        .map(|json| STANDARD.encode(json))
+    serde_json::to_vec(&patch).ok().map(|json| STANDARD.encode(json))
 }

@@ -58,11 +58,7 @@ pub struct Served {
 impl Served {
     /// Loads a policy and has it validate its settings. `timeout` is for an
     /// entry that has none of its own.
-    pub fn load(
-        entry: PolicyEntry,
-        timeout: Option<Duration>,
-        log: LogSink,
-    ) -> Result<Self, ServeError> {
+    pub fn load(entry: PolicyEntry, timeout: Option<Duration>, log: LogSink) -> Result<Self, ServeError> {
         let policy = Policy::builder()
             .timeout(entry.timeout().or(timeout))
             .log(log)
@@ -73,11 +69,7 @@ impl Served {
             let message = answer.message.unwrap_or_else(|| "no message".to_owned());
             return Err(ServeError::Settings(message));
         }
-        Ok(Self {
-            policy,
-            entry,
-            settings,
-        })
+        Ok(Self { policy, entry, settings })
     }
 }
 
@@ -108,12 +100,7 @@ impl Server {
     /// A server of these policies that runs so many requests at once.
     #[must_use]
     pub fn new(policies: BTreeMap<String, Served>, workers: usize, events: EventSink) -> Self {
-        Self {
-            policies,
-            workers: Semaphore::new(workers.max(1)),
-            exempt_namespace: None,
-            events,
-        }
+        Self { policies, workers: Semaphore::new(workers.max(1)), exempt_namespace: None, events }
     }
 
     /// Accepts everything in this namespace unseen, as the policy server does
@@ -134,12 +121,7 @@ impl Server {
             .with_state(Arc::new(self))
     }
 
-    fn review(
-        &self,
-        id: &str,
-        request: &ValidateRequest,
-        origin: Origin,
-    ) -> Option<AdmissionResponse> {
+    fn review(&self, id: &str, request: &ValidateRequest, origin: Origin) -> Option<AdmissionResponse> {
         let served = self.policies.get(id)?;
         let began = Instant::now();
         if self.is_exempt(request) {
@@ -265,18 +247,12 @@ async fn evaluate(
     origin: Origin,
 ) -> Result<AdmissionResponse, ApiError> {
     let worker = Arc::clone(&server);
-    let _permit = server
-        .workers
-        .acquire()
-        .await
-        .map_err(|_| ApiError::internal())?;
+    let _permit = server.workers.acquire().await.map_err(|_| ApiError::internal())?;
     task::spawn_blocking(move || {
-        worker
-            .review(&policy, &request, origin)
-            .ok_or_else(|| ApiError {
-                status: StatusCode::NOT_FOUND,
-                message: format!("unknown policy: {policy}"),
-            })
+        worker.review(&policy, &request, origin).ok_or_else(|| ApiError {
+            status: StatusCode::NOT_FOUND,
+            message: format!("unknown policy: {policy}"),
+        })
     })
     .await
     .map_err(|_| ApiError::internal())?
@@ -290,19 +266,13 @@ struct ApiError {
 
 impl ApiError {
     fn internal() -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            message: "Something went wrong".to_owned(),
-        }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: "Something went wrong".to_owned() }
     }
 }
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        Self {
-            status: rejection.status(),
-            message: rejection.body_text(),
-        }
+        Self { status: rejection.status(), message: rejection.body_text() }
     }
 }
 

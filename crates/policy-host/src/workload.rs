@@ -52,35 +52,22 @@ impl Kind {
 
     /// What the pod belongs to, and the controller that makes it.
     fn owner(self, workload: &str) -> (Owner, &'static str) {
-        let owner = |api_version, kind, name: String| Owner {
-            api_version,
-            kind,
-            name,
-        };
+        let owner = |api_version, kind, name: String| Owner { api_version, kind, name };
         let name = workload.to_owned();
         match self {
-            Self::Deployment => (
-                owner("apps/v1", "ReplicaSet", format!("{name}-{TEMPLATE_HASH}")),
-                "replicaset-controller",
-            ),
-            Self::ReplicaSet => (
-                owner("apps/v1", "ReplicaSet", name),
-                "replicaset-controller",
-            ),
-            Self::ReplicationController => (
-                owner("v1", "ReplicationController", name),
-                "replication-controller",
-            ),
+            Self::Deployment => {
+                (owner("apps/v1", "ReplicaSet", format!("{name}-{TEMPLATE_HASH}")), "replicaset-controller")
+            }
+            Self::ReplicaSet => (owner("apps/v1", "ReplicaSet", name), "replicaset-controller"),
+            Self::ReplicationController => {
+                (owner("v1", "ReplicationController", name), "replication-controller")
+            }
             Self::DaemonSet => (owner("apps/v1", "DaemonSet", name), "daemon-set-controller"),
-            Self::StatefulSet => (
-                owner("apps/v1", "StatefulSet", name),
-                "statefulset-controller",
-            ),
+            Self::StatefulSet => (owner("apps/v1", "StatefulSet", name), "statefulset-controller"),
             Self::Job => (owner("batch/v1", "Job", name), "job-controller"),
-            Self::CronJob => (
-                owner("batch/v1", "Job", format!("{name}-{SCHEDULED_MINUTE}")),
-                "job-controller",
-            ),
+            Self::CronJob => {
+                (owner("batch/v1", "Job", format!("{name}-{SCHEDULED_MINUTE}")), "job-controller")
+            }
         }
     }
 
@@ -90,16 +77,12 @@ impl Kind {
         match self {
             Self::ReplicaSet | Self::ReplicationController => Vec::new(),
             Self::Deployment => vec![("pod-template-hash", hash)],
-            Self::DaemonSet => vec![
-                ("controller-revision-hash", hash),
-                ("pod-template-generation", "1".to_owned()),
-            ],
+            Self::DaemonSet => {
+                vec![("controller-revision-hash", hash), ("pod-template-generation", "1".to_owned())]
+            }
             Self::StatefulSet => vec![
                 ("controller-revision-hash", format!("{workload}-{hash}")),
-                (
-                    "statefulset.kubernetes.io/pod-name",
-                    format!("{workload}-0"),
-                ),
+                ("statefulset.kubernetes.io/pod-name", format!("{workload}-0")),
                 ("apps.kubernetes.io/pod-index", "0".to_owned()),
             ],
             Self::Job | Self::CronJob => vec![
@@ -146,9 +129,7 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
     if kind == Kind::StatefulSet {
         identify(&mut spec, workload, name);
     }
-    let labels = metadata
-        .entry("labels")
-        .or_insert_with(|| Value::Object(Map::new()));
+    let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(labels) = labels {
         for (key, value) in kind.labels(name, &owner.name) {
             labels.insert(key.to_owned(), json!(value));
@@ -189,9 +170,7 @@ fn identify(spec: &mut Value, set: &Value, name: &str) {
     if let Some(service) = set.pointer("/spec/serviceName").filter(|name| **name != "") {
         spec.insert("subdomain".to_owned(), service.clone());
     }
-    let claims = set
-        .pointer("/spec/volumeClaimTemplates")
-        .and_then(Value::as_array);
+    let claims = set.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
     let volumes = claims.into_iter().flatten().filter_map(|claim| {
         let claim = claim.pointer("/metadata/name")?.as_str()?;
         Some(json!({
@@ -203,9 +182,7 @@ fn identify(spec: &mut Value, set: &Value, name: &str) {
     if volumes.is_empty() {
         return;
     }
-    let own = spec
-        .entry("volumes")
-        .or_insert_with(|| Value::Array(Vec::new()));
+    let own = spec.entry("volumes").or_insert_with(|| Value::Array(Vec::new()));
     if let Value::Array(own) = own {
         // A claim takes the place of a volume of the same name.
         own.retain(|volume| volumes.iter().all(|claim| claim["name"] != volume["name"]));
@@ -239,10 +216,7 @@ mod tests {
         assert_eq!(pod["metadata"]["generateName"], "web-5d4f8c7b9d-");
         assert_eq!(pod["metadata"].get("name"), None);
         assert_eq!(pod["metadata"]["ownerReferences"][0]["kind"], "ReplicaSet");
-        assert_eq!(
-            pod["metadata"]["labels"],
-            json!({ "app": "web", "pod-template-hash": "5d4f8c7b9d" })
-        );
+        assert_eq!(pod["metadata"]["labels"], json!({ "app": "web", "pod-template-hash": "5d4f8c7b9d" }));
         assert_eq!(pod["metadata"]["annotations"], json!({ "a": "b" }));
     }
 
@@ -269,22 +243,13 @@ mod tests {
         });
         let pod = template_pod(&cron_job, "default").unwrap().pod;
         let owner = &pod["metadata"]["ownerReferences"][0];
-        assert_eq!(
-            (&owner["kind"], &owner["name"]),
-            (&json!("Job"), &json!("web-29000000"))
-        );
+        assert_eq!((&owner["kind"], &owner["name"]), (&json!("Job"), &json!("web-29000000")));
     }
 
     #[test]
     fn other_kinds_have_no_pod() {
-        assert_eq!(
-            template_pod(&json!({ "apiVersion": "v1", "kind": "Pod" }), "default"),
-            None
-        );
-        assert_eq!(
-            template_pod(&workload("example.com/v1", "Deployment"), "default"),
-            None
-        );
+        assert_eq!(template_pod(&json!({ "apiVersion": "v1", "kind": "Pod" }), "default"), None);
+        assert_eq!(template_pod(&workload("example.com/v1", "Deployment"), "default"), None);
         assert_eq!(template_pod(&json!([]), "default"), None);
     }
 }

@@ -15,10 +15,7 @@ fn load(behaviour: &Behaviour) -> Policy {
 }
 
 fn load_bytes(wasm: &[u8]) -> Result<Policy, LoadError> {
-    Policy::builder()
-        .cache(false)
-        .timeout(Some(Duration::from_millis(300)))
-        .bytes(wasm)
+    Policy::builder().cache(false).timeout(Some(Duration::from_millis(300))).bytes(wasm)
 }
 
 fn request(object: Option<&Value>) -> ValidateRequest {
@@ -58,8 +55,7 @@ fn a_rejection_carries_message_and_code() {
 
 #[test]
 fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
-    let before =
-        json!({ "metadata": { "name": "a" }, "spec": { "containers": [{ "name": "c" }] } });
+    let before = json!({ "metadata": { "name": "a" }, "spec": { "containers": [{ "name": "c" }] } });
     let mut after = before.clone();
     after["spec"]["containers"] = json!([{ "name": "d" }, { "name": "c", "env": [1] }]);
     let answer = json!({ "accepted": true, "mutated_object": after });
@@ -70,38 +66,26 @@ fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
     assert_eq!(response.patched(&before).unwrap(), after);
 
     let same = policy.review(&request(Some(&after)), &json!({})).response;
-    assert_eq!(
-        (same.allowed, same.patch, same.patch_type),
-        (true, None, None)
-    );
+    assert_eq!((same.allowed, same.patch, same.patch_type), (true, None, None));
 
     let deletion = policy.review(&request(None), &json!({})).response;
     assert!(!deletion.allowed);
-    assert!(
-        deletion
-            .message()
-            .unwrap()
-            .contains("Incoming object is null")
-    );
+    assert!(deletion.message().unwrap().contains("Incoming object is null"));
 }
 
 #[test]
 fn a_trap_is_told_with_its_reason() {
     let policy = load(&Behaviour::Trap);
     let error = policy.call("validate", b"{}").unwrap_err();
-    assert!(
-        matches!(&error, CallError::Trap { reason, .. } if reason.contains("unreachable")),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Trap { reason, .. } if reason.contains("unreachable")), "{error}");
     let review = policy.review(&request(None), &json!({}));
     assert_eq!(review.response.status.as_ref().unwrap().code, Some(500));
-    assert!(review.response.message().unwrap().starts_with(
-        "internal server error: Guest call failure: error while executing at wasm backtrace"
-    ));
-    assert!(matches!(
-        policy.measure("validate", b"{}"),
-        Err(CallError::Trap { .. })
-    ));
+    assert!(
+        review.response.message().unwrap().starts_with(
+            "internal server error: Guest call failure: error while executing at wasm backtrace"
+        )
+    );
+    assert!(matches!(policy.measure("validate", b"{}"), Err(CallError::Trap { .. })));
 }
 
 #[test]
@@ -120,9 +104,7 @@ fn an_endless_loop_is_interrupted_and_the_policy_still_works() {
 
 #[test]
 fn a_guests_error_is_its_own_words() {
-    let error = load(&Behaviour::Error("out of cheese"))
-        .call("validate", b"")
-        .unwrap_err();
+    let error = load(&Behaviour::Error("out of cheese")).call("validate", b"").unwrap_err();
     assert!(matches!(&error, CallError::Guest { message, .. } if message == "out of cheese"));
     assert_eq!(error.as_reported(), "Guest call failure: out of cheese");
 }
@@ -133,43 +115,28 @@ fn an_answer_of_another_format_is_an_error() {
     let error = policy.validate(&request(None), &json!({})).unwrap_err();
     assert!(matches!(error, CallError::Answer { .. }), "{error}");
     let response = policy.review(&request(None), &json!({})).response;
-    assert!(
-        response
-            .message()
-            .unwrap()
-            .starts_with("internal server error: invalid response")
-    );
+    assert!(response.message().unwrap().starts_with("internal server error: invalid response"));
 }
 
 #[test]
 fn log_lines_are_collected() {
     let line = json!({ "level": "info", "message": "hello", "pod": "web" });
-    let (policy, logs) =
-        load(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line)).with_logs();
+    let (policy, logs) = load(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line)).with_logs();
     policy.call("validate", b"").unwrap();
     let lines = logs.take();
     assert_eq!(lines.len(), 1);
-    assert_eq!(
-        (lines[0].level, lines[0].message.as_deref()),
-        (Level::Info, Some("hello"))
-    );
+    assert_eq!((lines[0].level, lines[0].message.as_deref()), (Level::Info, Some("hello")));
     assert_eq!(lines[0].fields["pod"], "web");
     assert!(logs.take().is_empty());
 }
 
 #[test]
 fn other_host_capabilities_are_refused() {
-    let policy = load(&Behaviour::HostCall(
-        ["kubewarden", "net", "v1/dns_lookup_host"],
-        json!("x"),
-    ));
+    let policy = load(&Behaviour::HostCall(["kubewarden", "net", "v1/dns_lookup_host"], json!("x")));
     let CallError::Guest { message, .. } = policy.call("validate", b"").unwrap_err() else {
         unreachable!("the guest returns the refusal as an error")
     };
-    assert!(
-        message.contains("kubewarden/net/v1/dns_lookup_host is not available"),
-        "{message}"
-    );
+    assert!(message.contains("kubewarden/net/v1/dns_lookup_host is not available"), "{message}");
 }
 
 #[test]
@@ -181,10 +148,7 @@ fn a_call_is_measured_and_the_same_call_takes_the_same_fuel() {
     assert!(first.fuel > 0);
     assert_eq!(first.fuel, second.fuel);
     assert_eq!(first.peak_memory, 64 * 65536);
-    assert!(matches!(
-        load(&Behaviour::Loop).measure("validate", b""),
-        Err(CallError::Timeout { .. })
-    ));
+    assert!(matches!(load(&Behaviour::Loop).measure("validate", b""), Err(CallError::Timeout { .. })));
 }
 
 #[test]
@@ -193,10 +157,7 @@ fn settings_and_protocol_version_are_asked_for() {
     let wasm = policy_with(&Behaviour::Trap, &Behaviour::Answer(answer));
     let policy = load_bytes(&wasm).unwrap();
     let answer = policy.validate_settings(&json!({ "x": 1 })).unwrap();
-    assert_eq!(
-        (answer.valid, answer.message.as_deref()),
-        (false, Some("a\nb"))
-    );
+    assert_eq!((answer.valid, answer.message.as_deref()), (false, Some("a\nb")));
     assert_eq!(policy.protocol_version().unwrap(), "v1");
 }
 
@@ -207,12 +168,7 @@ fn a_policy_is_called_from_many_threads() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    assert!(
-                        policy
-                            .validate(&request(None), &json!({}))
-                            .unwrap()
-                            .accepted
-                    );
+                    assert!(policy.validate(&request(None), &json!({})).unwrap().accepted);
                 }
             });
         }
@@ -224,21 +180,13 @@ fn what_is_no_policy_is_refused_by_what_it_is() {
     let refusal = |bytes: &[u8]| load_bytes(bytes).err().unwrap();
     assert!(matches!(refusal(b""), LoadError::NotWasm(_)));
     assert!(matches!(refusal(b"(module)"), LoadError::NotWasm(_)));
-    assert!(matches!(
-        refusal(b"\0asm\x01\0\0\0\xff"),
-        LoadError::NotWasm(_)
-    ));
-    assert!(matches!(
-        refusal(b"\0asm\x01\0\0\0"),
-        LoadError::NotPolicy(_)
-    ));
+    assert!(matches!(refusal(b"\0asm\x01\0\0\0\xff"), LoadError::NotWasm(_)));
+    assert!(matches!(refusal(b"\0asm\x01\0\0\0"), LoadError::NotPolicy(_)));
     let foreign = wat::parse_str(
         r#"(module (import "env" "x" (func))
              (func (export "__guest_call") (param i32 i32) (result i32) unreachable))"#,
     );
-    assert!(
-        matches!(refusal(&foreign.unwrap()), LoadError::NotPolicy(message) if message.contains("env"))
-    );
+    assert!(matches!(refusal(&foreign.unwrap()), LoadError::NotPolicy(message) if message.contains("env")));
 }
 
 #[test]
@@ -247,11 +195,6 @@ fn an_annotated_policy_tells_what_it_is() {
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
     let policy = load_bytes(&annotated(wasm.clone(), &metadata)).unwrap();
     assert!(policy.metadata().unwrap().mutating);
-    let rego = annotated(
-        wasm,
-        &json!({ "rules": [], "mutating": false, "executionMode": "opa" }),
-    );
-    assert!(
-        matches!(load_bytes(&rego).err().unwrap(), LoadError::ExecutionMode(mode) if mode == "opa")
-    );
+    let rego = annotated(wasm, &json!({ "rules": [], "mutating": false, "executionMode": "opa" }));
+    assert!(matches!(load_bytes(&rego).err().unwrap(), LoadError::ExecutionMode(mode) if mode == "opa"));
 }

@@ -97,11 +97,7 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
         .unwrap();
     // A command that fails early does not read it.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     Ran {
         status: status.code().unwrap(),
         stdout: String::from_utf8(stdout).unwrap(),
@@ -148,17 +144,12 @@ fn rejecting() -> Value {
 #[test]
 fn a_request_and_a_review_give_kwctls_json() {
     let bench = Bench::answering(accept());
-    let expected =
-        "{\"uid\":\"u-1\",\"allowed\":true,\"auditAnnotations\":null,\"warnings\":null}\n";
-    let review = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request() });
+    let expected = "{\"uid\":\"u-1\",\"allowed\":true,\"auditAnnotations\":null,\"warnings\":null}\n";
+    let review =
+        json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request() });
     for input in [request(), review] {
         let ran = bench.run(&input.to_string(), &[]);
-        assert_eq!(
-            (ran.status, ran.stdout.as_str()),
-            (0, expected),
-            "{}",
-            ran.stderr
-        );
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
     }
     let path = bench.file("request.json", &request().to_string());
     let url = format!("file://{}", bench.wasm.display());
@@ -179,12 +170,7 @@ fn a_request_and_a_review_give_kwctls_json() {
         ],
         "",
     );
-    assert_eq!(
-        (ran.status, ran.stdout.as_str()),
-        (0, expected),
-        "{}",
-        ran.stderr
-    );
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
 }
 
 #[test]
@@ -193,10 +179,7 @@ fn a_rejection_is_an_answer_and_no_failure() {
     let ran = bench.run(&request().to_string(), &[]);
     assert_eq!(ran.status, 0);
     let response: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(
-        response["status"],
-        json!({ "message": "two problems\n- a\n- b", "code": 422 })
-    );
+    assert_eq!(response["status"], json!({ "message": "two problems\n- a\n- b", "code": 422 }));
     let ran = bench.run(&request().to_string(), &["--fail-on-rejection"]);
     assert_eq!(ran.status, 9);
 }
@@ -260,10 +243,7 @@ fn several_documents_and_lists_are_asked_about_one_by_one() {
     let bench = Bench::answering(accept());
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c" } }] });
-    let ran = bench.run(
-        &format!("{POD}---\n{POD}---\n{list}\n"),
-        &["-o", "summary", "-n", "shop"],
-    );
+    let ran = bench.run(&format!("{POD}---\n{POD}---\n{list}\n"), &["-o", "summary", "-n", "shop"]);
     assert_eq!(
         ran.stdout,
         "· Pod shop/web accepted unchanged\n\
@@ -275,14 +255,9 @@ fn several_documents_and_lists_are_asked_about_one_by_one() {
 #[test]
 fn yaml_is_the_object_for_another_program() {
     let ran = Bench::answering(injecting()).run(POD, &["-o", "yaml"]);
+    assert!(ran.stdout.starts_with("---\napiVersion: v1\nkind: Pod\n"), "{}", ran.stdout);
     assert!(
-        ran.stdout.starts_with("---\napiVersion: v1\nkind: Pod\n"),
-        "{}",
-        ran.stdout
-    );
-    assert!(
-        ran.stdout
-            .contains("  initContainers:\n  - name: proxy\n    image: envoy:1\n"),
+        ran.stdout.contains("  initContainers:\n  - name: proxy\n    image: envoy:1\n"),
         "{}",
         ran.stdout
     );
@@ -301,12 +276,7 @@ fn a_diff_without_a_change_says_why() {
 fn colours_are_for_terminals_and_for_those_who_ask() {
     let bench = Bench::answering(injecting());
     assert!(!bench.run(POD, &[]).stdout.contains('\u{1b}'));
-    assert!(
-        bench
-            .run(POD, &["--color", "always"])
-            .stdout
-            .contains("\u{1b}[32m+  annotations:")
-    );
+    assert!(bench.run(POD, &["--color", "always"]).stdout.contains("\u{1b}[32m+  annotations:"));
 }
 
 #[test]
@@ -324,26 +294,10 @@ fn invalid_settings_are_told_in_the_policys_words() {
 #[test]
 fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
     for (behaviour, status, message) in [
-        (
-            Behaviour::Trap,
-            6,
-            "the policy trapped in `validate`: wasm trap: wasm `unreachable`",
-        ),
-        (
-            Behaviour::Error("out of cheese"),
-            7,
-            "the policy returned an error from `validate`: out of cheese",
-        ),
-        (
-            Behaviour::Bytes(b"{}".to_vec()),
-            7,
-            "cannot be understood: missing field `accepted`",
-        ),
-        (
-            Behaviour::Loop,
-            8,
-            "`validate` took longer than 1s\n  hint: --timeout 0",
-        ),
+        (Behaviour::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
+        (Behaviour::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
+        (Behaviour::Bytes(b"{}".to_vec()), 7, "cannot be understood: missing field `accepted`"),
+        (Behaviour::Loop, 8, "`validate` took longer than 1s\n  hint: --timeout 0"),
     ] {
         let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
@@ -365,86 +319,36 @@ fn what_cannot_be_used_is_named_with_its_place() {
     let list = bench.file("list.yaml", "- a\n");
     let missing = format!("{pod}.missing");
     for (arguments, status, message) in [
-        (
-            vec!["run", &missing, "-r", &pod],
-            3,
-            "cannot read the policy",
-        ),
-        (
-            vec!["run", wasm, "-r", &missing],
-            3,
-            "pod.yaml.missing: No such file",
-        ),
-        (
-            vec!["run", wasm, "-r", &pod, "-s", &missing],
-            3,
-            "pod.yaml.missing: No such file",
-        ),
-        (
-            vec!["run", "registry://example.com/p:1", "-r", &pod],
-            3,
-            "pull the policy first",
-        ),
-        (
-            vec!["run", wasm, "-r", &json],
-            4,
-            "broken.json: not valid JSON at line 3, column 1",
-        ),
-        (
-            vec!["run", wasm, "-r", &yaml],
-            4,
-            "broken.yaml: not valid YAML at line 2, column",
-        ),
-        (
-            vec!["run", wasm, "-r", &text],
-            4,
-            "notes.txt: Invalid request object\n  hint: expected",
-        ),
-        (
-            vec!["run", wasm, "-r", &pod, "--settings-json", "{"],
-            4,
-            "Cannot parse settings JSON",
-        ),
-        (
-            vec!["run", wasm, "-r", &pod, "-s", &list],
-            4,
-            "the settings must be an object",
-        ),
+        (vec!["run", &missing, "-r", &pod], 3, "cannot read the policy"),
+        (vec!["run", wasm, "-r", &missing], 3, "pod.yaml.missing: No such file"),
+        (vec!["run", wasm, "-r", &pod, "-s", &missing], 3, "pod.yaml.missing: No such file"),
+        (vec!["run", "registry://example.com/p:1", "-r", &pod], 3, "pull the policy first"),
+        (vec!["run", wasm, "-r", &json], 4, "broken.json: not valid JSON at line 3, column 1"),
+        (vec!["run", wasm, "-r", &yaml], 4, "broken.yaml: not valid YAML at line 2, column"),
+        (vec!["run", wasm, "-r", &text], 4, "notes.txt: Invalid request object\n  hint: expected"),
+        (vec!["run", wasm, "-r", &pod, "--settings-json", "{"], 4, "Cannot parse settings JSON"),
+        (vec!["run", wasm, "-r", &pod, "-s", &list], 4, "the settings must be an object"),
         (vec!["run", &pod, "-r", &pod], 5, "not a WebAssembly module"),
         (vec!["run", wasm], 2, "--request-path"),
         (vec!["run", wasm, "-r", &pod, "-e", "opa"], 2, "kubewarden"),
     ] {
         let ran = host(&arguments, "");
         assert_eq!(ran.status, status, "{arguments:?}: {}", ran.stderr);
-        assert!(
-            ran.stderr.to_lowercase().starts_with("error: "),
-            "{}",
-            ran.stderr
-        );
-        assert!(
-            ran.stderr.contains(message),
-            "{arguments:?}: {}",
-            ran.stderr
-        );
+        assert!(ran.stderr.to_lowercase().starts_with("error: "), "{}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{arguments:?}: {}", ran.stderr);
         assert_eq!(ran.stdout, "");
     }
     let ran = bench.run("{\"uid\": \"u\"}", &[]);
-    assert!(
-        ran.stderr
-            .contains("cannot build AdmissionRequest object from given input: missing field")
-    );
+    assert!(ran.stderr.contains("cannot build AdmissionRequest object from given input: missing field"));
 }
 
 #[test]
 fn a_raw_policy_gets_the_input_as_it_is() {
-    let wasm = policy(&Behaviour::Answer(
-        json!({ "accepted": true, "mutated_object": [2] }),
-    ));
+    let wasm = policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": [2] })));
     let metadata = json!({ "rules": [], "mutating": true, "policyType": "raw" });
-    for (bench, arguments) in [
-        (Bench::new(&wasm), &["--raw"][..]),
-        (Bench::new(&annotated(wasm, &metadata)), &[]),
-    ] {
+    for (bench, arguments) in
+        [(Bench::new(&wasm), &["--raw"][..]), (Bench::new(&annotated(wasm, &metadata)), &[])]
+    {
         let ran = bench.run("[1]", arguments);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let response: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -457,19 +361,12 @@ fn the_guests_log_goes_to_standard_error() {
     let line = json!({ "level": "debug", "message": "hello", "file": "src/a.rs", "line": 7 });
     let bench = Bench::of(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
     assert_eq!(bench.run(POD, &["-o", "summary"]).stderr, "");
-    assert_eq!(
-        bench.run(POD, &["-o", "summary", "-v"]).stderr,
-        "policy log: DEBUG hello (src/a.rs:7)\n"
-    );
+    assert_eq!(bench.run(POD, &["-o", "summary", "-v"]).stderr, "policy log: DEBUG hello (src/a.rs:7)\n");
 }
 
 #[test]
 fn completions_are_scripts_of_their_shell() {
-    for (shell, marker) in [
-        ("bash", "complete -F"),
-        ("zsh", "#compdef"),
-        ("fish", "complete -c"),
-    ] {
+    for (shell, marker) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
         let ran = host(&["completions", shell], "");
         assert_eq!(ran.status, 0);
         assert!(ran.stdout.contains(marker), "{shell}");
@@ -479,15 +376,9 @@ fn completions_are_scripts_of_their_shell() {
 #[test]
 fn help_has_examples_and_the_exit_statuses() {
     let help = host(&["--help"], "").stdout;
-    assert!(
-        help.contains("Examples:") && help.contains("Exit status:"),
-        "{help}"
-    );
+    assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
     for command in ["run", "serve", "completions"] {
-        assert!(
-            host(&[command, "--help"], "").stdout.contains("Examples:"),
-            "{command}"
-        );
+        assert!(host(&[command, "--help"], "").stdout.contains("Examples:"), "{command}");
     }
 }
 
@@ -497,14 +388,8 @@ fn the_compiled_policy_is_kept_where_caches_are_kept() {
     let bench = Bench::answering(accept());
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_policy-host"));
-        command
-            .arg("run")
-            .arg(&bench.wasm)
-            .args(["-r", "-", "-o", "summary"])
-            .args(arguments);
-        command
-            .env("XDG_CACHE_HOME", cache.path())
-            .stdin(Stdio::null());
+        command.arg("run").arg(&bench.wasm).args(["-r", "-", "-o", "summary"]).args(arguments);
+        command.env("XDG_CACHE_HOME", cache.path()).stdin(Stdio::null());
         command.output().unwrap()
     };
     let kept = |folder: &Path| fs::read_dir(folder).unwrap().count();

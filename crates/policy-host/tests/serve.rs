@@ -34,10 +34,7 @@ struct Host {
 impl Host {
     /// Serves `entries`, lines of a policies.yml.
     fn start(folder: &Path, entries: &str, arguments: &[&str]) -> Self {
-        let mut child = command(folder, entries, arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(folder, entries, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -46,17 +43,8 @@ impl Host {
             let end = text.find([',', '/', '\n']).unwrap();
             text[..end].parse().unwrap()
         };
-        let api = if line.contains(" at https://") {
-            " at https://"
-        } else {
-            " at http://"
-        };
-        Self {
-            api: address(api),
-            readiness: address("readiness at http://"),
-            child,
-            stdout,
-        }
+        let api = if line.contains(" at https://") { " at https://" } else { " at http://" };
+        Self { api: address(api), readiness: address("readiness at http://"), child, stdout }
     }
 
     fn post(&self, path: &str, body: &str) -> (u16, Value) {
@@ -75,13 +63,7 @@ impl Host {
     /// Ends the server as Kubernetes would, and returns the rest of its log.
     fn terminate(mut self) -> (i32, String) {
         let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let mut log = String::new();
         self.stdout.read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code().unwrap(), log)
@@ -101,14 +83,7 @@ fn command(folder: &Path, entries: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_policy-host"));
     command
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .args([
-            "serve",
-            "--port",
-            "0",
-            "--readiness-probe-port",
-            "0",
-            "--policies",
-        ])
+        .args(["serve", "--port", "0", "--readiness-probe-port", "0", "--policies"])
         .arg(policies)
         .args(arguments);
     command
@@ -159,9 +134,7 @@ fn review(object: &Value) -> Value {
 }
 
 fn mutating() -> Vec<u8> {
-    policy(&Behaviour::Answer(
-        json!({ "accepted": true, "mutated_object": { "a": 2 } }),
-    ))
+    policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": { "a": 2 } })))
 }
 
 #[test]
@@ -179,18 +152,12 @@ fn reviews_are_answered_as_the_policy_server_does() {
              reject: {{{reject}}}\n\
              worded: {{{reject}, message: ask us}}\n"
         ),
-        &[
-            "--always-accept-admission-reviews-on-namespace",
-            "kubewarden",
-        ],
+        &["--always-accept-admission-reviews-on-namespace", "kubewarden"],
     );
     let object = json!({ "a": 1 });
 
     let response = host.validate("mutate", &review(&object));
-    assert_eq!(
-        (&response["uid"], &response["allowed"]),
-        (&json!("u-1"), &json!(true))
-    );
+    assert_eq!((&response["uid"], &response["allowed"]), (&json!("u-1"), &json!(true)));
     assert_eq!(response["patchType"], "JSONPatch");
     let response: policy_host::AdmissionResponse = serde_json::from_value(response).unwrap();
     assert_eq!(response.patched(&object).unwrap(), json!({ "a": 2 }));
@@ -199,16 +166,10 @@ fn reviews_are_answered_as_the_policy_server_does() {
     assert_eq!(response["allowed"], false);
     assert_eq!(response.get("patch"), None);
     let message = response["status"]["message"].as_str().unwrap();
-    assert!(
-        message.contains("rejected by policy forbidden"),
-        "{message}"
-    );
+    assert!(message.contains("rejected by policy forbidden"), "{message}");
 
     let response = host.validate("watch", &review(&object));
-    assert_eq!(
-        (&response["allowed"], response.get("status")),
-        (&json!(true), None)
-    );
+    assert_eq!((&response["allowed"], response.get("status")), (&json!(true), None));
     let (_, audit) = host.post("/audit/watch", &review(&object).to_string());
     assert_eq!(audit["response"]["allowed"], false);
 
@@ -236,10 +197,7 @@ fn what_is_no_review_is_an_http_error() {
 
     let (status, error) = host.post("/validate/other", &review(&json!({})).to_string());
     assert_eq!(status, 404);
-    assert_eq!(
-        error,
-        json!({ "message": "unknown policy: other", "status": 404 })
-    );
+    assert_eq!(error, json!({ "message": "unknown policy: other", "status": 404 }));
     assert_eq!(host.post("/validate/p", "{").0, 400);
     assert_eq!(host.post("/validate/p", "{}").0, 422);
     assert_eq!(host.post("/elsewhere", "{}").0, 404);
@@ -254,11 +212,7 @@ fn what_is_no_review_is_an_http_error() {
 fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
     let folder = TempDir::new().unwrap();
     let slow = module(folder.path(), "slow", &policy(&Behaviour::Loop));
-    let quick = module(
-        folder.path(),
-        "quick",
-        &policy(&Behaviour::Answer(accept())),
-    );
+    let quick = module(folder.path(), "quick", &policy(&Behaviour::Answer(accept())));
     let host = Host::start(
         folder.path(),
         &format!("slow: {{{slow}, timeoutEvalSeconds: 1}}\nquick: {{{quick}}}\n"),
@@ -273,10 +227,7 @@ fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
         assert_eq!(response["status"]["code"], 500);
     });
     let (_, log) = host.terminate();
-    assert!(
-        log.contains("ERROR slow: CREATE object default/(no name): rejected"),
-        "{log}"
-    );
+    assert!(log.contains("ERROR slow: CREATE object default/(no name): rejected"), "{log}");
 }
 
 #[test]
@@ -301,18 +252,11 @@ fn https_is_spoken_with_the_certificate_given() {
     fs::write(&certificate, certified.cert.pem()).unwrap();
     fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
     let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
-    let files = [
-        "--cert-file",
-        certificate.to_str().unwrap(),
-        "--key-file",
-        key.to_str().unwrap(),
-    ];
+    let files = ["--cert-file", certificate.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &files);
 
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(&certificate).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -321,16 +265,8 @@ fn https_is_spoken_with_the_certificate_given() {
     let name = ServerName::try_from("localhost").unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
     let stream = StreamOwned::new(tls, TcpStream::connect(host.api).unwrap());
-    let (status, answer) = exchange(
-        stream,
-        "POST",
-        "/validate/p",
-        &review(&json!({})).to_string(),
-    );
-    assert_eq!(
-        (status, &answer["response"]["allowed"]),
-        (200, &json!(true))
-    );
+    let (status, answer) = exchange(stream, "POST", "/validate/p", &review(&json!({})).to_string());
+    assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
 }
 
 #[test]
@@ -345,37 +281,12 @@ fn it_does_not_start_with_what_it_cannot_serve() {
     let fine = module(folder, "fine", &policy(&Behaviour::Trap));
     let missing = folder.join("nowhere.wasm");
     for (entries, arguments, status, message) in [
-        (
-            format!("p: {{{invalid}}}"),
-            vec![],
-            1,
-            "policy `p`: Policy settings are invalid: unknown key\n- x",
-        ),
-        (
-            format!("p: {{module: {}}}", missing.display()),
-            vec![],
-            3,
-            "policy `p`: ",
-        ),
-        (
-            "p: {module: 'registry://example.com/p:1'}".to_owned(),
-            vec![],
-            3,
-            "pull the policy first",
-        ),
-        (
-            "p: [".to_owned(),
-            vec![],
-            4,
-            "policies.yml: not valid YAML at line 1",
-        ),
+        (format!("p: {{{invalid}}}"), vec![], 1, "policy `p`: Policy settings are invalid: unknown key\n- x"),
+        (format!("p: {{module: {}}}", missing.display()), vec![], 3, "policy `p`: "),
+        ("p: {module: 'registry://example.com/p:1'}".to_owned(), vec![], 3, "pull the policy first"),
+        ("p: [".to_owned(), vec![], 4, "policies.yml: not valid YAML at line 1"),
         (String::new(), vec![], 4, "it names no policy"),
-        (
-            format!("p: {{{fine}}}"),
-            vec!["--cert-file", "/nowhere"],
-            2,
-            "--key-file",
-        ),
+        (format!("p: {{{fine}}}"), vec!["--cert-file", "/nowhere"], 2, "--key-file"),
         (
             format!("p: {{{fine}}}"),
             vec!["--cert-file", "/nowhere", "--key-file", "/nowhere"],

@@ -29,30 +29,16 @@ pub fn write(
     }
     let after_lines: Vec<&str> = after.lines().collect();
     writeln!(out, "{}", style::strong(&format!("--- {title}")))?;
-    writeln!(
-        out,
-        "{}",
-        style::strong(&format!("+++ {title}, as the policy returns it"))
-    )?;
+    writeln!(out, "{}", style::strong(&format!("+++ {title}, as the policy returns it")))?;
     for group in &groups {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;
         };
         let old = first.old_range().start..last.old_range().end;
         let new = first.new_range().start..last.new_range().end;
-        let range = format!(
-            "@@ -{},{} +{},{} @@",
-            old.start + 1,
-            old.len(),
-            new.start + 1,
-            new.len()
-        );
+        let range = format!("@@ -{},{} +{},{} @@", old.start + 1, old.len(), new.start + 1, new.len());
         let path = path_at(&after_lines, new.start);
-        writeln!(
-            out,
-            "{}",
-            paint(style::PLACE, format!("{range} {path}").trim_end())
-        )?;
+        writeln!(out, "{}", paint(style::PLACE, format!("{range} {path}").trim_end()))?;
         for op in group {
             for change in diff.iter_changes(op) {
                 let (sign, color) = match change.tag() {
@@ -123,10 +109,7 @@ mod tests {
     use super::*;
 
     fn diff(before: &Value, after: &Value) -> String {
-        let screen = Screen {
-            verbose: false,
-            width: None,
-        };
+        let screen = Screen { verbose: false, width: None };
         let mut out = anstream::StripStream::new(Vec::new());
         write(&mut out, &screen, "Pod a", before, after).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -149,10 +132,7 @@ mod tests {
     fn json_in_a_value_is_laid_out() {
         let text = json!({ "service": { "name": "x".repeat(60) } }).to_string();
         let shown = diff(&json!({ "value": "" }), &json!({ "value": text }));
-        assert!(
-            shown.contains("\n+value: |-\n+  {\n+    \"service\": {\n"),
-            "{shown}"
-        );
+        assert!(shown.contains("\n+value: |-\n+  {\n+    \"service\": {\n"), "{shown}");
     }
 
     #[test]

@@ -30,11 +30,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            hint: None,
-        }
+        Self { status, message: message.into(), hint: None }
     }
 
     pub fn other(message: impl Into<String>) -> Self {
@@ -79,9 +75,8 @@ impl From<LoadError> for Failure {
                     failure
                 }
             }
-            LoadError::NotWasm(_) => Self::new(Status::NotAPolicy, message).hint(
-                "the policy is the .wasm file that `cargo build --target wasm32-wasip1` makes",
-            ),
+            LoadError::NotWasm(_) => Self::new(Status::NotAPolicy, message)
+                .hint("the policy is the .wasm file that `cargo build --target wasm32-wasip1` makes"),
             LoadError::NotPolicy(_) | LoadError::Metadata(_) | LoadError::ExecutionMode(_) => {
                 Self::new(Status::NotAPolicy, message)
             }

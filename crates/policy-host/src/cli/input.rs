@@ -31,23 +31,16 @@ pub struct Item {
 pub fn read(path: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let (name, result) = if path == "-" {
-        (
-            "standard input",
-            io::stdin().read_to_string(&mut text).map(drop),
-        )
+        ("standard input", io::stdin().read_to_string(&mut text).map(drop))
     } else {
         (path, fs::read_to_string(path).map(|content| text = content))
     };
     match result {
         Ok(()) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Failure::new(
-            Status::BadInput,
-            format!("{name} is not text in UTF-8"),
-        )),
-        Err(error) => Err(Failure::new(
-            Status::Unreadable,
-            format!("cannot read {name}: {error}"),
-        )),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Failure::new(Status::BadInput, format!("{name} is not text in UTF-8")))
+        }
+        Err(error) => Err(Failure::new(Status::Unreadable, format!("cannot read {name}: {error}"))),
     }
 }
 
@@ -88,12 +81,7 @@ pub fn requests(path: &str, raw: bool, options: &Options) -> Result<Vec<Item>, F
                      with `apiVersion` and `kind`; --raw takes any JSON",
                 )
             })?;
-            Ok(Item {
-                title: title(&request),
-                template_of: None,
-                from_manifest: false,
-                request,
-            })
+            Ok(Item { title: title(&request), template_of: None, from_manifest: false, request })
         })
         .collect()
 }
@@ -118,19 +106,13 @@ pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure
     let (name, value) = match (path, json) {
         (Some(path), _) => {
             let value = documents::parse_one(&read(path)?).map_err(|error| {
-                Failure::new(
-                    Status::BadInput,
-                    format!("Cannot parse settings file {path}: {error}"),
-                )
+                Failure::new(Status::BadInput, format!("Cannot parse settings file {path}: {error}"))
             })?;
             (path, value)
         }
         (None, Some(json)) => {
             let value = serde_json::from_str(json).map_err(|error| {
-                Failure::new(
-                    Status::BadInput,
-                    format!("Cannot parse settings JSON: {error}"),
-                )
+                Failure::new(Status::BadInput, format!("Cannot parse settings JSON: {error}"))
             })?;
             ("--settings-json", value)
         }
@@ -148,6 +130,5 @@ pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure
 
 /// The file of a policy.
 pub fn policy_path(location: &str) -> Result<PathBuf, Failure> {
-    policies::local_path(location)
-        .map_err(|error| Failure::new(Status::Unreadable, error.to_string()))
+    policies::local_path(location).map_err(|error| Failure::new(Status::Unreadable, error.to_string()))
 }

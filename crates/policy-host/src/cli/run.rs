@@ -63,13 +63,7 @@ pub struct Args {
     namespace: String,
 
     /// What happens to the objects of manifests
-    #[arg(
-        long,
-        value_enum,
-        value_name = "OPERATION",
-        default_value = "create",
-        ignore_case = true
-    )]
+    #[arg(long, value_enum, value_name = "OPERATION", default_value = "create", ignore_case = true)]
     operation: OperationArg,
 
     /// Exit with status 9 if anything was rejected
@@ -120,10 +114,7 @@ enum OperationArg {
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
     let policy = load(args, screen)?;
-    let raw = args.raw
-        || policy
-            .metadata()
-            .is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
+    let raw = args.raw || policy.metadata().is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
     let options = Options {
         namespace: args.namespace.clone(),
         operation: match args.operation {
@@ -146,11 +137,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let mut rejected = Vec::new();
     let mut out = anstream::stdout().lock();
     for (index, item) in items.iter().enumerate() {
-        let output = args.output.unwrap_or(if item.from_manifest {
-            Output::Full
-        } else {
-            Output::Json
-        });
+        let output = args.output.unwrap_or(if item.from_manifest { Output::Full } else { Output::Json });
         if index > 0 && matches!(output, Output::Diff | Output::Full) {
             writeln!(out)?;
         }
@@ -171,20 +158,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     // All have been shown; the first decides how the command ends.
     if let Some((title, failure)) = failures.into_iter().next() {
         let failure = Failure::from(failure);
-        return Err(if items.len() > 1 {
-            failure.about(title)
-        } else {
-            failure
-        });
+        return Err(if items.len() > 1 { failure.about(title) } else { failure });
     }
     let message = match rejected.as_slice() {
         [] => return Ok(()),
         [title] => format!("{title} was rejected"),
-        several => format!(
-            "{} of {} requests were rejected",
-            several.len(),
-            items.len()
-        ),
+        several => format!("{} of {} requests were rejected", several.len(), items.len()),
     };
     Err(Failure::new(Status::Rejected, message))
 }
@@ -222,10 +201,7 @@ fn log_sink(screen: &Screen) -> LogSink {
 }
 
 fn invalid_settings(message: Option<String>) -> Failure {
-    Failure::other(format!(
-        "Provided settings are not valid: {}",
-        message.unwrap_or_default()
-    ))
+    Failure::other(format!("Provided settings are not valid: {}", message.unwrap_or_default()))
 }
 
 /// Prints one outcome. False if a rejection left nothing to print.
@@ -239,9 +215,11 @@ fn print(
     let response = &review.response;
     let before = item.request.object();
     let after = match before {
-        Some(before) => Some(response.patched(before).map_err(|error| {
-            Failure::new(Status::GuestError, format!("{}: {error}", item.title))
-        })?),
+        Some(before) => Some(
+            response
+                .patched(before)
+                .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", item.title)))?,
+        ),
         None => None,
     };
     let change = before.zip(after.as_ref());

@@ -56,57 +56,27 @@ The file of policies, as the policy server reads it:
       default: true")]
 pub struct Args {
     /// The policies and their settings
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "policies.yml",
-        env = "KUBEWARDEN_POLICIES"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "policies.yml", env = "KUBEWARDEN_POLICIES")]
     policies: String,
 
     /// The address to listen at
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1",
-        env = "KUBEWARDEN_BIND_ADDRESS"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", env = "KUBEWARDEN_BIND_ADDRESS")]
     addr: IpAddr,
 
     /// The port to listen at; 0 takes a free one
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 3000,
-        env = "KUBEWARDEN_PORT"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 3000, env = "KUBEWARDEN_PORT")]
     port: u16,
 
     /// The port of the readiness probe, which is plain HTTP; 0 takes a free one
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8081,
-        env = "KUBEWARDEN_READINESS_PROBE_PORT"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8081, env = "KUBEWARDEN_READINESS_PROBE_PORT")]
     readiness_probe_port: u16,
 
     /// The certificate for HTTPS, with its chain, as PEM
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "key_file",
-        env = "KUBEWARDEN_CERT_FILE"
-    )]
+    #[arg(long, value_name = "FILE", requires = "key_file", env = "KUBEWARDEN_CERT_FILE")]
     cert_file: Option<PathBuf>,
 
     /// The certificate's private key, as PEM
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "cert_file",
-        env = "KUBEWARDEN_KEY_FILE"
-    )]
+    #[arg(long, value_name = "FILE", requires = "cert_file", env = "KUBEWARDEN_KEY_FILE")]
     key_file: Option<PathBuf>,
 
     /// How many requests run at once [default: one for each processor]
@@ -114,12 +84,7 @@ pub struct Args {
     workers: Option<usize>,
 
     /// Interrupt a policy after this many seconds
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 2,
-        env = "KUBEWARDEN_POLICY_TIMEOUT"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, env = "KUBEWARDEN_POLICY_TIMEOUT")]
     policy_timeout: u64,
 
     /// Let policies run for as long as they like
@@ -127,21 +92,11 @@ pub struct Args {
     disable_timeout_protection: bool,
 
     /// Accept all requests of this namespace without asking a policy
-    #[arg(
-        long,
-        value_name = "NAMESPACE",
-        env = "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE"
-    )]
+    #[arg(long, value_name = "NAMESPACE", env = "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE")]
     always_accept_admission_reviews_on_namespace: Option<String>,
 
     /// What to log
-    #[arg(
-        long,
-        value_enum,
-        value_name = "LEVEL",
-        default_value = "info",
-        env = "KUBEWARDEN_LOG_LEVEL"
-    )]
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "info", env = "KUBEWARDEN_LOG_LEVEL")]
     log_level: LogLevel,
 }
 
@@ -170,21 +125,14 @@ impl From<LogLevel> for Level {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let log = Log {
-        level: if screen.verbose {
-            Level::Debug.min(args.log_level.into())
-        } else {
-            args.log_level.into()
-        },
+        level: if screen.verbose { Level::Debug.min(args.log_level.into()) } else { args.log_level.into() },
     };
     let entries = policies::parse(&input::read(&args.policies)?)
         .map_err(|error| Failure::new(Status::BadInput, format!("{}: {error}", args.policies)))?;
     let names: Vec<_> = entries.keys().cloned().collect();
     let timeout = (!args.disable_timeout_protection && args.policy_timeout > 0)
         .then(|| Duration::from_secs(args.policy_timeout));
-    let workers = args
-        .workers
-        .or_else(|| thread::available_parallelism().ok().map(Into::into))
-        .unwrap_or(1);
+    let workers = args.workers.or_else(|| thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let server = Server::new(load(entries, timeout, &log)?, workers, log.events())
         .always_accept(args.always_accept_admission_reviews_on_namespace.clone());
     let tls = match (&args.cert_file, &args.key_file) {
@@ -227,27 +175,21 @@ fn load(
         .map(|(name, entry)| {
             let about = format!("policy `{name}`");
             let module = entry.module.clone();
-            let served =
-                Served::load(entry, timeout, log.policy(&name)).map_err(|error| match error {
-                    ServeError::Location(error) => {
-                        Failure::new(Status::Unreadable, error.to_string())
-                    }
-                    ServeError::Load(error) => Failure::from(error).about(&module),
-                    ServeError::Call(error) => Failure::from(error),
-                    ServeError::Settings(_) => Failure::other(error.to_string()),
-                });
-            served
-                .map(|served| (name, served))
-                .map_err(|failure| failure.about(&about))
+            let served = Served::load(entry, timeout, log.policy(&name)).map_err(|error| match error {
+                ServeError::Location(error) => Failure::new(Status::Unreadable, error.to_string()),
+                ServeError::Load(error) => Failure::from(error).about(&module),
+                ServeError::Call(error) => Failure::from(error),
+                ServeError::Settings(_) => Failure::other(error.to_string()),
+            });
+            served.map(|served| (name, served)).map_err(|failure| failure.about(&about))
         })
         .collect()
 }
 
 fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     let address = SocketAddr::new(address, port);
-    TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| {
+    TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(
+        |error| {
             let failure = Failure::other(format!("cannot listen at {address}: {error}"));
             match error.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -255,7 +197,8 @@ fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
                 }
                 _ => failure,
             }
-        })
+        },
+    )
 }
 
 fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
@@ -268,11 +211,7 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|config| {
-            config
-                .with_no_client_auth()
-                .with_single_cert(chain, private)
-        })
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|error| bad(certificate, &error))?;
     // An API server speaks HTTP/2 to webhooks that offer it.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -72,9 +72,7 @@ impl Screen {
             .flat_map(|line| {
                 let own = line.len() - line.trim_start().len();
                 let subsequent = " ".repeat(own + 2);
-                let options = textwrap::Options::new(width)
-                    .break_words(false)
-                    .subsequent_indent(&subsequent);
+                let options = textwrap::Options::new(width).break_words(false).subsequent_indent(&subsequent);
                 textwrap::wrap(line, options)
                     .into_iter()
                     .map(std::borrow::Cow::into_owned)
@@ -90,10 +88,7 @@ mod tests {
 
     #[test]
     fn lines_are_cut_to_the_terminal_only() {
-        let mut screen = Screen {
-            verbose: false,
-            width: Some(5),
-        };
+        let mut screen = Screen { verbose: false, width: Some(5) };
         assert_eq!(screen.cut("abcde"), "abcde");
         assert_eq!(screen.cut("abcdef"), "abcd…");
         screen.width = None;

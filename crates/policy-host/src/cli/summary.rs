@@ -25,11 +25,7 @@ pub fn write(
     change: Option<(&Value, &Value)>,
 ) -> io::Result<()> {
     let response = &review.response;
-    let mut rows = Rows {
-        out,
-        screen,
-        error: None,
-    };
+    let mut rows = Rows { out, screen, error: None };
     rows.headline(title, template_of, review, change);
     rows.audit(response);
     if let Some((before, after)) = change.filter(|_| response.allowed) {
@@ -83,9 +79,8 @@ impl<W: Write> Rows<'_, W> {
             .and_then(|status| status.code)
             .filter(|_| !response.allowed && review.failure.is_none())
             .map_or(String::new(), |code| format!(" ({code})"));
-        let origin = template_of.map_or(String::new(), |workload| {
-            paint(style::FAINT, format!("  the pod of {workload}"))
-        });
+        let origin = template_of
+            .map_or(String::new(), |workload| paint(style::FAINT, format!("  the pod of {workload}")));
         self.line(&format!(
             "{} {} {}{origin}",
             paint(color, mark),
@@ -140,19 +135,10 @@ impl<W: Write> Rows<'_, W> {
             let list: Vec<_> = upstreams.split(',').map(str::trim).collect();
             self.plain("upstreams", &list.join("\n"));
         }
-        let width = containers
-            .iter()
-            .map(|container| container.name.len())
-            .max()
-            .unwrap_or_default();
+        let width = containers.iter().map(|container| container.name.len()).max().unwrap_or_default();
         let list: Vec<_> = containers
             .iter()
-            .map(|container| {
-                format!(
-                    "{:width$}  {:9}  {}",
-                    container.name, container.role, container.image
-                )
-            })
+            .map(|container| format!("{:width$}  {:9}  {}", container.name, container.role, container.image))
             .collect();
         self.plain("containers", &list.join("\n"));
         let variables = added_variables(before, after);
@@ -202,10 +188,7 @@ fn added_variables(before: &Value, after: &Value) -> BTreeSet<String> {
             let known: BTreeSet<_> = variables_of(old).filter_map(name).collect();
             variables.extend(variables_of(new).filter_map(|variable| {
                 let name = name(variable).filter(|name| !known.contains(name))?;
-                Some(format!(
-                    "{name}={}",
-                    variable["value"].as_str().unwrap_or("…")
-                ))
+                Some(format!("{name}={}", variable["value"].as_str().unwrap_or("…")))
             }));
         }
     }
@@ -213,9 +196,7 @@ fn added_variables(before: &Value, after: &Value) -> BTreeSet<String> {
 }
 
 fn containers<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
-    let list = pod
-        .pointer(&format!("/spec/{list}"))
-        .and_then(Value::as_array);
+    let list = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
     list.into_iter().flatten()
 }
 
@@ -236,14 +217,8 @@ mod tests {
     use super::*;
 
     fn summary(response: AdmissionResponse, change: Option<(&Value, &Value)>) -> String {
-        let review = Review {
-            response,
-            failure: None,
-        };
-        let screen = Screen {
-            verbose: false,
-            width: None,
-        };
+        let review = Review { response, failure: None };
+        let screen = Screen { verbose: false, width: None };
         let mut out = anstream::StripStream::new(Vec::new());
         write(&mut out, &screen, "Pod default/web", None, &review, change).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -251,8 +226,7 @@ mod tests {
 
     #[test]
     fn an_injection_is_told_in_a_few_lines() {
-        let before =
-            json!({ "spec": { "containers": [{ "name": "web", "env": [{ "name": "A" }] }] } });
+        let before = json!({ "spec": { "containers": [{ "name": "web", "env": [{ "name": "A" }] }] } });
         let after = json!({
             "metadata": { "annotations": {
                 "consul.hashicorp.com/connect-service": "web",

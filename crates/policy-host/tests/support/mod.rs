@@ -39,11 +39,7 @@ pub fn policy_with(validate: &Behaviour, validate_settings: &Behaviour) -> Vec<u
     let mut body = String::new();
     for (length, behaviour) in [(8, validate), (17, validate_settings)] {
         let code = data.code(behaviour);
-        writeln!(
-            body,
-            "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))"
-        )
-        .unwrap();
+        writeln!(body, "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))").unwrap();
     }
     let other = data.code(&Behaviour::Answer(json!("v1")));
     let segment = data.segment();

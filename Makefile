@@ -1,0 +1,74 @@
+# Two commands do everything on a fresh machine: `make` and `make test`.
+
+SHELL := /bin/sh
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+WASM := $(TARGET_DIR)/wasm32-wasip1/release/consul_connect_injector.wasm
+HOST := $(TARGET_DIR)/debug/policy-host
+KWCTL ?= $(CURDIR)/$(HOST)
+ifneq ($(filter /%,$(TARGET_DIR)),)
+KWCTL = $(HOST)
+endif
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs
+# Paths in the module must not depend on where it was built.
+REPRODUCIBLE := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
+
+.PHONY: all
+all: policy.wasm host
+	@$(HOST) run policy.wasm -r examples/static-server.yaml -r examples/static-client.yaml
+
+.PHONY: target
+target:
+	@scripts/setup-wasm-target.sh
+
+.PHONY: host
+host:
+	@cargo build --quiet --locked -p policy-host
+
+policy.wasm: $(SOURCES) | target
+	RUSTFLAGS="$(REPRODUCIBLE)" cargo build --locked --release --target wasm32-wasip1 -p consul-connect-injector
+	cp $(WASM) policy.wasm
+
+annotated-policy.wasm: policy.wasm metadata.yml README.md
+	kwctl annotate -m metadata.yml -u README.md -o annotated-policy.wasm policy.wasm
+
+.PHONY: fmt
+fmt:
+	cargo fmt --all -- --check
+
+.PHONY: lint
+lint: | target
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p consul-connect-injector --target wasm32-wasip1 -- -D warnings
+
+.PHONY: tools
+tools:
+	@scripts/setup-test-tools.sh
+
+.PHONY: test
+test: fmt lint policy.wasm host tools
+	cargo test --locked --workspace
+	$(MAKE) --no-print-directory scripts-tests e2e-tests
+
+.PHONY: scripts-tests
+scripts-tests: tools
+	bats tests/scripts
+
+# The policy through kwctl, or through the development host in its place.
+.PHONY: e2e-tests
+e2e-tests: policy.wasm host tools
+	KWCTL="$(KWCTL)" bats e2e.bats
+
+# The injected pod on a real cluster: real Kubernetes, Consul and Envoy.
+.PHONY: e2e
+e2e: policy.wasm host
+	POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" SCENARIO="$(SCENARIO)" e2e/run.sh
+
+.PHONY: e2e-down
+e2e-down:
+	e2e/down.sh
+
+.PHONY: clean
+clean:
+	cargo clean
+	rm -f policy.wasm annotated-policy.wasm

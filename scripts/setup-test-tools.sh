@@ -1,0 +1,25 @@
+#!/bin/sh
+# Makes sure that the tests' tools are there: bats, shellcheck, busybox and jq, from
+# Debian's packages where they are missing. Quick and silent when nothing is to do.
+set -eu
+
+missing=
+for tool in bats shellcheck busybox jq dash; do
+  command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then
+  printf 'test tools: error: not installed:%s\n  install them with your package manager and run this again\n' "$missing" >&2
+  exit 1
+fi
+printf 'test tools: installing%s\n' "$missing"
+log=$(mktemp)
+# shellcheck disable=SC2086 # a list of package names
+if ! { apt-get install -y --no-install-recommends $missing ||
+  { apt-get update && apt-get install -y --no-install-recommends $missing; }; } >"$log" 2>&1; then
+  cat "$log" >&2
+  rm -f "$log"
+  exit 1
+fi
+rm -f "$log"

@@ -1,0 +1,549 @@
+//! What a pod asks for: every annotation is parsed once, into types.
+
+use std::borrow::Cow;
+
+use crate::consul::protocol::Protocol;
+use crate::consul::registration::names::{META_NAMESPACE, META_POD_NAME};
+use crate::consul::service_name::ServiceName;
+use crate::consul::upstream::{self, Destination, Upstream};
+use crate::duration::Millis;
+use crate::nearest::nearest;
+use crate::pod::Spec;
+use crate::problem::{Problem, Quoted, Warning};
+use crate::quantity::Quantity;
+use crate::settings::{Amount, Resources, SYNC_PERIOD_REMEDY, Settings, parse_sync_period};
+use crate::sidecar::envoy_args::EnvoyArgs;
+
+/// What every annotation of the injector begins with.
+pub const PREFIX: &str = "consul.hashicorp.com/";
+
+/// The annotations' names without [`PREFIX`].
+pub mod name {
+    pub const INJECT: &str = "connect-inject";
+    pub const STATUS: &str = "connect-inject-status";
+    pub const SERVICE: &str = "connect-service";
+    pub const PORT: &str = "connect-service-port";
+    pub const UPSTREAMS: &str = "connect-service-upstreams";
+    pub const PROTOCOL: &str = "connect-service-protocol";
+    pub const SYNC_PERIOD: &str = "connect-sync-period";
+    pub const ENVOY_ARGS: &str = "envoy-extra-args";
+    pub const TAGS: &str = "service-tags";
+    pub const OLD_TAGS: &str = "connect-service-tags";
+    pub const META: &str = "service-meta-";
+    pub const CPU_LIMIT: &str = "sidecar-proxy-cpu-limit";
+    pub const CPU_REQUEST: &str = "sidecar-proxy-cpu-request";
+    pub const MEMORY_LIMIT: &str = "sidecar-proxy-memory-limit";
+    pub const MEMORY_REQUEST: &str = "sidecar-proxy-memory-request";
+    pub const NAMESPACE: &str = "consul-namespace";
+
+    /// All that this policy reads or writes; [`META`] stands for a family.
+    pub const KNOWN: &[&str] = &[
+        INJECT,
+        STATUS,
+        SERVICE,
+        PORT,
+        UPSTREAMS,
+        PROTOCOL,
+        SYNC_PERIOD,
+        ENVOY_ARGS,
+        TAGS,
+        OLD_TAGS,
+        META,
+        CPU_LIMIT,
+        CPU_REQUEST,
+        MEMORY_LIMIT,
+        MEMORY_REQUEST,
+        NAMESPACE,
+    ];
+
+    /// What only other modes of later injectors know.
+    pub const OTHER_MODES: &[&str] = &[
+        "transparent-proxy",
+        "transparent-proxy-exclude-inbound-ports",
+        "transparent-proxy-exclude-outbound-ports",
+        "transparent-proxy-exclude-outbound-cidrs",
+        "transparent-proxy-exclude-uids",
+        "transparent-proxy-overwrite-probes",
+        "enable-metrics",
+        "enable-metrics-merging",
+        "merged-metrics-port",
+        "prometheus-scrape-port",
+        "prometheus-scrape-path",
+        "prometheus-ca-file",
+        "prometheus-ca-path",
+        "prometheus-cert-file",
+        "prometheus-key-file",
+        "service-metrics-port",
+        "service-metrics-path",
+        "connect-inject-mount-volume",
+        "connect-inject-mount-volumes",
+        "consul-sidecar-user-volume",
+        "consul-sidecar-user-volume-mount",
+        "consul-sidecar-cpu-limit",
+        "consul-sidecar-cpu-request",
+        "consul-sidecar-memory-limit",
+        "consul-sidecar-memory-request",
+        "consul-envoy-proxy-concurrency",
+        "enable-sidecar-proxy-lifecycle",
+        "enable-sidecar-proxy-lifecycle-shutdown-drain-listeners",
+        "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
+        "sidecar-proxy-lifecycle-startup-grace-period-seconds",
+        "sidecar-proxy-lifecycle-graceful-port",
+        "sidecar-proxy-lifecycle-graceful-shutdown-path",
+        "sidecar-proxy-lifecycle-graceful-startup-path",
+        "sidecar-proxy-startup-failure-seconds",
+        "sidecar-proxy-liveness-failure-seconds",
+        "use-proxy-health-check",
+        "inject-init-first",
+        "kubernetes-service",
+        "proxy-config-map",
+        "mesh-inject",
+        "mesh-service-destinations",
+        "connect-k8s-version",
+    ];
+}
+
+/// Go's `strconv.ParseBool`.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A pod's wishes, understood and complete with their defaults.
+#[derive(Debug)]
+pub struct Wanted {
+    pub service: ServiceName,
+    pub port: Option<ServicePort>,
+    pub upstreams: Vec<Upstream>,
+    pub protocol: Option<Protocol>,
+    /// Over the setting of the same meaning.
+    pub envoy_args: Option<EnvoyArgs>,
+    pub tags: Vec<String>,
+    pub meta: Vec<(String, MetaValue)>,
+    pub envoy_resources: Resources,
+    pub sync_period: Millis,
+}
+
+#[derive(Debug)]
+pub struct ServicePort {
+    pub number: u16,
+    /// What is written back: the port's name if it has one, else its number.
+    pub written: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum MetaValue {
+    Literal(String),
+    /// A variable of the init container.
+    Variable(&'static str),
+}
+
+/// The injector's annotations of one pod, by their names without the prefix.
+#[derive(Debug)]
+pub struct Annotations<'a>(pub Vec<(&'a str, Cow<'a, str>)>);
+
+impl Annotations<'_> {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref())
+    }
+}
+
+/// The full name, as problems and warnings call it.
+pub fn full(name: &str) -> String {
+    if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        format!("annotation {PREFIX}{name}")
+    } else {
+        format!("annotation {}", Quoted(&format!("{PREFIX}{name}"), 100))
+    }
+}
+
+/// Reads all annotations of a pod, collecting every problem and warning.
+pub fn parse(
+    annotations: &Annotations<'_>,
+    spec: &Spec<'_>,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
+) -> Option<Wanted> {
+    let before = problems.len();
+    unknown(annotations, warnings);
+    let service = service(annotations, spec, problems);
+    if let (Some(service), true) = (&service, settings.acl_auth_method.is_some()) {
+        identity(service, spec, problems);
+    }
+    let port = service_port(annotations, spec, problems);
+    let upstreams = upstreams(annotations, spec, settings, problems, warnings);
+    let protocol = protocol(annotations, settings, problems, warnings);
+    let envoy_args = envoy_args(annotations, problems);
+    let tags = tags(annotations, warnings);
+    let meta = meta(annotations, problems);
+    let envoy_resources = resources(annotations, settings, problems);
+    let sync_period = sync_period(annotations, settings, problems);
+    let service = service.filter(|_| problems.len() == before)?;
+    Some(Wanted { service, port, upstreams, protocol, envoy_args, tags, meta, envoy_resources, sync_period })
+}
+
+fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
+    for (name, _) in &annotations.0 {
+        if name::KNOWN.contains(name) || name.starts_with(name::META) {
+            continue;
+        }
+        let shown = Quoted(name, 60);
+        if name::OTHER_MODES.contains(name) {
+            warnings.push(Warning::new(&format!(
+                "annotation {PREFIX}{name} belongs to another mode of Consul's injector and has no effect here; remove it"
+            )));
+        } else if let Some(known) = nearest(name, name::KNOWN.iter().copied()) {
+            warnings.push(Warning::new(&format!(
+                "annotation {shown} of {PREFIX} is not known and has no effect; did you mean {known}?"
+            )));
+        } else {
+            warnings.push(Warning::new(&format!(
+                "annotation {shown} of {PREFIX} is not known to this injector and has no effect; remove it"
+            )));
+        }
+    }
+}
+
+fn service(
+    annotations: &Annotations<'_>,
+    spec: &Spec<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<ServiceName> {
+    let written = annotations.get(name::SERVICE);
+    let first = spec.containers.first().map(|container| container.name.as_ref()).unwrap_or_default();
+    ServiceName::parse(written.unwrap_or(first))
+        .map_err(|error| {
+            problems.push(match written {
+                Some(written) => {
+                    Problem::new(full(name::SERVICE), error.to_string(), ServiceName::REMEDY).value(written)
+                }
+                None => {
+                    let remedy = format!("name the service with {}", full(name::SERVICE));
+                    let why = format!("cannot name the service, it {error}");
+                    Problem::new("the first container's name", why, remedy).value(first)
+                }
+            });
+        })
+        .ok()
+}
+
+/// With ACLs, a pod can only log in as its service account.
+fn identity(service: &ServiceName, spec: &Spec<'_>, problems: &mut Vec<Problem>) {
+    if !service.is_identity() {
+        let why = "has upper case or a dot, which Consul's ACL identities cannot have";
+        let remedy = "write lower-case letters, digits, '-' and '_'";
+        problems.push(Problem::new(full(name::SERVICE), why, remedy).value(service.as_str()));
+    }
+    if service.as_str() != spec.service_account {
+        let why = format!(
+            "is not the service's name {}, and with ACLs on a pod can only log in as its own service",
+            Quoted(service.as_str(), 100)
+        );
+        let remedy = format!(
+            "create a ServiceAccount with the service's name and set serviceAccountName to it, or set {} to the service account's name",
+            full(name::SERVICE)
+        );
+        problems.push(Problem::new("spec.serviceAccountName", why, remedy).value(&spec.service_account));
+    }
+}
+
+fn service_port(
+    annotations: &Annotations<'_>,
+    spec: &Spec<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<ServicePort> {
+    match annotations.get(name::PORT) {
+        // Explicitly none: the service only dials out.
+        Some("") => None,
+        Some(written) => match spec.ports.resolve(written.trim()) {
+            Ok(number) => Some(ServicePort { number, written: written.to_owned() }),
+            Err(error) => {
+                problems.push(Problem::new(full(name::PORT), error.why, error.remedy).value(written));
+                None
+            }
+        },
+        None => {
+            let port = spec.running().find_map(|container| container.ports.iter().find(|port| port.tcp))?;
+            let written = port.name.as_deref().map_or_else(|| port.number.to_string(), str::to_owned);
+            Some(ServicePort { number: port.number, written })
+        }
+    }
+}
+
+fn upstreams(
+    annotations: &Annotations<'_>,
+    spec: &Spec<'_>,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Upstream> {
+    let Some(value) = annotations.get(name::UPSTREAMS) else { return Vec::new() };
+    let namespaces = settings.consul_namespaces.is_some();
+    let upstreams = upstream::parse_list(&full(name::UPSTREAMS), value, &spec.ports, namespaces, problems);
+    for upstream in &upstreams {
+        let (name, port) = (Quoted(upstream.name.as_str(), 60), upstream.port);
+        let is_service = matches!(upstream.destination, Destination::Service { .. });
+        if is_service && !namespaces && upstream.name.as_str().contains('.') {
+            warnings.push(Warning::new(&format!(
+                "upstream {name}: Consul namespaces are off, so the dot is part of the service's name; write the name without it if a namespace was meant"
+            )));
+        }
+        if port < 1024 {
+            warnings.push(Warning::new(&format!(
+                "upstream {name}: local port {port} is privileged and Envoy does not run as root; use a port from 1024 on if it cannot be bound"
+            )));
+        }
+        if spec.ports.has(port) {
+            warnings.push(Warning::new(&format!(
+                "upstream {name}: local port {port} is also a port of this pod's containers, and only one of them can listen on it; use another port"
+            )));
+        }
+    }
+    upstreams
+}
+
+fn protocol(
+    annotations: &Annotations<'_>,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
+) -> Option<Protocol> {
+    let written = annotations.get(name::PROTOCOL);
+    let protocol = match written {
+        Some(written) => match written.parse() {
+            Ok(protocol) => Some(protocol),
+            Err(_) => {
+                let problem = Problem::new(full(name::PROTOCOL), "is not a protocol", Protocol::REMEDY);
+                problems.push(problem.value(written));
+                None
+            }
+        },
+        None => settings.default_protocol,
+    };
+    if written.is_some() && !settings.central_config {
+        warnings.push(Warning::new(&format!(
+            "{} has no effect, since the setting centralConfig.enabled is false; write a service-defaults entry in Consul",
+            full(name::PROTOCOL)
+        )));
+    }
+    protocol.filter(|_| settings.central_config)
+}
+
+fn envoy_args(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Option<EnvoyArgs> {
+    let written = annotations.get(name::ENVOY_ARGS)?;
+    match EnvoyArgs::parse(written) {
+        // As the original: an empty annotation leaves the setting in force.
+        Ok(args) => Some(args).filter(|args| !args.is_empty()),
+        Err(flaw) => {
+            problems.push(Problem::new(full(name::ENVOY_ARGS), flaw.why, flaw.remedy).value(written));
+            None
+        }
+    }
+}
+
+fn tags(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) -> Vec<String> {
+    let old = annotations.get(name::OLD_TAGS);
+    if old.is_some() {
+        warnings.push(Warning::new(&format!(
+            "{} is deprecated; write {PREFIX}{} instead",
+            full(name::OLD_TAGS),
+            name::TAGS
+        )));
+    }
+    let lists = annotations.get(name::TAGS).into_iter().chain(old);
+    let tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+    tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}
+
+/// Consul's limits, in bytes and pairs.
+const META_KEY_LIMIT: usize = 128;
+const META_VALUE_LIMIT: usize = 512;
+/// Two of Consul's 64 are the policy's own.
+const META_PAIRS_LIMIT: usize = 62;
+
+fn meta(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Vec<(String, MetaValue)> {
+    let mut pairs = Vec::new();
+    for (name, value) in &annotations.0 {
+        let Some(key) = name.strip_prefix(name::META) else { continue };
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let flaw = if key.is_empty() {
+            Some(("has no key", "write the metadata's key after the last '-'"))
+        } else if !key.bytes().all(fits) {
+            Some((
+                "has a key with characters that Consul refuses",
+                "write letters, digits, '-' and '_' after service-meta-",
+            ))
+        } else if key.len() > META_KEY_LIMIT {
+            Some(("has a key of over 128 bytes, which Consul refuses", "write a shorter key"))
+        } else if key.starts_with("consul-") {
+            Some(("has a key beginning with consul-, which Consul keeps for itself", "write another key"))
+        } else if key == META_POD_NAME || key == META_NAMESPACE {
+            Some(("has a key that the injector sets itself", "remove it, or write another key"))
+        } else if value.len() > META_VALUE_LIMIT {
+            Some(("is over 512 bytes, which Consul refuses", "write a shorter value"))
+        } else {
+            None
+        };
+        match flaw {
+            Some((why, remedy)) => problems.push(Problem::new(full(name), why, remedy).value(value)),
+            None => pairs.push((key.to_owned(), meta_value(value))),
+        }
+    }
+    if pairs.len() > META_PAIRS_LIMIT {
+        let subject = format!("annotations {PREFIX}{}*", name::META);
+        let why = format!(
+            "are {} pairs, and Consul takes {META_PAIRS_LIMIT} beside the injector's own two",
+            pairs.len()
+        );
+        problems.push(Problem::new(subject, why, "remove some"));
+    }
+    pairs
+}
+
+fn meta_value(value: &str) -> MetaValue {
+    match value {
+        "$POD_NAME" => MetaValue::Variable("POD_NAME"),
+        "$POD_NAMESPACE" => MetaValue::Variable("POD_NAMESPACE"),
+        "$POD_IP" => MetaValue::Variable("POD_IP"),
+        "$HOST_IP" => MetaValue::Variable("HOST_IP"),
+        literal => MetaValue::Literal(literal.to_owned()),
+    }
+}
+
+fn resources(annotations: &Annotations<'_>, settings: &Settings, problems: &mut Vec<Problem>) -> Resources {
+    let mut resources = settings.envoy_resources.clone();
+    let mut set = |name: &str, resource: &str, limit: bool| {
+        let Some(written) = annotations.get(name) else { return };
+        match written.parse::<Quantity>() {
+            Ok(quantity) => {
+                let amounts = if limit { &mut resources.limits } else { &mut resources.requests };
+                amounts.insert(resource.to_owned(), Amount { quantity, built_in: false });
+            }
+            Err(why) => problems.push(
+                Problem::new(full(name), why.to_string(), "write a quantity such as 100m or 64Mi")
+                    .value(written),
+            ),
+        }
+    };
+    set(name::CPU_LIMIT, "cpu", true);
+    set(name::CPU_REQUEST, "cpu", false);
+    set(name::MEMORY_LIMIT, "memory", true);
+    set(name::MEMORY_REQUEST, "memory", false);
+    let (resources, conflicts) = resources.reconciled();
+    for (resource, request, limit) in conflicts {
+        let name = format!("sidecar-proxy-{resource}-request");
+        let why = format!("is over the limit {limit}, both with the policy's settings taken into account");
+        let remedy =
+            format!("write a request that is not over the limit, or a higher sidecar-proxy-{resource}-limit");
+        problems.push(Problem::new(full(&name), why, remedy).value(&request));
+    }
+    resources
+}
+
+fn sync_period(annotations: &Annotations<'_>, settings: &Settings, problems: &mut Vec<Problem>) -> Millis {
+    let Some(written) = annotations.get(name::SYNC_PERIOD) else { return settings.sync_period };
+    parse_sync_period(written).unwrap_or_else(|why| {
+        problems.push(Problem::new(full(name::SYNC_PERIOD), why, SYNC_PERIOD_REMEDY).value(written));
+        settings.sync_period
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::value::RawValue;
+
+    fn parsed(settings: &str, written: &[(&str, &str)]) -> (Option<Wanted>, Vec<String>, Vec<Warning>) {
+        let settings: &RawValue = serde_json::from_str(settings).unwrap();
+        let settings = Settings::parse(Some(settings)).unwrap();
+        let spec = r#"{"serviceAccountName":"web","containers":[{"name":"web","ports":[
+            {"containerPort":53,"name":"dns","protocol":"UDP"},{"containerPort":8080,"name":"http"}]}]}"#;
+        let spec: &RawValue = serde_json::from_str(spec).unwrap();
+        let spec = Spec::read(spec, "spec").unwrap();
+        let annotations =
+            Annotations(written.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).collect());
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let wanted = parse(&annotations, &spec, &settings, &mut problems, &mut warnings);
+        (wanted, problems.iter().map(ToString::to_string).collect(), warnings)
+    }
+
+    #[test]
+    fn the_defaults_come_from_the_pod() {
+        let wanted = parsed("{}", &[]).0.unwrap();
+        assert_eq!(wanted.service.as_str(), "web");
+        let port = wanted.port.unwrap();
+        assert_eq!((port.number, port.written.as_str()), (8080, "http"));
+        assert!(parsed("{}", &[(name::PORT, "")]).0.unwrap().port.is_none());
+    }
+
+    #[test]
+    fn every_problem_of_a_pod_is_reported() {
+        let (wanted, problems, _) = parsed(
+            r#"{"acls":{"enabled":true}}"#,
+            &[
+                (name::SERVICE, "Other"),
+                (name::PORT, "htpp"),
+                (name::UPSTREAMS, "db"),
+                (name::PROTOCOL, "udp"),
+                (name::ENVOY_ARGS, "'"),
+                ("service-meta-consul-x", "1"),
+                ("service-meta-pod-name", "1"),
+                (name::CPU_LIMIT, "x"),
+                (name::MEMORY_REQUEST, "2Gi"),
+                (name::MEMORY_LIMIT, "1Gi"),
+                (name::SYNC_PERIOD, "1"),
+            ],
+        );
+        assert!(wanted.is_none());
+        assert_eq!(problems.len(), 11, "{problems:#?}");
+    }
+
+    #[test]
+    fn tags_and_metadata() {
+        let (wanted, _, warnings) = parsed(
+            "{}",
+            &[
+                (name::TAGS, " a, b,,"),
+                (name::OLD_TAGS, "c"),
+                ("service-meta-a", "$POD_NAME"),
+                ("service-meta-b", "$x"),
+            ],
+        );
+        let wanted = wanted.unwrap();
+        assert_eq!(wanted.tags, ["a", "b", "c"]);
+        assert_eq!(wanted.meta[0].1, MetaValue::Variable("POD_NAME"));
+        assert_eq!(wanted.meta[1].1, MetaValue::Literal("$x".into()));
+        assert!(warnings[0].as_str().contains("deprecated"));
+    }
+
+    #[test]
+    fn warnings_say_what_to_do() {
+        let (_, _, warnings) = parsed(
+            r#"{"centralConfig":{"enabled":false}}"#,
+            &[
+                ("connect-servce", "x"),
+                ("transparent-proxy", "true"),
+                ("quite-another-thing", "x"),
+                (name::PROTOCOL, "http"),
+                (name::UPSTREAMS, "a.b:80,c:8080"),
+            ],
+        );
+        let text: Vec<&str> = warnings.iter().map(Warning::as_str).collect();
+        for expected in [
+            "did you mean connect-service?",
+            "another mode",
+            "not known to this injector",
+            "centralConfig",
+            "the dot",
+            "privileged",
+            "also a port",
+        ] {
+            assert!(text.iter().any(|warning| warning.contains(expected)), "{expected}: {text:#?}");
+        }
+        assert_eq!(text.len(), 7, "{text:#?}");
+    }
+}

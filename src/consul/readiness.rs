@@ -1,0 +1,182 @@
+//! A container's readiness probe as a Consul check.
+//!
+//! <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>,
+//! <https://developer.hashicorp.com/consul/docs/services/configuration/checks-configuration-reference>
+
+use std::collections::BTreeMap;
+
+use crate::consul::registration::{Check, EnvText};
+use crate::pod::{Container, HttpGet, Probe};
+
+/// The check that does what the probe does, if Consul can: it cannot run `exec`,
+/// and it runs beside the pod, so that a probe with a host of its own would mean
+/// something else.
+pub fn check(container: &Container<'_>, address: &EnvText) -> Option<Check> {
+    let probe = container.readiness_probe()?;
+    let mut check = Check { name: "Readiness".into(), ..timing(&probe) };
+    if let Some(http) = &probe.http_get {
+        if http.host.as_ref().is_some_and(|host| !host.0.is_empty()) {
+            return None;
+        }
+        let port = container.probe_port(http.port)?;
+        let https = http.scheme.as_ref().is_some_and(|scheme| scheme.0 == "HTTPS");
+        let scheme = if https { "https" } else { "http" };
+        let path = url_path(http.path.as_ref().map_or("", |path| &path.0));
+        check.http = Some(EnvText::literal(scheme).with("://").join(address).with(&format!(":{port}{path}")));
+        check.method = Some("GET");
+        check.header = headers(http);
+        // As the kubelet does.
+        check.tls_skip_verify = https;
+    } else if let Some(tcp) = &probe.tcp_socket {
+        if tcp.host.as_ref().is_some_and(|host| !host.0.is_empty()) {
+            return None;
+        }
+        let port = container.probe_port(tcp.port)?;
+        check.tcp = Some(address.clone().with(&format!(":{port}")));
+    } else {
+        let grpc = probe.grpc.as_ref()?;
+        let port = container.probe_port(grpc.port)?;
+        let service = grpc.service.as_ref().map_or("", |service| &service.0);
+        let service = if service.is_empty() { String::new() } else { format!("/{service}") };
+        check.grpc = Some(address.clone().with(&format!(":{port}{service}")));
+    }
+    Some(check)
+}
+
+/// The longest interval: a check starts critical and first runs up to one
+/// interval late.
+const LONGEST_INTERVAL: u64 = 2;
+
+fn timing(probe: &Probe<'_>) -> Check {
+    let or =
+        |value: i64, default: u64| u64::try_from(value).ok().filter(|value| *value > 0).unwrap_or(default);
+    let period = or(probe.period_seconds, 10);
+    let interval = period.min(LONGEST_INTERVAL);
+    let scaled = |times: u64| times.saturating_mul(period).div_ceil(interval).min(100_000);
+    Check {
+        interval: Some(format!("{interval}s")),
+        timeout: Some(format!("{}s", or(probe.timeout_seconds, 1).min(86_400))),
+        // The first success counts at once, further ones a period each.
+        success_before_passing: Some(
+            scaled(or(probe.success_threshold, 1).saturating_sub(1)).saturating_add(1),
+        ),
+        failures_before_critical: Some(scaled(or(probe.failure_threshold, 3))),
+        ..Check::default()
+    }
+}
+
+fn headers(http: &HttpGet<'_>) -> BTreeMap<EnvText, Vec<EnvText>> {
+    let mut headers: BTreeMap<EnvText, Vec<EnvText>> = BTreeMap::new();
+    let mut user_agent = false;
+    for header in http.http_headers.iter().flatten() {
+        user_agent |= header.name.0.eq_ignore_ascii_case("user-agent");
+        headers.entry(EnvText::literal(&header.name.0)).or_default().push(EnvText::literal(&header.value.0));
+    }
+    if !user_agent {
+        headers.insert(EnvText::literal("User-Agent"), vec![EnvText::literal("kube-probe/consul")]);
+    }
+    headers
+}
+
+/// A probe's path as it stands in a URL. As the kubelet does it: what is an
+/// escape stays one, what cannot stand in a URL becomes one, a fragment is not
+/// sent.
+fn url_path(path: &str) -> String {
+    let escapes_fine = path.match_indices('%').all(|(at, _)| {
+        let digits = path.as_bytes().get(at.saturating_add(1)..at.saturating_add(3));
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let whole_path = !escapes_fine || path.bytes().any(|byte| byte.is_ascii_control());
+    let path = if whole_path { path } else { path.split('#').next().unwrap_or_default() };
+    let mut url = String::with_capacity(path.len().saturating_add(1));
+    if !path.starts_with('/') {
+        url.push('/');
+    }
+    for byte in path.bytes() {
+        let fits = byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+        if fits && !(whole_path && matches!(byte, b'%' | b'?' | b'#')) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::Spec;
+    use serde_json::value::RawValue;
+
+    fn checked(probe: &str) -> Option<serde_json::Value> {
+        let text = format!(
+            r#"{{"containers":[{{"name":"a","ports":[{{"name":"web","containerPort":8080}}],"readinessProbe":{probe}}}]}}"#
+        );
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        let spec = Spec::read(raw, "spec").unwrap();
+        check(&spec.containers[0], &EnvText::reference("POD_IP"))
+            .map(|check| serde_json::to_value(check).unwrap())
+    }
+
+    #[test]
+    fn http_with_everything() {
+        let check = checked(
+            r#"{"httpGet":{"path":"ready?x=$(POD_IP)#f","port":"web","scheme":"HTTPS",
+                "httpHeaders":[{"name":"Host","value":"a.b"},{"name":"X","value":"$1"}]},
+                "periodSeconds":10,"timeoutSeconds":3,"failureThreshold":3,"successThreshold":2}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            check,
+            serde_json::json!({
+                "name": "Readiness", "http": "https://$(POD_IP):8080/ready?x=$$(POD_IP)", "method": "GET",
+                "header": {"Host": ["a.b"], "X": ["$$1"], "User-Agent": ["kube-probe/consul"]},
+                "tls_skip_verify": true, "interval": "2s", "timeout": "3s",
+                "success_before_passing": 6, "failures_before_critical": 15,
+            })
+        );
+    }
+
+    #[test]
+    fn tcp_and_grpc_with_the_probes_defaults() {
+        let check = checked(r#"{"tcpSocket":{"port":8080}}"#).unwrap();
+        assert_eq!(check["tcp"], "$(POD_IP):8080");
+        assert_eq!(
+            (&check["success_before_passing"], &check["failures_before_critical"]),
+            (&1.into(), &15.into())
+        );
+        assert_eq!(checked(r#"{"grpc":{"port":9,"service":"a.B"}}"#).unwrap()["grpc"], "$(POD_IP):9/a.B");
+        let quick = checked(r#"{"tcpSocket":{"port":8080},"periodSeconds":1,"failureThreshold":3}"#).unwrap();
+        assert_eq!((&quick["interval"], &quick["failures_before_critical"]), (&"1s".into(), &3.into()));
+    }
+
+    #[test]
+    fn what_consul_cannot_do() {
+        for probe in [
+            r#"{"exec":{"command":["true"]}}"#,
+            r#"{"httpGet":{"port":80,"host":"example.com"}}"#,
+            r#"{"tcpSocket":{"port":80,"host":"example.com"}}"#,
+            r#"{"httpGet":{"port":"nope"}}"#,
+            r#"{"httpGet":3}"#,
+            "{}",
+            "null",
+        ] {
+            assert!(checked(probe).is_none(), "{probe}");
+        }
+    }
+
+    #[test]
+    fn paths_as_the_kubelet_sends_them() {
+        for (path, url) in [
+            ("", "/"),
+            ("/a b", "/a%20b"),
+            ("/a%20b?c=%zz", "/a%2520b%3Fc=%25zz"),
+            ("/é\"", "/%C3%A9%22"),
+            ("/a\nb", "/a%0Ab"),
+        ] {
+            assert_eq!(url_path(path), url, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The name of a service in Consul.
+
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceName(String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceNameError {
+    Empty,
+    Several,
+    TooLong,
+    Characters,
+    Ends,
+}
+
+impl ServiceName {
+    pub const REMEDY: &str =
+        "write letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, at most 256";
+
+    pub fn parse(text: &str) -> Result<Self, ServiceNameError> {
+        let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if text.is_empty() {
+            Err(ServiceNameError::Empty)
+        } else if text.contains(',') {
+            Err(ServiceNameError::Several)
+        } else if text.len() > 256 {
+            Err(ServiceNameError::TooLong)
+        } else if !text.bytes().all(fits) {
+            Err(ServiceNameError::Characters)
+        } else if !ends(text.bytes().next()) || !ends(text.bytes().last()) {
+            Err(ServiceNameError::Ends)
+        } else {
+            Ok(ServiceName(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether Consul takes the name for an ACL identity: lower case, no dot.
+    pub fn is_identity(&self) -> bool {
+        !self.0.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'.')
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ServiceNameError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            ServiceNameError::Empty => "is empty",
+            ServiceNameError::Several => "names several services, which this mode does not have",
+            ServiceNameError::TooLong => "is longer than 256 bytes",
+            ServiceNameError::Characters => "has characters that a service name cannot have",
+            ServiceNameError::Ends => "does not begin and end with a letter or digit",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_what_is_none() {
+        for name in ["web", "Web", "a.b", "my_svc-1", "0"] {
+            assert_eq!(ServiceName::parse(name).unwrap().as_str(), name);
+        }
+        assert_eq!(ServiceName::parse(""), Err(ServiceNameError::Empty));
+        assert_eq!(ServiceName::parse("a,b"), Err(ServiceNameError::Several));
+        assert_eq!(ServiceName::parse(&"a".repeat(257)), Err(ServiceNameError::TooLong));
+        assert_eq!(ServiceName::parse("-a"), Err(ServiceNameError::Ends));
+        for name in ["a b", "a/b", "$(x)", "é", "a\n"] {
+            assert_eq!(ServiceName::parse(name), Err(ServiceNameError::Characters), "{name:?}");
+        }
+        assert!(!ServiceName::parse("Web").unwrap().is_identity());
+        assert!(!ServiceName::parse("a.b").unwrap().is_identity());
+    }
+}

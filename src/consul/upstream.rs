@@ -1,0 +1,176 @@
+//! Upstreams: `service[.namespace]:port[:datacenter]`, `prepared_query:name:port`.
+
+use crate::consul::service_name::ServiceName;
+use crate::pod::Ports;
+use crate::problem::{Problem, Quoted};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub destination: Destination,
+    pub name: ServiceName,
+    pub port: u16,
+    pub datacenter: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A service, in a Consul namespace of its own if one was written.
+    Service {
+        namespace: Option<String>,
+    },
+    PreparedQuery,
+}
+
+impl Upstream {
+    /// What was written before the port: the variables' names are made of it.
+    pub fn written_name(&self) -> String {
+        match &self.destination {
+            Destination::Service { namespace: Some(namespace) } => format!("{}.{namespace}", self.name),
+            _ => self.name.as_str().to_owned(),
+        }
+    }
+}
+
+const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
+
+/// Parses the annotation's value; `subject` names the annotation in problems.
+pub fn parse_list(
+    subject: &str,
+    value: &str,
+    ports: &Ports<'_>,
+    namespaces: bool,
+    problems: &mut Vec<Problem>,
+) -> Vec<Upstream> {
+    let mut upstreams: Vec<Upstream> = Vec::new();
+    // An explicitly empty value means no upstreams.
+    if value.is_empty() {
+        return upstreams;
+    }
+    for item in value.split(',').map(str::trim) {
+        match parse(item, ports, namespaces) {
+            Err((why, remedy)) => problems.push(Problem::new(subject, why, remedy).value(item)),
+            Ok(upstream) => {
+                if let Some(first) = upstreams.iter().find(|other| other.port == upstream.port) {
+                    let why = format!("has the same local port as the upstream {}", first.written_name());
+                    let remedy = "give every upstream a local port of its own";
+                    problems.push(Problem::new(subject, why, remedy).value(item));
+                } else {
+                    upstreams.push(upstream);
+                }
+            }
+        }
+    }
+    upstreams
+}
+
+fn parse(item: &str, ports: &Ports<'_>, namespaces: bool) -> Result<Upstream, (String, String)> {
+    let form = |why: &str| (why.to_owned(), FORM.to_owned());
+    let parts: Vec<&str> = item.split(':').map(str::trim).collect();
+    let (query, name, port, datacenter) = match parts.as_slice() {
+        [""] => return Err(form("is an empty part of the list")),
+        ["prepared_query", name, port] => (true, *name, *port, None),
+        ["prepared_query", _] => return Err(form("has no port")),
+        ["prepared_query", ..] => return Err(form("has too many parts")),
+        [_] => return Err(form("has no port")),
+        [name, port] => (false, *name, *port, None),
+        [name, port, datacenter] => (false, *name, *port, Some(*datacenter)),
+        _ => return Err(form("has too many parts")),
+    };
+    let (name, namespace) = match name.split_once('.') {
+        Some((name, namespace)) if namespaces && !query => (name, Some(namespace)),
+        _ => (name, None),
+    };
+    if name.is_empty() {
+        return Err(form("has no name"));
+    }
+    let name = ServiceName::parse(name)
+        .map_err(|error| (format!("has a name that {error}"), ServiceName::REMEDY.to_owned()))?;
+    if let Some(namespace) = namespace.filter(|namespace| !crate::settings::is_consul_namespace(namespace)) {
+        let why = format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
+        return Err((why, "write service.namespace:port".to_owned()));
+    }
+    if port.is_empty() {
+        return Err(form("has no port"));
+    }
+    let port =
+        ports.resolve(port).map_err(|error| (format!("has a port that {}", error.why), error.remedy))?;
+    if let Some(datacenter) = datacenter.filter(|datacenter| !is_datacenter(datacenter)) {
+        let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
+        return Err((
+            why,
+            "write letters, digits, '-' and '_' after the second colon, or nothing".to_owned(),
+        ));
+    }
+    let destination = match query {
+        true => Destination::PreparedQuery,
+        false => Destination::Service { namespace: namespace.map(str::to_owned) },
+    };
+    Ok(Upstream { destination, name, port, datacenter: datacenter.map(str::to_owned) })
+}
+
+fn is_datacenter(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::Port;
+
+    fn parsed(value: &str, namespaces: bool) -> (Vec<Upstream>, Vec<String>) {
+        let ports = Ports::new(vec![Port::tcp("http", 8080)]);
+        let mut problems = Vec::new();
+        let upstreams = parse_list("upstreams", value, &ports, namespaces, &mut problems);
+        (upstreams, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_documented_form() {
+        let (upstreams, problems) = parsed(" db : 1234 , cache:http:dc2,prepared_query:geo.x:7,a.b:9", false);
+        assert!(problems.is_empty(), "{problems:?}");
+        let shown: Vec<_> =
+            upstreams.iter().map(|u| (u.written_name(), u.port, u.datacenter.as_deref())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("db".to_owned(), 1234, None),
+                ("cache".to_owned(), 8080, Some("dc2")),
+                ("geo.x".to_owned(), 7, None),
+                ("a.b".to_owned(), 9, None)
+            ]
+        );
+        let (upstreams, _) = parsed("db.far:1,prepared_query:geo.x:2", true);
+        assert_eq!(upstreams[0].destination, Destination::Service { namespace: Some("far".into()) });
+        assert_eq!(upstreams[0].name.as_str(), "db");
+        assert_eq!(upstreams[1].destination, Destination::PreparedQuery);
+        assert!(parsed("", false).1.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        for (value, why) in [
+            (" ", "is an empty part"),
+            ("db:1,", "is an empty part"),
+            ("db", "has no port"),
+            ("db:", "has no port"),
+            (":1", "has no name"),
+            ("prepared_query:geo", "has no port"),
+            ("prepared_query:geo:1:dc", "too many parts"),
+            ("a:1:b:c", "too many parts"),
+            ("db:0", "has a port that"),
+            ("db:-5", "has a port that"),
+            ("db:65536", "has a port that"),
+            ("db:nope", "has a port that"),
+            ("db:1:", "not the name of a datacenter"),
+            ("db:1:d c", "not the name of a datacenter"),
+            ("d b:1", "characters"),
+            ("a:1,b:1", "same local port as the upstream a"),
+        ] {
+            let (_, problems) = parsed(value, false);
+            assert!(problems.len() == 1 && problems[0].contains(why), "{value:?}: {problems:?}");
+        }
+        assert!(parsed("db.:1", true).1[0].contains("not the name of a Consul namespace"));
+        assert!(parsed("db.a.b:1", true).1[0].contains("not the name of a Consul namespace"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Whether a pod is injected, skipped for a named reason, or rejected with all
+//! of its problems.
+
+use crate::annotations::{self, Annotations, Wanted, full, name};
+use crate::consul::namespace::Namespace;
+use crate::json::Unreadable;
+use crate::pod::{Head, Spec};
+use crate::problem::{Problem, Quoted, Warning};
+use crate::reason::{self, Reason};
+use crate::settings::Settings;
+use crate::sidecar;
+
+/// What becomes of a pod.
+#[derive(Debug)]
+pub enum Decision<'a> {
+    Skip { reason: Reason, warnings: Vec<Warning> },
+    Reject { problems: Vec<Problem>, warnings: Vec<Warning> },
+    Inject(Box<Injection<'a>>),
+}
+
+/// All that is needed to inject a pod.
+#[derive(Debug)]
+pub struct Injection<'a> {
+    pub spec: Spec<'a>,
+    pub wanted: Wanted,
+    pub namespace: Option<Namespace>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Where the pod comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The Kubernetes namespace.
+    pub namespace: &'a str,
+    /// Where the pod stands in the request's object: empty, or `spec.template.`.
+    pub path: &'a str,
+}
+
+/// Namespaces that are never injected, whatever the settings say.
+const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
+
+/// Decides about a pod or a workload's pod template.
+pub fn decide<'a>(
+    head: &Head<'a>,
+    origin: Origin<'_>,
+    settings: &Settings,
+) -> Result<Decision<'a>, Unreadable> {
+    let annotations = Annotations(head.injector_annotations(origin.path)?);
+    let asked = annotations.get(name::INJECT).map(|written| (written, annotations::parse_bool(written)));
+    let wants = matches!(asked, Some((_, Some(true))));
+
+    let reason = if SYSTEM_NAMESPACES.contains(&origin.namespace) {
+        Some(reason::SYSTEM_NAMESPACE)
+    } else if settings.deny_namespaces.iter().any(|denied| denied == origin.namespace) {
+        Some(reason::NAMESPACE_DENIED)
+    } else if !settings.allow_namespaces.iter().any(|allowed| allowed == "*" || allowed == origin.namespace) {
+        Some(reason::NAMESPACE_NOT_ALLOWED)
+    } else {
+        None
+    };
+    if let Some(reason) = reason {
+        let warnings = if wants { vec![excluded(origin.namespace, reason)] } else { Vec::new() };
+        return Ok(Decision::Skip { reason, warnings });
+    }
+    let skip = |reason| Ok(Decision::Skip { reason, warnings: Vec::new() });
+    if annotations.get(name::STATUS).is_some_and(|status| !status.is_empty()) {
+        return skip(reason::ALREADY_INJECTED);
+    }
+    if head.annotations.get("kubernetes.io/config.mirror").is_some() {
+        return skip(reason::MIRROR_POD);
+    }
+    match asked {
+        Some((_, Some(false))) => return skip(reason::OPTED_OUT),
+        None if !settings.default_inject => return skip(reason::NOT_REQUESTED),
+        _ => (),
+    }
+
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    if let Some((written, None)) = asked {
+        let remedy = "write \"true\" or \"false\", in quotes";
+        problems.push(Problem::new(full(name::INJECT), "is not a boolean", remedy).value(written));
+    }
+    let spec = match head.members.get("spec") {
+        Some(raw) => Spec::read(raw, &format!("{}spec", origin.path))?,
+        None => {
+            let path = format!("{}spec", origin.path);
+            return Err(Unreadable { path, why: "a pod needs a specification".into() });
+        }
+    };
+    impossible(&spec, &mut problems);
+    let wanted = annotations::parse(&annotations, &spec, settings, &mut problems, &mut warnings);
+    let namespace = settings.consul_namespaces.as_ref();
+    let namespace = namespace.map(|namespaces| Namespace::of(namespaces, origin.namespace)).transpose();
+    let namespace = namespace.unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    if let Some(wanted) = &wanted {
+        problems.extend(sidecar::too_large(wanted, &spec, namespace.as_ref(), settings));
+    }
+    match wanted {
+        Some(wanted) if problems.is_empty() => {
+            warnings.extend(sidecar::warnings(&wanted, &spec, head, settings));
+            Ok(Decision::Inject(Box::new(Injection { spec, wanted, namespace, warnings })))
+        }
+        // What asks for nothing is not broken by the setting `default`.
+        _ if annotations.0.is_empty() => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            warnings = vec![Warning::new(&format!("not injected with Consul Connect by default: {first}"))];
+            Ok(Decision::Skip { reason: reason::NOT_INJECTABLE, warnings })
+        }
+        _ => Ok(Decision::Reject { problems, warnings }),
+    }
+}
+
+fn excluded(namespace: &str, reason: Reason) -> Warning {
+    let namespace = Quoted(namespace, 63);
+    Warning::new(&match reason {
+        reason::SYSTEM_NAMESPACE => {
+            format!("not injected: the namespace {namespace} never is; move the pod to another namespace")
+        }
+        reason::NAMESPACE_DENIED => {
+            format!(
+                "not injected: the policy's setting k8sDenyNamespaces holds the namespace {namespace}; ask its administrator to take it out"
+            )
+        }
+        _ => format!(
+            "not injected: the policy's setting k8sAllowNamespaces does not hold the namespace {namespace}; ask its administrator to add it"
+        ),
+    })
+}
+
+/// What no annotation can mend.
+fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
+    if spec.host_network {
+        let why = "is true, and Envoy needs a network of the pod's own";
+        problems.push(Problem::new("spec.hostNetwork", why, "remove it, or opt the pod out of injection"));
+    }
+    if spec.windows {
+        let why = "is windows, and the sidecars are Linux programs";
+        problems.push(Problem::new("spec.os.name", why, "opt the pod out of injection"));
+    }
+    let containers = spec.containers.iter().chain(&spec.init_containers).map(|container| &container.name);
+    for name in containers.filter(|name| sidecar::CONTAINERS.contains(&name.as_ref())) {
+        let remedy =
+            "name the container otherwise, or set connect-inject-status if the pod is injected already";
+        problems
+            .push(Problem::new("a container's name", "is that of an injected container", remedy).value(name));
+    }
+    for name in spec.volume_names.iter().filter(|name| sidecar::VOLUMES.contains(&name.as_ref())) {
+        problems.push(
+            Problem::new("a volume's name", "is that of an injected volume", "name the volume otherwise")
+                .value(name),
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! What is said to people: problems with their remedy, and warnings.
+
+use std::fmt;
+
+/// Something in a pod or in the settings that cannot be: where it stands, what
+/// stands there, why that cannot be, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    subject: String,
+    value: Option<String>,
+    why: String,
+    remedy: String,
+}
+
+impl Problem {
+    /// `why` reads on after the subject and the value, `remedy` is an order:
+    /// `Problem::new("setting agent.httpPort", "is not a port", "write a number")`.
+    pub fn new(subject: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Problem { subject: subject.into(), value: None, why: why.into(), remedy: remedy.into() }
+    }
+
+    /// The offending value, quoted and escaped when it is shown.
+    #[must_use]
+    pub fn value(mut self, value: &str) -> Self {
+        self.value = Some(Quoted(value, 200).to_string());
+        self
+    }
+
+    /// The offending value as JSON, shown as it stands.
+    #[must_use]
+    pub fn json(mut self, value: &str) -> Self {
+        self.value = Some(Shortened(value, 200).to_string());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.subject)?;
+        match &self.value {
+            Some(value) => write!(formatter, ": {value} {}", self.why)?,
+            None => write!(formatter, ": {}", self.why)?,
+        }
+        write!(formatter, "; {}", self.remedy)
+    }
+}
+
+/// All problems under one heading, a line each.
+pub fn list(heading: &str, problems: &[Problem]) -> String {
+    let mut text = heading.to_owned();
+    for problem in problems {
+        text.push_str("\n- ");
+        text.push_str(&problem.to_string());
+    }
+    text
+}
+
+/// A user's text in quotes, at most so many characters of it: nothing that would
+/// move a terminal's cursor, turn the direction of writing or end the line comes
+/// out as itself.
+#[derive(Debug)]
+pub struct Quoted<'a>(pub &'a str, pub usize);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{}\"", Escaped(self.0, self.1))?;
+        cut_note(formatter, self.0, self.1)
+    }
+}
+
+/// As [`Quoted`], for text that is JSON already.
+#[derive(Debug)]
+struct Shortened<'a>(&'a str, usize);
+
+impl fmt::Display for Shortened<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(self.1) {
+            if harmless(character) {
+                write!(formatter, "{character}")?;
+            } else {
+                write!(formatter, "{}", character.escape_unicode())?;
+            }
+        }
+        cut_note(formatter, self.0, self.1)
+    }
+}
+
+fn cut_note(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize) -> fmt::Result {
+    if text.chars().nth(limit).is_some() {
+        write!(formatter, "... ({} bytes)", text.len())?;
+    }
+    Ok(())
+}
+
+struct Escaped<'a>(&'a str, usize);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(self.1) {
+            match character {
+                '"' | '\\' => write!(formatter, "\\{character}")?,
+                '\n' => formatter.write_str("\\n")?,
+                '\t' => formatter.write_str("\\t")?,
+                _ if harmless(character) => write!(formatter, "{character}")?,
+                _ => write!(formatter, "{}", character.escape_unicode())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Neither a control character nor one that changes how the text around it is
+/// shown (bidirectional controls, zero-width characters, line separators).
+fn harmless(character: char) -> bool {
+    !character.is_control()
+        && !matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// A warning that `kubectl` prints. It travels in an HTTP header: one line, under
+/// 256 bytes, no control character, or the API server drops it in silence.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Warning(String);
+
+impl Warning {
+    const LIMIT: usize = 255;
+
+    /// `message` says what to do about it; a user's text in it goes through
+    /// [`Quoted`] with a limit that leaves room for the rest.
+    pub fn new(message: &str) -> Self {
+        let mut text = String::with_capacity(message.len());
+        for character in message.chars() {
+            if character == '\n' {
+                text.push_str("; ");
+            } else if harmless(character) {
+                text.push(character);
+            } else {
+                text.push_str(&character.escape_unicode().to_string());
+            }
+        }
+        if text.len() > Self::LIMIT {
+            let end = text.floor_char_boundary(Self::LIMIT.saturating_sub(3));
+            text.truncate(end);
+            text.push_str("...");
+        }
+        Warning(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_where_what_why_and_what_instead() {
+        let problem = Problem::new("setting agent.httpPort", "is not a port", "write 1 to 65535");
+        assert_eq!(
+            problem.value("a\"b\u{202e}").to_string(),
+            "setting agent.httpPort: \"a\\\"b\\u{202e}\" is not a port; write 1 to 65535"
+        );
+    }
+
+    #[test]
+    fn a_warning_is_one_short_line() {
+        for text in ["a\nb\u{7}\u{202e}c", &"é\n".repeat(500), &"\u{1f600}".repeat(100)] {
+            let warning = Warning::new(text);
+            assert!(warning.as_str().len() < 256);
+            assert!(!warning.as_str().chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn a_cut_value_says_so() {
+        assert_eq!(Quoted("abcdef", 3).to_string(), "\"abc\"... (6 bytes)");
+    }
+}

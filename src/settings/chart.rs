@@ -1,0 +1,56 @@
+//! Keys of Consul's Helm chart that are no settings of this policy.
+
+/// What becomes of the chart's `key` (its path inside `connectInject`), worded as
+/// an order: keys of the original's own deployment can go, others have another
+/// name or another place here.
+pub fn elsewhere(key: &str) -> Option<&'static str> {
+    const DEPLOYMENT: &str = "it belongs to the original injector's own deployment: remove it";
+    const NOT_IN_THIS_MODE: &str = "it belongs to a mode that this policy does not have: remove it";
+    Some(match key {
+        "replicas"
+        | "image"
+        | "nodeSelector"
+        | "tolerations"
+        | "affinity"
+        | "priorityClassName"
+        | "resources"
+        | "certs"
+        | "logLevel"
+        | "serviceAccount"
+        | "annotations"
+        | "extraLabels"
+        | "disruptionBudget"
+        | "failurePolicy"
+        | "podSecurityContext"
+        | "consulNode"
+        | "healthChecks.reconcilePeriod"
+        | "aclInjectToken"
+        | "argocd" => DEPLOYMENT,
+        "namespaceSelector" => "write it in the ClusterAdmissionPolicy's spec.namespaceSelector",
+        "aclBindingRuleSelector" => "it belongs to the auth method's binding rule in Consul: remove it",
+        "overrideAuthMethodName" => "write acls.authMethod instead",
+        "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
+        "transparentProxy"
+        | "cni"
+        | "metrics"
+        | "apiGateway"
+        | "initContainer.image"
+        | "sidecarProxy.lifecycle"
+        | "sidecarProxy.startupFailureSeconds"
+        | "sidecarProxy.livenessFailureSeconds"
+        | "sidecarProxy.defaultStartupFailureSeconds"
+        | "sidecarProxy.defaultLivenessFailureSeconds" => NOT_IN_THIS_MODE,
+        "envoyImage" => "write imageEnvoy instead",
+        "consulImage" => "write imageConsul instead",
+        "global" => {
+            "write global.image as imageConsul, global.imageEnvoy as imageEnvoy, global.tls as tls, \
+                     global.acls as acls, global.enableConsulNamespaces as enableConsulNamespaces"
+        }
+        "client" => "write client.grpc's port as agent.grpcPort if it is not 8502, and remove it",
+        "connectInject" => "write its keys at the top level of the settings",
+        "image.consul" => "write imageConsul instead",
+        "acls.manageSystemACLs" | "bootstrapACLs" | "manageSystemACLs" => "write acls.enabled instead",
+        "caCert" => "write tls.caCert instead",
+        _ => return None,
+    })
+}

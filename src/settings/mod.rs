@@ -1,0 +1,497 @@
+//! What the administrator configures.
+//!
+//! The names are those of the `connectInject` block of Consul's Helm chart, so
+//! that a values file can be copied. Everything is parsed here, once: what the
+//! rest of the policy sees cannot be wrong.
+
+mod chart;
+mod image;
+mod pem;
+mod reader;
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::consul::protocol::Protocol;
+use crate::duration::Millis;
+use crate::problem::Problem;
+use crate::quantity::Quantity;
+use crate::sidecar::envoy_args::EnvoyArgs;
+use reader::Block;
+
+/// The policy's settings, parsed and complete.
+#[derive(Debug)]
+pub struct Settings {
+    pub enabled: bool,
+    pub default_inject: bool,
+    pub allow_namespaces: Vec<String>,
+    pub deny_namespaces: Vec<String>,
+    pub image_consul: String,
+    pub image_envoy: String,
+    pub image_pull_policy: Option<&'static str>,
+    pub central_config: bool,
+    pub default_protocol: Option<Protocol>,
+    pub envoy_extra_args: EnvoyArgs,
+    pub envoy_resources: Resources,
+    pub envoy_concurrency: u32,
+    pub init_resources: Resources,
+    pub lifecycle_resources: Resources,
+    /// `None`: Consul namespaces are off.
+    pub consul_namespaces: Option<ConsulNamespaces>,
+    /// The auth method, where ACLs are on.
+    pub acl_auth_method: Option<String>,
+    pub tls: Option<Tls>,
+    pub http_port: u16,
+    pub grpc_port: u16,
+    pub health_checks: bool,
+    pub native_sidecars: bool,
+    pub openshift: bool,
+    pub sync_period: Millis,
+}
+
+/// How a Kubernetes namespace becomes a Consul namespace.
+#[derive(Debug)]
+pub struct ConsulNamespaces {
+    pub destination: String,
+    /// The prefix, where Kubernetes namespaces are mirrored.
+    pub mirroring: Option<String>,
+    pub cross_namespace_policy: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Tls {
+    pub ca_cert: String,
+    pub server_name: Option<String>,
+}
+
+/// Resources of a container: amounts by resource name.
+#[derive(Debug, Default, Clone)]
+pub struct Resources {
+    pub limits: BTreeMap<String, Amount>,
+    pub requests: BTreeMap<String, Amount>,
+}
+
+/// An amount, and whether somebody wrote it or it is the policy's own default.
+#[derive(Debug, Clone)]
+pub struct Amount {
+    pub quantity: Quantity,
+    pub built_in: bool,
+}
+
+/// The defaults, in one place. `docs/settings.md` and the schema are tested
+/// against them.
+pub mod default {
+    pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";
+    pub const IMAGE_ENVOY: &str = "envoyproxy/envoy:v1.35.9";
+    pub const AUTH_METHOD: &str = "consul-k8s-auth-method";
+    pub const DESTINATION_NAMESPACE: &str = "default";
+    pub const HTTP_PORT: u32 = 8500;
+    pub const HTTPS_PORT: u32 = 8501;
+    pub const GRPC_PORT: u32 = 8502;
+    pub const CONCURRENCY: u32 = 2;
+    pub const SYNC_PERIOD: &str = "10s";
+
+    /// `(requests, limits)` as `(resource, amount)`.
+    pub type Amounts = &'static [(&'static str, &'static str)];
+    pub const ENVOY: (Amounts, Amounts) = (&[("cpu", "50m"), ("memory", "80Mi")], &[]);
+    // The Consul CLI needs 85 MB while it runs.
+    pub const INIT: (Amounts, Amounts) = (&[("cpu", "50m"), ("memory", "100Mi")], &[("memory", "250Mi")]);
+    pub const LIFECYCLE: (Amounts, Amounts) = (&[("cpu", "10m"), ("memory", "10Mi")], &[("memory", "250Mi")]);
+}
+
+impl Settings {
+    /// Parses the settings, or says everything that is wrong with them.
+    pub fn parse(raw: Option<&RawValue>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut top = Block::new(raw.filter(|raw| raw.get() != "null"), &mut problems);
+
+        let enabled = top.bool("enabled", true);
+        let default_inject = top.bool("default", false);
+        let allow_namespaces = namespaces(&mut top, "k8sAllowNamespaces", true);
+        let deny_namespaces = namespaces(&mut top, "k8sDenyNamespaces", false);
+        let image_consul = image(&mut top, "imageConsul", default::IMAGE_CONSUL);
+        let image_envoy = image(&mut top, "imageEnvoy", default::IMAGE_ENVOY);
+        let image_pull_policy = pull_policy(&mut top);
+        let envoy_extra_args = envoy_extra_args(&mut top);
+        let health_checks = healthy(top.block("healthChecks"));
+        let native_sidecars = top.bool("nativeSidecars", true);
+        let openshift = top.bool("openshift", false);
+        let sync_period = sync_period(&mut top);
+
+        let mut block = top.block("centralConfig");
+        let central_config = block.bool("enabled", true);
+        let default_protocol = protocol(&mut block);
+        block.end(chart::elsewhere);
+
+        let mut block = top.block("sidecarProxy");
+        let envoy_resources = resources(block.block("resources"), default::ENVOY);
+        let envoy_concurrency = block.number("concurrency", 0, 1024, default::CONCURRENCY);
+        block.end(chart::elsewhere);
+
+        let mut block = top.block("initContainer");
+        let init_resources = resources(block.block("resources"), default::INIT);
+        block.end(chart::elsewhere);
+
+        let mut block = top.block("lifecycleSidecar");
+        let lifecycle_resources = resources(block.block("resources"), default::LIFECYCLE);
+        block.end(chart::elsewhere);
+
+        let namespaces_on = top.bool("enableConsulNamespaces", false);
+        let consul_namespaces = consul_namespaces(&mut top);
+
+        let mut block = top.block("acls");
+        let acls = block.bool("enabled", false);
+        let auth_method = plain_name(&mut block, "authMethod", default::AUTH_METHOD);
+        block.end(chart::elsewhere);
+
+        let mut block = top.block("tls");
+        let tls = tls(&mut block);
+        block.end(chart::elsewhere);
+
+        let mut block = top.block("agent");
+        let plain_port = port(&mut block, "httpPort", default::HTTP_PORT);
+        let tls_port = port(&mut block, "httpsPort", default::HTTPS_PORT);
+        let grpc_port = port(&mut block, "grpcPort", default::GRPC_PORT);
+        block.end(chart::elsewhere);
+
+        top.end(chart::elsewhere);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Settings {
+            enabled,
+            default_inject,
+            allow_namespaces,
+            deny_namespaces,
+            image_consul,
+            image_envoy,
+            image_pull_policy,
+            central_config,
+            default_protocol,
+            envoy_extra_args,
+            envoy_resources,
+            envoy_concurrency,
+            init_resources,
+            lifecycle_resources,
+            consul_namespaces: namespaces_on.then_some(consul_namespaces),
+            acl_auth_method: acls.then_some(auth_method),
+            http_port: if tls.is_some() { tls_port } else { plain_port },
+            tls,
+            grpc_port,
+            health_checks,
+            native_sidecars,
+            openshift,
+            sync_period,
+        })
+    }
+}
+
+fn healthy(mut block: Block<'_, '_>) -> bool {
+    let enabled = block.bool("enabled", true);
+    block.end(chart::elsewhere);
+    enabled
+}
+
+fn namespaces(block: &mut Block<'_, '_>, key: &'static str, allow: bool) -> Vec<String> {
+    let Some(names) = block.texts(key) else {
+        return if allow { vec!["*".to_owned()] } else { Vec::new() };
+    };
+    for name in names.iter().filter(|name| *name != "*" && !is_dns_label(name)) {
+        let remedy = if name.contains('*') {
+            "write whole names, or * alone for all namespaces"
+        } else {
+            "write lower-case letters, digits and '-', at most 63, or * for all namespaces"
+        };
+        block.text_problem(key, name, "is not the name of a Kubernetes namespace", remedy);
+    }
+    names
+}
+
+pub fn is_dns_label(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+fn image(block: &mut Block<'_, '_>, key: &'static str, default: &str) -> String {
+    let Some(reference) = block.text(key) else { return default.to_owned() };
+    if let Some(flaw) = image::flaw(&reference) {
+        let remedy = format!("write an image reference such as {default}");
+        block.text_problem(key, &reference, flaw, &remedy);
+    }
+    reference.into_owned()
+}
+
+fn pull_policy(block: &mut Block<'_, '_>) -> Option<&'static str> {
+    let key = "imagePullPolicy";
+    let written = block.text(key)?;
+    let known = ["Always", "IfNotPresent", "Never"].into_iter().find(|known| **known == *written);
+    if known.is_none() && !written.is_empty() {
+        block.text_problem(key, &written, "is not a pull policy", "write Always, IfNotPresent or Never");
+    }
+    known
+}
+
+fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
+    let key = "envoyExtraArgs";
+    let Some(text) = block.text(key) else { return EnvoyArgs::default() };
+    EnvoyArgs::parse(&text).unwrap_or_else(|flaw| {
+        block.text_problem(key, &text, &flaw.why, &flaw.remedy);
+        EnvoyArgs::default()
+    })
+}
+
+fn sync_period(block: &mut Block<'_, '_>) -> Millis {
+    let key = "syncPeriod";
+    let text = block.text(key).unwrap_or(default::SYNC_PERIOD.into());
+    parse_sync_period(&text).unwrap_or_else(|why| {
+        block.text_problem(key, &text, why, SYNC_PERIOD_REMEDY);
+        Millis::SECOND
+    })
+}
+
+pub const SYNC_PERIOD_REMEDY: &str = "write a duration from 1s to 1h, such as 10s";
+
+/// A period for the heartbeat, of the setting or of the annotation.
+pub fn parse_sync_period(text: &str) -> Result<Millis, &'static str> {
+    match Millis::parse_go(text) {
+        None => Err("is not a duration"),
+        Some(period) if period < Millis::SECOND => Err("is shorter than a second"),
+        Some(period) if period > Millis(3_600_000) => Err("is longer than an hour"),
+        Some(period) => Ok(period),
+    }
+}
+
+fn protocol(block: &mut Block<'_, '_>) -> Option<Protocol> {
+    let key = "defaultProtocol";
+    // The chart's default is the empty string.
+    let text = block.text(key).filter(|text| !text.is_empty())?;
+    let protocol = text.parse().ok();
+    if protocol.is_none() {
+        block.text_problem(key, &text, "is not a protocol", Protocol::REMEDY);
+    }
+    protocol
+}
+
+fn resources(
+    mut block: Block<'_, '_>,
+    (requests, limits): (default::Amounts, default::Amounts),
+) -> Resources {
+    let resources = Resources {
+        requests: amounts(&mut block, "requests", requests),
+        limits: amounts(&mut block, "limits", limits),
+    };
+    let (resources, conflicts) = resources.reconciled();
+    for (name, request, limit) in conflicts {
+        let why = format!("is over the limit {limit}");
+        block.text_problem(
+            &format!("requests.{name}"),
+            &request,
+            &why,
+            "write a request that is not over the limit",
+        );
+    }
+    block.end(chart::elsewhere);
+    resources
+}
+
+fn amounts(
+    block: &mut Block<'_, '_>,
+    key: &'static str,
+    defaults: default::Amounts,
+) -> BTreeMap<String, Amount> {
+    let built_in = |text: &str| Some(Amount { quantity: text.parse().ok()?, built_in: true });
+    let mut amounts: BTreeMap<String, Amount> =
+        defaults.iter().filter_map(|(name, text)| Some(((*name).to_owned(), built_in(text)?))).collect();
+    for (name, text) in block.block(key).free_texts() {
+        match text.parse::<Quantity>() {
+            Ok(quantity) => {
+                amounts.insert(name, Amount { quantity, built_in: false });
+            }
+            Err(why) => {
+                let key = format!("{key}.{name}");
+                block.text_problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
+            }
+        }
+    }
+    amounts
+}
+
+impl Resources {
+    /// Settles requests over their limits: the policy's own default gives way to
+    /// what somebody wrote; two written amounts that conflict are returned as
+    /// `(resource, request, limit)`.
+    pub fn reconciled(mut self) -> (Self, Vec<(String, String, String)>) {
+        let mut conflicts = Vec::new();
+        let names: Vec<String> = self.requests.keys().cloned().collect();
+        for name in names {
+            let (Some(request), Some(limit)) = (self.requests.get(&name), self.limits.get(&name)) else {
+                continue;
+            };
+            if !request.quantity.exceeds(&limit.quantity) {
+                continue;
+            }
+            if request.built_in {
+                let limit = limit.clone();
+                self.requests.insert(name, limit);
+            } else if limit.built_in {
+                let request = request.clone();
+                self.limits.insert(name, request);
+            } else {
+                let written = |amount: &Amount| amount.quantity.as_str().to_owned();
+                conflicts.push((name.clone(), written(request), written(limit)));
+            }
+        }
+        (self, conflicts)
+    }
+}
+
+fn consul_namespaces(top: &mut Block<'_, '_>) -> ConsulNamespaces {
+    let cross_namespace_policy = top.text("crossNamespaceACLPolicy").filter(|name| !name.is_empty());
+    let mut block = top.block("consulNamespaces");
+    let destination = plain_name(&mut block, "consulDestinationNamespace", default::DESTINATION_NAMESPACE);
+    if !is_consul_namespace(&destination) {
+        let why = "is not the name of a Consul namespace";
+        block.text_problem("consulDestinationNamespace", &destination, why, CONSUL_NAMESPACE_REMEDY);
+    }
+    let mirroring = block.bool("mirroringK8S", false);
+    let prefix = block.text("mirroringK8SPrefix").unwrap_or_default();
+    if !prefix.is_empty() && !is_consul_namespace(&format!("{prefix}x")) {
+        let why = "cannot begin the name of a Consul namespace";
+        block.text_problem("mirroringK8SPrefix", &prefix, why, CONSUL_NAMESPACE_REMEDY);
+    }
+    block.end(chart::elsewhere);
+    ConsulNamespaces {
+        destination,
+        mirroring: mirroring.then(|| prefix.into_owned()),
+        cross_namespace_policy: cross_namespace_policy.map(Into::into),
+    }
+}
+
+pub const CONSUL_NAMESPACE_REMEDY: &str =
+    "write letters, digits and '-', beginning and ending with a letter or digit, at most 64";
+
+pub fn is_consul_namespace(name: &str) -> bool {
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    name.len() <= 64
+        && ends(name.bytes().next())
+        && ends(name.bytes().last())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A name that goes to Consul's command line as a word of its own.
+fn plain_name(block: &mut Block<'_, '_>, key: &'static str, default: &str) -> String {
+    let name = block.text(key).filter(|name| !name.is_empty());
+    let Some(name) = name else { return default.to_owned() };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.len() > 128 || name.starts_with('-') || !name.bytes().all(fits) {
+        block.text_problem(
+            key,
+            &name,
+            "is not such a name",
+            "write letters, digits, '-', '_' and '.', at most 128",
+        );
+    }
+    name.into_owned()
+}
+
+fn tls(block: &mut Block<'_, '_>) -> Option<Tls> {
+    let enabled = block.bool("enabled", false);
+    let ca_cert = block.text("caCert").unwrap_or_default();
+    let server_name = block.text("serverName").filter(|name| !name.is_empty());
+    if let Some(name) = &server_name {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if name.len() > 253 || name.starts_with(['-', '.']) || !name.bytes().all(fits) {
+            block.text_problem(
+                "serverName",
+                name,
+                "is not a host name",
+                "write the DNS name in the agents' certificates",
+            );
+        }
+    }
+    let remedy = "write one or several PEM certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
+    if enabled || !ca_cert.is_empty() {
+        if let Some(flaw) = pem::flaw(&ca_cert) {
+            block.text_problem("caCert", &ca_cert, flaw, remedy);
+        } else if ca_cert.len() > 65_536 {
+            block.text_problem(
+                "caCert",
+                &ca_cert,
+                "is longer than 64 KiB",
+                "leave out certificates that are not needed",
+            );
+        }
+    }
+    enabled.then(|| Tls { ca_cert: ca_cert.into_owned(), server_name: server_name.map(Into::into) })
+}
+
+fn port(block: &mut Block<'_, '_>, key: &'static str, default: u32) -> u16 {
+    u16::try_from(block.number(key, 1, 65_535, default)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Settings, Vec<String>> {
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        Settings::parse(Some(raw)).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_is_required() {
+        let settings = parse("{}").unwrap();
+        assert!(settings.enabled && !settings.default_inject && settings.native_sidecars);
+        assert_eq!(settings.allow_namespaces, ["*"]);
+        assert_eq!(settings.sync_period, Millis(10_000));
+        assert_eq!(settings.http_port, 8500);
+        assert_eq!(settings.envoy_resources.requests.len(), 2);
+        assert!(Settings::parse(None).is_ok());
+        assert!(parse("null").is_ok());
+    }
+
+    #[test]
+    fn null_is_the_default_as_in_a_values_file() {
+        let settings =
+            parse(r#"{"default":null,"sidecarProxy":{"resources":{"requests":{"cpu":null}}}}"#).unwrap();
+        assert!(settings.envoy_resources.requests.contains_key("cpu"));
+    }
+
+    #[test]
+    fn all_problems_at_once_with_the_nearest_known_key() {
+        let problems = parse(
+            r#"{"defualt":true,"default":"yes","replicas":2,"agent":{"httpPort":"x","httpport":1},
+                "k8sAllowNamespaces":"shop","imageConsul":"A b","syncPeriod":"100ms",
+                "envoyExtraArgs":"\"","acls":[]}"#,
+        )
+        .unwrap_err();
+        for expected in [
+            "setting defualt: is not known; did you mean default?",
+            "setting default: \"yes\" is not a boolean",
+            "setting replicas: is not a setting of this policy",
+            "setting agent.httpPort: \"x\" is not such a number",
+            "did you mean agent.httpPort?",
+            "setting k8sAllowNamespaces: \"shop\" is not a list of strings",
+            "setting imageConsul: \"A b\" has a path",
+            "setting syncPeriod: \"100ms\" is shorter than a second",
+            "setting envoyExtraArgs:",
+            "setting acls: [] is not an object",
+        ] {
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:#?}");
+        }
+        assert_eq!(problems.len(), 10, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_default_request_gives_way_to_a_written_limit_and_two_written_amounts_do_not() {
+        let settings = parse(r#"{"sidecarProxy":{"resources":{"limits":{"memory":"50Mi"}}}}"#).unwrap();
+        assert_eq!(settings.envoy_resources.requests["memory"].quantity.as_str(), "50Mi");
+        let problems = parse(r#"{"sidecarProxy":{"resources":{"limits":{"cpu":1},"requests":{"cpu":"2"}}}}"#)
+            .unwrap_err();
+        assert!(
+            problems[0]
+                .starts_with("setting sidecarProxy.resources.requests.cpu: \"2\" is over the limit 1;")
+        );
+    }
+}

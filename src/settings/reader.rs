@@ -1,0 +1,172 @@
+//! Reads a block of settings key by key and collects every problem on the way.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::json::{Elements, Members, Text, read};
+use crate::nearest::nearest;
+use crate::problem::{Problem, Quoted};
+
+/// One object of the settings. Keys are taken by name; [`Block::end`] then
+/// reports those that nobody took.
+pub struct Block<'a, 'p> {
+    path: String,
+    members: Members<'a>,
+    taken: Vec<&'static str>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'a, 'p> Block<'a, 'p> {
+    pub fn new(raw: Option<&'a RawValue>, problems: &'p mut Vec<Problem>) -> Self {
+        Self::at(String::new(), raw, problems)
+    }
+
+    fn at(path: String, raw: Option<&'a RawValue>, problems: &'p mut Vec<Problem>) -> Self {
+        let mut members = Members::default();
+        if let Some(raw) = raw {
+            match read(raw, &path) {
+                Ok(found) => members = found,
+                Err(_) if path.is_empty() => problems.push(
+                    Problem::new(
+                        "the settings",
+                        "are not an object",
+                        "write keys and values, or {} for the defaults",
+                    )
+                    .json(raw.get()),
+                ),
+                Err(_) => problems.push(
+                    Problem::new(subject(&path), "is not an object", "write keys and values below it")
+                        .json(raw.get()),
+                ),
+            }
+        }
+        Block { path, members, taken: Vec::new(), problems }
+    }
+
+    pub fn key(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The value of `key`; as in a Helm values file, `null` is the default.
+    fn take(&mut self, key: &'static str) -> Option<&'a RawValue> {
+        self.taken.push(key);
+        self.members.get(key)
+    }
+
+    pub fn block(&mut self, key: &'static str) -> Block<'a, '_> {
+        let raw = self.take(key);
+        let path = self.key(key);
+        Block::at(path, raw, self.problems)
+    }
+
+    pub fn bool(&mut self, key: &'static str, default: bool) -> bool {
+        let Some(raw) = self.take(key) else { return default };
+        match raw.get() {
+            "true" => true,
+            "false" => false,
+            other => {
+                self.problem(key, other, "is not a boolean", "write true or false, without quotes");
+                default
+            }
+        }
+    }
+
+    pub fn text(&mut self, key: &'static str) -> Option<Cow<'a, str>> {
+        let raw = self.take(key)?;
+        match read::<Text>(raw, key) {
+            Ok(Text(text)) => Some(text),
+            Err(_) => {
+                self.problem(key, raw.get(), "is not a string", "write it in quotes");
+                None
+            }
+        }
+    }
+
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let raw = self.take(key)?;
+        let texts = read::<Elements>(raw, key).ok().and_then(|Elements(elements)| {
+            let texts = elements.into_iter().map(|element| read::<Text>(element, key));
+            texts.map(|text| text.ok().map(|Text(text)| text.into_owned())).collect()
+        });
+        if texts.is_none() {
+            self.problem(
+                key,
+                raw.get(),
+                "is not a list of strings",
+                "write a list such as [\"shop\", \"billing\"]",
+            );
+        }
+        texts
+    }
+
+    /// A whole number from `least` on, at most `most`.
+    pub fn number(&mut self, key: &'static str, least: u32, most: u32, default: u32) -> u32 {
+        let Some(raw) = self.take(key) else { return default };
+        match raw.get().parse::<u32>() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                let remedy = format!("write a number from {least} to {most}, without quotes");
+                self.problem(key, raw.get(), "is not such a number", &remedy);
+                default
+            }
+        }
+    }
+
+    /// The members of this block with their values as text, for blocks whose keys
+    /// are free. Numbers count as their digits, as in `cpu: 1`.
+    pub fn free_texts(mut self) -> Vec<(String, Cow<'a, str>)> {
+        let members = std::mem::take(&mut self.members);
+        let mut found = Vec::new();
+        for (key, raw) in members.iter().filter(|(_, raw)| raw.get() != "null") {
+            let first = raw.get().bytes().next().unwrap_or_default();
+            if first == b'-' || first.is_ascii_digit() {
+                found.push((key.to_owned(), Cow::Borrowed(raw.get())));
+            } else if let Ok(Text(text)) = read::<Text>(raw, key) {
+                found.push((key.to_owned(), text));
+            } else {
+                self.problem(key, raw.get(), "is not a string", "write it in quotes");
+            }
+        }
+        found
+    }
+
+    /// `value` is JSON.
+    pub fn problem(&mut self, key: &str, value: &str, why: &str, remedy: &str) {
+        let subject = subject(&self.key(key));
+        self.problems.push(Problem::new(subject, why, remedy).json(value));
+    }
+
+    /// `value` is a text.
+    pub fn text_problem(&mut self, key: &str, value: &str, why: &str, remedy: &str) {
+        let subject = subject(&self.key(key));
+        self.problems.push(Problem::new(subject, why, remedy).value(value));
+    }
+
+    /// Reports the keys that are not known. `elsewhere` tells of keys that mean
+    /// something in Consul's Helm chart what becomes of them here.
+    pub fn end(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
+        for (key, _) in self.members.iter().filter(|(key, _)| !self.taken.contains(key)) {
+            let full = self.key(key);
+            let problem = if let Some(what) = elsewhere(&full) {
+                Problem::new(subject(&full), "is not a setting of this policy", what)
+            } else if let Some(known) = nearest(key, self.taken.iter().copied()) {
+                let remedy = format!("did you mean {}?", self.key(known));
+                Problem::new(subject(&full), "is not known", remedy)
+            } else {
+                let remedy = format!("the known keys here are {}", self.taken.join(", "));
+                Problem::new(subject(&full), "is not known", remedy)
+            };
+            self.problems.push(problem);
+        }
+    }
+}
+
+fn subject(path: &str) -> String {
+    let shown = path.bytes().all(|byte| byte.is_ascii_graphic());
+    if shown && path.len() <= 200 {
+        format!("setting {path}")
+    } else {
+        format!("setting {}", Quoted(path, 100))
+    }
+}

@@ -1,0 +1,33 @@
+//! The ports that Envoy takes in the pod's network.
+
+use crate::annotations::Wanted;
+use crate::pod::Spec;
+
+/// Where other proxies connect to; the original has always taken this port.
+pub const PUBLIC: u16 = 20000;
+/// Envoy's admin interface, on loopback.
+const ADMIN: u16 = 19000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnvoyPorts {
+    pub public: u16,
+    pub admin: u16,
+}
+
+impl EnvoyPorts {
+    /// The usual ports, or the next ones that neither the pod nor an upstream uses.
+    pub fn choose(wanted: &Wanted, spec: &Spec<'_>) -> Self {
+        let mut taken: Vec<u16> = wanted.upstreams.iter().map(|upstream| upstream.port).collect();
+        let listed =
+            spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
+        taken.extend(listed.filter(|port| port.tcp).map(|port| port.number));
+        taken.extend(wanted.port.as_ref().map(|port| port.number));
+        taken.sort_unstable();
+        let free = |from: u16, other: Option<u16>| {
+            let mut candidates = (from..=u16::MAX).chain(1024..from);
+            candidates.find(|port| taken.binary_search(port).is_err() && Some(*port) != other).unwrap_or(from)
+        };
+        let public = free(PUBLIC, None);
+        EnvoyPorts { public, admin: free(ADMIN, Some(public)) }
+    }
+}

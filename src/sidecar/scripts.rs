@@ -1,0 +1,10 @@
+//! The scripts of the injected containers. `build.rs` takes them from
+//! `scripts/*.sh`, without their comments.
+
+/// For `command` and `args`, where the kubelet makes `$` of `$$`: doubled.
+pub const INIT: &str = include_str!(concat!(env!("OUT_DIR"), "/init.sh"));
+pub const LIFECYCLE: &str = include_str!(concat!(env!("OUT_DIR"), "/lifecycle.sh"));
+
+/// For lifecycle hooks, which the kubelet does not expand: as they are.
+pub const LIFECYCLE_PRE_STOP: &str = include_str!(concat!(env!("OUT_DIR"), "/lifecycle-pre-stop.sh"));
+pub const ENVOY_PRE_STOP: &str = include_str!(concat!(env!("OUT_DIR"), "/envoy-pre-stop.sh"));

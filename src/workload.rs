@@ -1,0 +1,138 @@
+//! Workloads are never changed. Their pod templates are looked at, so that a
+//! mistake shows where it was made: at `kubectl apply`.
+
+use serde_json::value::RawValue;
+
+use crate::admission::{Answer, Request, accept, heading, object, of_kind, one_line, reject, subject};
+use crate::annotations::PREFIX;
+use crate::decision::{Decision, Origin, decide};
+use crate::json::{Members, Unreadable, read};
+use crate::pod::Head;
+use crate::problem::{Problem, Quoted, Warning, list};
+use crate::reason;
+use crate::settings::Settings;
+
+/// A kind of workload, by the place of its pod template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    kind: &'static str,
+    /// The members that lead to the template.
+    steps: &'static [&'static str],
+    /// The same as a prefix of the template's own paths.
+    path: &'static str,
+}
+
+const TEMPLATE: (&[&str], &str) = (&["spec", "template"], "spec.template.");
+const JOB_TEMPLATE: (&[&str], &str) =
+    (&["spec", "jobTemplate", "spec", "template"], "spec.jobTemplate.spec.template.");
+
+/// Group, kind and the template's place.
+type Row = (&'static str, &'static str, (&'static [&'static str], &'static str));
+
+const WORKLOADS: &[Row] = &[
+    ("apps", "Deployment", TEMPLATE),
+    ("apps", "StatefulSet", TEMPLATE),
+    ("apps", "DaemonSet", TEMPLATE),
+    ("apps", "ReplicaSet", TEMPLATE),
+    ("", "ReplicationController", TEMPLATE),
+    ("batch", "Job", TEMPLATE),
+    ("batch", "CronJob", JOB_TEMPLATE),
+];
+
+impl Workload {
+    pub fn of(group: &str, kind: &str) -> Option<Self> {
+        let row = WORKLOADS.iter().find(|(known_group, known, _)| *known_group == group && *known == kind)?;
+        let (_, kind, (steps, path)) = row;
+        Some(Workload { kind, steps, path })
+    }
+
+    fn template<'a>(self, object: &'a RawValue) -> Result<Option<&'a RawValue>, Unreadable> {
+        let mut place = object;
+        let mut path = String::from("object");
+        for step in self.steps {
+            let members: Members = read(place, &path)?;
+            let Some(next) = members.get(step) else { return Ok(None) };
+            place = next;
+            path = if path == "object" { (*step).to_owned() } else { format!("{path}.{step}") };
+        }
+        Ok(Some(place))
+    }
+}
+
+pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable> {
+    let object = object(request)?;
+    let head = Head::read(object, "")?;
+    of_kind(&head, workload.kind)?;
+    let subject = subject(request, &head);
+    let template = workload.template(object)?;
+    let template_head = template.map(|template| Head::read(template, workload.path)).transpose()?;
+
+    let mut warnings = misplaced(workload, &head, template_head.as_ref())?;
+    let Some(template_head) = template_head else {
+        return Ok(accept(reason::WORKLOAD_ACCEPTED, &warnings, None));
+    };
+    let origin = Origin { namespace: &subject.namespace, path: workload.path };
+    match decide(&template_head, origin, settings)? {
+        Decision::Skip { warnings: more, .. } => warnings.extend(more),
+        Decision::Inject(injection) => warnings.extend(injection.warnings),
+        Decision::Reject { problems, warnings: more } => {
+            warnings.extend(more);
+            let old = old_problems(workload, request, origin, settings);
+            if problems.iter().any(|problem| !old.contains(problem)) {
+                let what = format!(
+                    "the pods of this {} would be rejected by the Consul Connect injector",
+                    workload.kind
+                );
+                let message = list(&heading(&what, &problems), &problems);
+                let log = subject.line("warn", &format!("rejected: {}", one_line(&problems)));
+                return Ok(reject(reason::WORKLOAD_REJECTED, 422, &message, &warnings, Some(log)));
+            }
+            // It was so before: an update of something else goes through.
+            warnings.extend(problems.iter().map(|problem| {
+                Warning::new(&format!("the pods of this {} will be rejected: {problem}", workload.kind))
+            }));
+        }
+    }
+    Ok(accept(reason::WORKLOAD_ACCEPTED, &warnings, None))
+}
+
+/// The problems that the workload had before this update.
+fn old_problems(
+    workload: Workload,
+    request: &Request<'_>,
+    origin: Origin<'_>,
+    settings: &Settings,
+) -> Vec<Problem> {
+    let old = request.old_object.filter(|_| request.operation() == "UPDATE");
+    let template = old.and_then(|old| workload.template(old).ok().flatten());
+    let head = template.and_then(|template| Head::read(template, workload.path).ok());
+    match head.as_ref().map(|head| decide(head, origin, settings)) {
+        Some(Ok(Decision::Reject { problems, .. })) => problems,
+        _ => Vec::new(),
+    }
+}
+
+/// The documentation's "common mistake": the annotation is on the workload itself.
+fn misplaced(
+    workload: Workload,
+    head: &Head<'_>,
+    template: Option<&Head<'_>>,
+) -> Result<Vec<Warning>, Unreadable> {
+    let own = head.injector_annotations("")?;
+    let in_template = match template {
+        Some(template) => template.injector_annotations(workload.path)?,
+        None => Vec::new(),
+    };
+    let missing = own.iter().filter(|(name, _)| !in_template.iter().any(|(other, _)| other == name));
+    let warnings = missing.map(|(name, value)| {
+        let place = workload.steps.iter().fold(String::new(), |place, step| format!("{place}{step}: {{"));
+        let close = "}".repeat(workload.steps.len());
+        let (name, value) = (Quoted(&format!("{PREFIX}{name}"), 70), Quoted(value, 20));
+        let long = format!(
+            "annotations on the {} itself have no effect, write it on the pod template: {place}metadata: {{annotations: {{{name}: {value}}}}}{close}",
+            workload.kind
+        );
+        if long.len() < 256 { long } else { format!("{name} on the {} itself has no effect, write it in {}metadata.annotations", workload.kind, workload.path) }
+    });
+    Ok(warnings.map(|text| Warning::new(&text)).collect())
+}
