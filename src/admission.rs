@@ -81,8 +81,16 @@ pub struct Answer {
 /// A line for the policy server's log.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {
-    pub level: &'static str,
+    pub level: Level,
     pub message: String,
+}
+
+/// The policy server's own names of the levels; it drops a line with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    Info,
+    Warning,
 }
 
 /// The response but for the changed object, which is written before it.
@@ -114,7 +122,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    pub fn line(&self, level: &'static str, what: &str) -> LogLine {
+    pub fn line(&self, level: Level, what: &str) -> LogLine {
         let mut message = format!("{} {}/{}: ", self.kind, self.namespace, self.name);
         message.push_str(what);
         LogLine { level, message }
@@ -207,13 +215,13 @@ fn pod(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable>
     let origin = Origin { namespace: &subject.namespace, path: "" };
     match decide(&head, origin, settings)? {
         Decision::Skip { reason, warnings } => {
-            let log = warnings.first().map(|warning| subject.line("info", warning.as_str()));
+            let log = warnings.first().map(|warning| subject.line(Level::Info, warning.as_str()));
             Ok(accept(reason, &warnings, log))
         }
         Decision::Reject { problems, warnings } => {
             let message =
                 list(&heading("this pod cannot join the Consul service mesh", &problems), &problems);
-            let log = subject.line("warn", &format!("rejected: {}", one_line(&problems)));
+            let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
             Ok(reject(reason::REJECTED, 422, &message, &warnings, Some(log)))
         }
         Decision::Inject(injection) => inject(object, &head, &injection, &subject, settings),
@@ -259,7 +267,7 @@ fn inject(
     if !wanted.upstreams.is_empty() {
         let _ = write!(what, ", {} upstreams", wanted.upstreams.len());
     }
-    Ok(Answer { response, log: Some(subject.line("info", &what)) })
+    Ok(Answer { response, log: Some(subject.line(Level::Info, &what)) })
 }
 
 pub fn heading(what: &str, problems: &[Problem]) -> String {
@@ -301,7 +309,7 @@ fn unreadable(why: &str) -> Answer {
         "the Consul Connect injector cannot read this request: {}",
         Quoted(why, 500).to_string().trim_matches('"')
     );
-    let log = LogLine { level: "warn", message: message.clone() };
+    let log = LogLine { level: Level::Warning, message: message.clone() };
     reject(reason::UNREADABLE, 400, &message, &[], Some(log))
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::admission::{Answer, Request, accept, heading, object, of_kind, one_line, reject, subject};
+use crate::admission::{Answer, Level, Request, accept, heading, object, of_kind, one_line, reject, subject};
 use crate::annotations::PREFIX;
 use crate::decision::{Decision, Origin, decide};
 use crate::json::{Members, Unreadable, read};
@@ -84,7 +84,7 @@ pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) ->
                     workload.kind
                 );
                 let message = list(&heading(&what, &problems), &problems);
-                let log = subject.line("warn", &format!("rejected: {}", one_line(&problems)));
+                let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
                 return Ok(reject(reason::WORKLOAD_REJECTED, 422, &message, &warnings, Some(log)));
             }
             // It was so before: an update of something else goes through.

@@ -127,7 +127,7 @@ struct ProxyUpstream {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub check_id: Option<EnvText>,
+    pub id: Option<EnvText>,
     pub name: EnvText,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
@@ -204,7 +204,7 @@ impl Registration<'_> {
 
     fn service(&self, readiness: Option<Check>) -> Service {
         let pod = Check {
-            check_id: Some(self.check_id()),
+            id: Some(self.check_id()),
             name: names::POD_CHECK.into(),
             ttl: Some(ttl(self.wanted.sync_period).to_string()),
             deregister_critical_service_after: Some(DEREGISTER_AFTER),
@@ -292,7 +292,7 @@ fn upstream(upstream: &Upstream) -> ProxyUpstream {
 
 /// Two heartbeats may be lost before the pod counts as gone.
 fn ttl(period: Millis) -> Millis {
-    Millis(period.0.saturating_mul(3).max(period.0.saturating_add(5000)))
+    Millis(period.0.saturating_mul(3).max(period.0.saturating_add(10_000)))
 }
 
 /// A `service-defaults` entry.
@@ -356,6 +356,6 @@ mod tests {
     #[test]
     fn the_heartbeat_may_miss_twice() {
         assert_eq!(ttl(Millis(10_000)), Millis(30_000));
-        assert_eq!(ttl(Millis(1000)), Millis(6000));
+        assert_eq!(ttl(Millis(1000)), Millis(11_000));
     }
 }
