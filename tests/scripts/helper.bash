@@ -1,0 +1,101 @@
+# What the tests share. SH is the shell under test: dash, "busybox sh", "bash --posix".
+# With busybox, its own timeout, sleep and so on are used too, as in the Alpine image.
+bats_require_minimum_version 1.5.0
+here=$BATS_TEST_DIRNAME
+scripts=$here/../../src/sidecar/scripts
+: "${SH:=dash}"
+
+setup() {
+  export FAKE=$BATS_TEST_TMPDIR/fake BIN=$BATS_TEST_TMPDIR/bin
+  export CONNECT_INJECT_DIR=$BATS_TEST_TMPDIR/volume CONNECT_INJECT_PROC=$BATS_TEST_TMPDIR/proc
+  read -ra shell <<<"$SH"
+  shell[0]=$(command -v "${shell[0]}")
+  mkdir -p "$FAKE" "$BIN" "$CONNECT_INJECT_DIR" "$CONNECT_INJECT_PROC"
+  cat "$scripts/common.sh" "$scripts/init.sh" | strip >"$FAKE/init.sh"
+  cat "$scripts/common.sh" "$scripts/lifecycle.sh" | strip >"$FAKE/lifecycle.sh"
+  # Only what the scripts may need is on their PATH.
+  local tool
+  for tool in cat cp date grep mv rm sleep timeout; do
+    case $SH in
+    busybox*) ln -s "$(command -v busybox)" "$BIN/$tool" ;;
+    *) ln -s "$(command -v "$tool")" "$BIN/$tool" ;;
+    esac
+  done
+  ln -s "$here/consul" "$BIN/consul"
+  recorded curl
+  : >"$FAKE/children"
+  start_agent
+  echo "the pod's bearer token" >"$FAKE/bearer"
+  export CONNECT_INJECT_BEARER_TOKEN_FILE=$FAKE/bearer
+  export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=2
+  export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
+  export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
+  export CONNECT_INJECT_SERVICE_ID=web-1-web CONNECT_INJECT_PROXY_ID=web-1-web-sidecar-proxy CONNECT_INJECT_CHECK_ID=web-1-web-pod
+  export CONNECT_INJECT_REGISTRATION='{"services":["v4"]}' CONNECT_INJECT_REGISTRATION_IPV6='{"services":["v6"]}'
+  export CONNECT_INJECT_ENVOY_ADMIN=$port CONNECT_INJECT_SYNC_PERIOD=0.3
+}
+
+teardown() {
+  local pid
+  while read -r pid; do
+    kill -9 "$pid" && wait "$pid"
+  done <"$FAKE/children" 2>/dev/null
+  true
+}
+
+# As the policy may do: lines whose first character is # are dropped.
+strip() { grep -v '^[[:space:]]*#'; }
+
+# A client whose arguments are written down.
+recorded() {
+  printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"$FAKE/http-args"\nexec %s "$@"\n' "$(command -v "$1")" >"$BIN/$1"
+  chmod +x "$BIN/$1"
+}
+
+start_agent() {
+  rm -f "$FAKE/port"
+  python3 "$here/agent.py" "$FAKE" "$@" 3>&- &
+  echo $! >>"$FAKE/children"
+  agent_pid=$!
+  eventually test -s "$FAKE/port"
+  port=$(cat "$FAKE/port")
+}
+
+rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
+consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
+
+# script NAME: the shell under test runs it as a container would.
+script() { exec env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/$1")"; }
+
+init() { run timeout 20 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")"; }
+
+start_lifecycle() {
+  # As init leaves it.
+  [ -e "$CONNECT_INJECT_DIR/registration.json" ] || printf %s "$CONNECT_INJECT_REGISTRATION" >"$CONNECT_INJECT_DIR/registration.json"
+  script lifecycle.sh 2>>"$FAKE/log" 3>&- &
+  lifecycle=$!
+  echo $! >>"$FAKE/children"
+}
+
+pre_stop() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
+
+# eventually COMMAND...: within 5 seconds.
+eventually() {
+  local n=0
+  until "$@"; do
+    n=$((n + 1))
+    if [ "$n" -ge 100 ]; then
+      echo "never: $*"
+      cat "$FAKE/log" "$FAKE/requests" 2>/dev/null
+      return 1
+    fi
+    sleep 0.05
+  done
+}
+
+logged() { grep -qF -- "$1" "$FAKE/log"; }
+times_logged() { grep -cF -- "$1" "$FAKE/log"; }
+asked() { grep -qs -- "^$1" "$FAKE/requests"; }
+times_asked() { cat "$FAKE/requests" 2>/dev/null | grep -c -- "^$1" || true; }
+told() { [[ $output == *"$1"* ]] || { echo "not said: $1"; echo "$output"; return 1; }; }
+last_line() { [[ ${lines[-1]} == *"$1"* ]] || { echo "last line: ${lines[-1]}"; return 1; }; }

@@ -1,0 +1,325 @@
+#!/usr/bin/env bats
+# The init container's script, against a stand-in for the agent and for the CLI.
+load helper
+
+@test "without ACLs, TLS and namespaces: registers and writes Envoy's bootstrap" {
+  init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true}' ]
+  [ "$(cat "$FAKE/registered")" = '{"services":["v4"]}' ]
+  told "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
+  ! grep -q login "$FAKE/consul-args"
+}
+
+@test "every log line begins with consul-connect-inject" {
+  init
+  for line in "${lines[@]}"; do [[ $line == "consul-connect-inject: "* ]]; done
+}
+
+@test "Envoy's bootstrap is asked for with every address in it" {
+  init
+  grep -Fxq -- -proxy-id "$FAKE/consul-args"
+  grep -Fxq -- "http://127.0.0.1:$port" "$FAKE/consul-args"
+  grep -Fxq -- "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" "$FAKE/consul-args"
+}
+
+@test "files in the volume are for the pod's own user only" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  [ "$status" -eq 0 ]
+  [ -z "$(find "$CONNECT_INJECT_DIR" -type f -perm /077)" ]
+}
+
+@test "spaces, newlines, quotes, backslashes and dollars arrive byte for byte" {
+  weird=$'{"a": "b  c\n\t\\n $HOME $(touch x) `touch x` \'q\' \\"d\\" * %s ü"}\n\n'
+  export CONNECT_INJECT_REGISTRATION=$weird CONNECT_INJECT_SERVICE_DEFAULTS="$weird{\"Name\":\"web\",\"Protocol\":\"http\"}"
+  export CONNECT_INJECT_AUTH_METHOD=$'m $HOME "x" \'y\' *' POD_NAME=$'p $(id)\n"q' POD_NAMESPACE='n * s'
+  export CONNECT_INJECT_PROXY_ID=$'id $HOME "z"  \'w\''
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT=$weird
+  rules '1|GET|/v1/namespace|404|'
+  init
+  [ "$status" -eq 0 ]
+  printf %s "$weird" | cmp - "$FAKE/registered"
+  printf %s "$CONNECT_INJECT_SERVICE_DEFAULTS" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/config' "$FAKE/requests" | cut -d: -f1)"
+  printf %s "$weird" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/namespace' "$FAKE/requests" | cut -d: -f1)"
+  grep -Fq -- "$CONNECT_INJECT_AUTH_METHOD" "$FAKE/consul-args"
+  [[ $(cat "$FAKE/consul-args") == *"pod=n * s/$POD_NAME"* ]]
+  [[ $(cat "$FAKE/consul-args") == *"$CONNECT_INJECT_PROXY_ID"* ]]
+  [ ! -e x ]
+}
+
+@test "IPv6 pod: the IPv6 documents" {
+  POD_IP=fd00::7 init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+}
+
+@test "IPv6 node: the address is in brackets" {
+  HOST_IP=::1 CONNECT_INJECT_WAIT=0 init
+  [ "$status" -eq 1 ]
+  last_line "no Consul agent at http://[::1]:$port"
+  grep -Fxq "http://[::1]:$port/v1/status/leader" "$FAKE/http-args"
+}
+
+@test "waits for the agent, a line a try with address and error" {
+  kill "$agent_pid"
+  (
+    sleep 0.7
+    exec python3 -c "
+import sys; sys.argv=['agent.py','$FAKE']; s=open('$here/agent.py').read().replace('127.0.0.1\", 0','127.0.0.1\", $port')
+exec(s)" 3>&-
+  ) 3>&- &
+  echo $! >>"$FAKE/children"
+  init
+  [ "$status" -eq 0 ]
+  told "waiting (0 of at most 2 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
+}
+
+@test "waiting is said every time at first, then once in a while" {
+  kill "$agent_pid"
+  CONNECT_INJECT_PAUSE=0.01 init
+  [ "$status" -eq 1 ]
+  [ "${#lines[@]}" -ge 8 ]
+  [ "${#lines[@]}" -lt 40 ]
+}
+
+@test "gives up with the reason as the last line" {
+  kill "$agent_pid"
+  init
+  [ "$status" -eq 1 ]
+  last_line "gave up after 2 s: no Consul agent at http://127.0.0.1:$port: curl: (7)"
+  last_line "is a client agent running on this node"
+}
+
+@test "an agent that hangs is an agent that does not answer" {
+  rules '*|*|.*|200|@hang'
+  init
+  [ "$status" -eq 1 ]
+  last_line "no Consul agent at http://127.0.0.1:$port: curl: (28)"
+}
+
+@test "an agent that answers wrongly is quoted" {
+  rules '*|GET|leader|500|No known Consul servers'
+  init
+  [ "$status" -eq 1 ]
+  last_line "answers 500: No known Consul servers"
+}
+
+@test "an agent without a leader is waited for" {
+  rules '2|GET|leader|200|""'
+  init
+  [ "$status" -eq 0 ]
+  told "knows no leader of its Consul servers yet"
+}
+
+@test "an agent that wants HTTPS" {
+  rules '*|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
+  init
+  last_line "wants HTTPS: set tls.enabled and tls.caCert"
+}
+
+@test "ACLs: logs in, and every later call has the token" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_SERVICE_DEFAULTS='{"Name":"web","Protocol":"http"}'
+  init
+  [ "$status" -eq 0 ]
+  told "logged in to auth method k8s"
+  asked "PUT /v1/config?cas=0& secret-1"
+  grep -Fxq "login http=http://127.0.0.1:$port ns= token= name=" "$FAKE/consul-env"
+  grep -Fq "services http=http://127.0.0.1:$port ns= token=acl-token" "$FAKE/consul-env"
+  grep -Fxq "pod=team/web-1" "$FAKE/consul-args"
+  grep -Fxq "$CONNECT_INJECT_BEARER_TOKEN_FILE" "$FAKE/consul-args"
+}
+
+@test "no secret is on a command line" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  [ "$status" -eq 0 ]
+  ! grep -q -e secret- -e "bearer token" "$FAKE/consul-args" "$FAKE/http-args"
+}
+
+@test "ACLs: a token that still works is used again" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  init
+  [ "$status" -eq 0 ]
+  told "the ACL token of an earlier start still works"
+  [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
+}
+
+@test "ACLs: a token that is gone is replaced" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  rules '1|GET|token/self|403|ACL not found'
+  init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$CONNECT_INJECT_DIR/acl-token")" = secret-2 ]
+  asked "GET /v1/acl/token/self?stale& secret-2"
+}
+
+@test "ACLs: servers that are away do not cost the token" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  rules '3|GET|token/self|500|No known Consul servers'
+  init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$CONNECT_INJECT_DIR/acl-token")" = secret-1 ]
+}
+
+@test "ACLs: login is tried again" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  consul_rules 'login|Error logging in: Unexpected response code: 500 (No cluster leader)'
+  init
+  [ "$status" -eq 0 ]
+  told "login to auth method k8s failed: Error logging in: Unexpected response code: 500 (No cluster leader)"
+}
+
+@test "ACLs: a refused login names the remedy" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 403 (Permission denied)'; done >"$FAKE/consul-rules"
+  init
+  [ "$status" -eq 1 ]
+  last_line "gave up after 1 s: Consul refuses the pod's service account in auth method k8s: the ServiceAccount must have the same name as the Consul service"
+}
+
+@test "ACLs: a CLI that hangs is ended" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_CLI_PATIENCE=1 CONNECT_INJECT_WAIT=6
+  consul_rules 'login|hang' 'services|late'
+  init
+  [ "$status" -eq 0 ]
+  told "login to auth method k8s failed: no answer within 1 s"
+}
+
+@test "ACLs: a fresh token is waited for" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  rules '3|GET|token/self|403|ACL not found'
+  init
+  [ "$status" -eq 0 ]
+  told "the ACL token is not usable yet: 403 ACL not found"
+  [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
+}
+
+@test "ACLs with namespaces: the login is made where the auth method lives, the rest in the pod's" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_LOGIN_NAMESPACE=default CONNECT_INJECT_NAMESPACE=team
+  export CONNECT_INJECT_SERVICE_DEFAULTS='{"Name":"web","Protocol":"http"}'
+  init
+  [ "$status" -eq 0 ]
+  grep -q "^login .* ns=default " "$FAKE/consul-env"
+  grep -q "^services .* ns=team " "$FAKE/consul-env"
+  grep -q "^connect .* ns=team " "$FAKE/consul-env"
+  asked "GET /v1/acl/token/self?stale&ns=default"
+  asked "PUT /v1/config?cas=0&ns=team"
+}
+
+@test "namespace: one that exists is left alone" {
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
+  init
+  [ "$status" -eq 0 ]
+  asked "GET /v1/namespace/team"
+  ! asked "PUT /v1/namespace"
+}
+
+@test "namespace: a missing one is created" {
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
+  rules '1|GET|/v1/namespace|404|'
+  init
+  [ "$status" -eq 0 ]
+  told "created the Consul namespace team"
+}
+
+@test "namespace: without the right to create it, the operator's command is the last line" {
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
+  rules '*|GET|/v1/namespace|404|' '*|PUT|/v1/namespace|403|Permission denied'
+  init
+  [ "$status" -eq 1 ]
+  last_line "An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+}
+
+@test "namespace: Consul without namespaces is told from a missing one" {
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
+  rules '*|GET|/v1/namespace|404|Invalid URL path: not a recognized HTTP API endpoint'
+  init
+  [ "$status" -eq 1 ]
+  last_line "has no namespaces: they need Consul Enterprise, without it set enableConsulNamespaces to false"
+}
+
+@test "namespace: a token that is not known yet, or a failing server, is tried again" {
+  export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
+  rules '1|GET|/v1/namespace|403|ACL not found' '1|GET|/v1/namespace|500|no leader'
+  init
+  [ "$status" -eq 0 ]
+  told "asking for the Consul namespace team: 403 ACL not found"
+}
+
+@test "gRPC that is off is the reason given" {
+  CONNECT_INJECT_GRPC_PORT=1 init
+  [ "$status" -eq 1 ]
+  last_line "gave up after 1 s: nothing answers on the agent's gRPC port 1 of 127.0.0.1: curl: (7)"
+  last_line "the agent needs gRPC on (Helm client.grpc: true, or ports.grpc in its configuration)"
+}
+
+@test "service-defaults: written if there are none" {
+  CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
+  [ "$status" -eq 0 ]
+  told "service-defaults of web say protocol http"
+}
+
+@test "service-defaults: others stay, and both are said" {
+  rules '*|PUT|/v1/config|200|false' '*|GET|/v1/config/service-defaults/web|200|{ "Kind": "service-defaults", "Name": "web", "Protocol": "tcp" }'
+  CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
+  [ "$status" -eq 0 ]
+  told "service-defaults of web exist with protocol tcp, this pod asks for http"
+}
+
+@test "service-defaults: a refusal or an error does not stop the pod" {
+  rules '*|PUT|/v1/config|403|Permission denied'
+  CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
+  [ "$status" -eq 0 ]
+  told "could not be written, the pod goes on without: 403 Permission denied"
+  rules '*|PUT|/v1/config|200|@hang'
+  CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
+  [ "$status" -eq 0 ]
+}
+
+@test "registration is tried again, and a refusal names the remedy" {
+  consul_rules 'services|Error registering service "web": Unexpected response code: 403 (ACL not found)'
+  init
+  [ "$status" -eq 0 ]
+  for _ in $(seq 50); do echo 'services|Error registering service "web": Unexpected response code: 403 (Permission denied: ...)'; done >"$FAKE/consul-rules"
+  init
+  [ "$status" -eq 1 ]
+  last_line "the ServiceAccount must have the same name as the Consul service"
+}
+
+@test "an empty bootstrap is not taken, and the old one stays" {
+  echo old >"$CONNECT_INJECT_DIR/envoy-bootstrap.json"
+  for _ in $(seq 50); do echo 'connect|empty'; done >"$FAKE/consul-rules"
+  init
+  [ "$status" -eq 1 ]
+  [ "$(cat "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = old ]
+}
+
+@test "a long or many-line error is one bounded line" {
+  rules "*|GET|leader|500|$(printf 'x%.0s' $(seq 5000))"
+  CONNECT_INJECT_WAIT=0 init
+  [ "${#lines[@]}" -eq 1 ]
+  [ "${#lines[0]}" -lt 1100 ]
+}
+
+@test "a volume that cannot be written is said" {
+  CONNECT_INJECT_DIR=/nowhere init
+  [ "$status" -eq 1 ]
+  last_line "cannot write to the volume at /nowhere"
+}
+
+@test "a pod that is deleted while it starts leaves nothing behind" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_WAIT=20
+  consul_rules 'connect|hang'
+  script init.sh 2>>"$FAKE/log" 3>&- &
+  pid=$!
+  eventually grep -q ^connect "$FAKE/consul-args"
+  kill -TERM $pid
+  wait $pid && false
+  asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? secret-1"
+  asked "PUT /v1/agent/service/deregister/web-1-web? secret-1"
+  asked "PUT /v1/acl/logout? secret-1"
+}

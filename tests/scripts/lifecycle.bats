@@ -1,0 +1,423 @@
+#!/usr/bin/env bats
+# The lifecycle sidecar's script and its preStop, against a stand-in for the agent, for Envoy's admin and for the CLI.
+load helper
+
+listen() { # TABLE PORT...
+  local table=$1 port n=0
+  shift
+  {
+    echo "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+    for port; do
+      printf '%4d: 0100007F:%04X 00000000:0000 %s 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n' \
+        "$((n++))" "${port%/*}" "$([[ $port == */* ]] && echo "${port#*/}" || echo 0A)"
+    done
+  } >"$CONNECT_INJECT_PROC/$table.new"
+  mv "$CONNECT_INJECT_PROC/$table.new" "$CONNECT_INJECT_PROC/$table"
+}
+
+pass="PUT /v1/agent/check/pass/web-1-web-pod?"
+fail="PUT /v1/agent/check/fail/web-1-web-pod?"
+stop="$scripts/lifecycle-pre-stop.sh"
+linger="$scripts/envoy-pre-stop.sh"
+
+token() {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  printf secret-0 >"$CONNECT_INJECT_DIR/acl-token"
+}
+
+passes() { [ "$(times_asked "$pass")" -ge "$1" ]; }
+
+ends() { # within 5 seconds, with status 0
+  kill -TERM "$lifecycle"
+  local status=0
+  (sleep 5; kill -9 "$lifecycle" 2>/dev/null) 3>&- &
+  wait "$lifecycle" || status=$?
+  [ "$status" -eq 0 ]
+}
+
+@test "passes at once, and then every period" {
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually passes 1
+  logged "heartbeat every 60 s to http://127.0.0.1:$port for web-1-web-pod"
+  eventually logged "the agent takes the heartbeat: web-1-web-pod passes"
+  ends
+  rm "$FAKE/requests"
+  CONNECT_INJECT_SYNC_PERIOD=0.3 start_lifecycle
+  sleep 1.1
+  local n
+  n=$(times_asked "$pass")
+  [ "$n" -ge 2 ] && [ "$n" -le 4 ]
+}
+
+@test "a heartbeat that goes well logs nothing" {
+  CONNECT_INJECT_SYNC_PERIOD=0.05 start_lifecycle
+  eventually passes 8
+  [ "$(wc -l <"$FAKE/log")" -eq 2 ]
+}
+
+@test "without ACLs no token is sent, with them the pod's" {
+  start_lifecycle
+  eventually asked "${pass} -"
+  ends
+  token
+  start_lifecycle
+  eventually asked "${pass} secret-0"
+}
+
+@test "the heartbeat goes to the pod's Consul namespace" {
+  CONNECT_INJECT_NAMESPACE=team start_lifecycle
+  eventually asked "${pass}ns=team"
+}
+
+@test "404: registers again, only then, and passes at once" {
+  echo '{"services":["kept"]}' >"$CONNECT_INJECT_DIR/registration.json"
+  rules "1|PUT|check/pass|404|Unknown check ID"
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually passes 2
+  [ "$(cat "$FAKE/registered")" = '{"services":["kept"]}' ]
+  [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
+  eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
+}
+
+@test "an older agent's words for an unknown check count too" {
+  rules '1|PUT|check/pass|500|CheckID "x" does not have associated TTL'
+  start_lifecycle
+  eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
+}
+
+@test "a check that stays unknown is no storm of registrations" {
+  rules "*|PUT|check/pass|404|Unknown check ID"
+  start_lifecycle
+  sleep 1.5
+  [ "$(grep -c ^services "$FAKE/consul-args")" -le 14 ]
+  [ "$(wc -l <"$FAKE/log")" -le 20 ]
+  logged "does not know web-1-web-pod right after the registration"
+}
+
+@test "a registration that fails is tried again, and said once" {
+  rules "1|PUT|check/pass|404|Unknown check ID"
+  consul_rules "services|boom" "services|boom" "services|boom"
+  start_lifecycle
+  eventually passes 2
+  [ "$(times_logged "registering with http://127.0.0.1:$port failed: boom")" -eq 1 ]
+}
+
+@test "an agent that is away is said once, and so is its return" {
+  rules "12|PUT|check/pass|500|No known Consul servers"
+  CONNECT_INJECT_SYNC_PERIOD=60 CONNECT_INJECT_PAUSE=0.05 start_lifecycle
+  eventually passes 13
+  [ "$(times_logged "answers the heartbeat with 500, trying on: No known Consul servers")" -eq 1 ]
+  eventually logged "the agent takes the heartbeat"
+}
+
+@test "an agent that refuses connections, or hangs" {
+  kill "$agent_pid"
+  start_lifecycle
+  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (7)"
+  kill -9 "$lifecycle"
+  start_agent
+  export CONNECT_INJECT_AGENT_PORT=$port
+  rules "*|PUT|.*|200|@hang"
+  start_lifecycle
+  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (28)"
+}
+
+@test "trouble is repeated once in a while" {
+  rules "*|PUT|check/pass|500|no"
+  CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_SYNC_PERIOD=0.01 start_lifecycle
+  eventually passes 35
+  [ "$(times_logged "answers the heartbeat with 500")" -eq 2 ]
+}
+
+@test "after long trouble it tries at the sync period" {
+  rules "*|PUT|check/pass|500|no"
+  CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  sleep 2
+  [ "$(times_asked "$pass")" -eq 31 ]
+}
+
+@test "a token that is gone: login, bootstrap, registration, and Envoy starts again" {
+  token
+  rules "1|PUT|check/pass|403|ACL not found" "2|GET|^/ready|503|PRE_INITIALIZING"
+  start_lifecycle
+  eventually passes 2
+  sed 's/ .*//' "$FAKE/consul-env" >"$FAKE/steps"
+  [ "$(tr '\n' ' ' <"$FAKE/steps")" = "login services connect " ]
+  asked "POST /quitquitquit -"
+  [ "$(times_asked "GET /ready")" -eq 3 ]
+  asked "${pass} secret-1"
+  [ -s "$CONNECT_INJECT_DIR/envoy-bootstrap.json" ]
+  # Out of load balancing before Envoy goes.
+  sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod?note=Envoy+restarts"
+  logged "the pod's ACL token is gone: logging in again"
+}
+
+@test "each login mints a token: a failure behind it does not log in again" {
+  token
+  rules "1|PUT|check/pass|403|ACL not found" "3|GET|token/self|403|ACL not found" "6|PUT|check/pass|403|ACL not found"
+  consul_rules "login|boom" "services|boom" "connect|boom"
+  start_lifecycle
+  eventually passes 8
+  [ "$(grep -c ^login "$FAKE/consul-args")" -eq 2 ]
+  [ "$(times_asked "POST /quitquitquit")" -eq 1 ]
+  logged "login to auth method k8s failed: boom"
+  logged "the ACL token is not usable yet"
+  logged "writing Envoy's configuration failed: boom"
+}
+
+@test "a start without a token logs in first" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  start_lifecycle
+  eventually passes 1
+  asked "${pass} secret-1"
+  [ "$(times_asked "$pass")" -eq 1 ]
+}
+
+@test "permission denied is no reason for a new token" {
+  token
+  rules "*|PUT|check/pass|403|Permission denied: token lacks permission service:write"
+  start_lifecycle
+  eventually logged "the agent refuses the heartbeat: Permission denied"
+  sleep 0.5
+  [ ! -e "$FAKE/consul-args" ]
+}
+
+@test "preStop: out of load balancing, and nothing more is sent" {
+  CONNECT_INJECT_SYNC_PERIOD=0.1 start_lifecycle
+  eventually passes 2
+  pre_stop "$stop"
+  [ "$status" -eq 0 ]
+  asked "${fail}note=pod+is+terminating"
+  logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  local n
+  n=$(times_asked .)
+  sleep 0.5
+  [ "$(times_asked .)" -eq "$n" ]
+}
+
+@test "preStop is answered at once, in the middle of a sleep" {
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually passes 1
+  local began=${EPOCHREALTIME/./}
+  pre_stop "$stop"
+  [ $((${EPOCHREALTIME/./} - began)) -lt 1000000 ]
+}
+
+@test "preStop returns although the agent hangs" {
+  start_lifecycle
+  eventually passes 1
+  rules "*|PUT|.*|200|@hang"
+  sleep 0.4
+  local began=${EPOCHREALTIME/./}
+  pre_stop "$stop"
+  [ "$status" -eq 0 ]
+  [ $((${EPOCHREALTIME/./} - began)) -lt 4000000 ]
+  eventually logged "the pod is terminating"
+}
+
+@test "preStop without a sidecar that runs" {
+  pre_stop "$stop"
+  [ "$status" -eq 0 ]
+  echo 999999 >"$CONNECT_INJECT_DIR/lifecycle.pid"
+  pre_stop "$stop"
+  [ "$status" -eq 0 ]
+}
+
+@test "nothing is registered after preStop, even if it comes while a registration hangs" {
+  rules "*|PUT|check/pass|404|Unknown check ID"
+  consul_rules "services|hang"
+  CONNECT_INJECT_CLI_PATIENCE=30 start_lifecycle
+  eventually test -s "$FAKE/consul-args"
+  pre_stop "$stop"
+  eventually asked "$fail"
+  sleep 0.5
+  [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
+  [ ! -e "$FAKE/registered" ]
+  [ "$(times_asked "$pass")" -eq 1 ]
+  [ "$(times_logged "failed")" -eq 0 ]
+}
+
+@test "TERM: deregisters the proxy, then the service, and ends with 0" {
+  start_lifecycle
+  eventually passes 1
+  pre_stop "$stop"
+  ends
+  [ "$(grep deregister "$FAKE/requests" | head -1)" = "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? -" ]
+  asked "PUT /v1/agent/service/deregister/web-1-web? -"
+  ! asked "PUT /v1/acl/logout"
+  logged "deregistered web-1-web"
+}
+
+@test "TERM with ACLs: logs out last" {
+  token
+  CONNECT_INJECT_LOGIN_NAMESPACE=default start_lifecycle
+  eventually passes 1
+  ends
+  [ "$(tail -1 "$FAKE/requests")" = "PUT /v1/acl/logout?ns=default secret-0" ]
+  [ ! -e "$CONNECT_INJECT_DIR/acl-token" ]
+  logged "logged out of auth method k8s"
+}
+
+@test "TERM: an unknown service counts as done" {
+  start_lifecycle
+  eventually passes 1
+  rules '*|PUT|deregister|404|Unknown service ID "web-1-web"'
+  ends
+  logged "deregistered web-1-web-sidecar-proxy"
+}
+
+@test "TERM: an agent that is away or hangs does not hold the pod" {
+  start_lifecycle
+  eventually passes 1
+  rules "*|PUT|.*|200|@hang"
+  ends
+  logged "the agent does not answer, so web-1-web-sidecar-proxy stays registered until Consul removes it"
+  start_lifecycle
+  kill "$agent_pid"
+  eventually logged "curl: (7)"
+  ends
+}
+
+@test "TERM ends it at once in the middle of anything, and no process stays" {
+  rules "*|PUT|check/pass|404|Unknown check ID"
+  consul_rules "services|hang"
+  CONNECT_INJECT_CLI_PATIENCE=31 start_lifecycle
+  eventually test -s "$FAKE/consul-args"
+  local began=${EPOCHREALTIME/./}
+  ends
+  [ $((${EPOCHREALTIME/./} - began)) -lt 1500000 ]
+  eventually no_process "timeout 31"
+  rm "$FAKE/rules" "$FAKE/requests"
+  CONNECT_INJECT_SYNC_PERIOD=61 start_lifecycle
+  eventually asked "$pass"
+  ends
+  eventually no_process "sleep 61"
+}
+
+no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
+
+@test "TERM during a hanging preStop" {
+  start_lifecycle
+  eventually passes 1
+  rules "*|PUT|.*|200|@hang"
+  kill -USR1 "$lifecycle"
+  ends
+}
+
+@test "the sidecar alone is restarted: it begins again" {
+  token
+  start_lifecycle
+  eventually passes 1
+  pre_stop "$stop"
+  ends
+  rm "$FAKE/requests"
+  rules "1|PUT|check/pass|404|Unknown check ID"
+  start_lifecycle
+  eventually passes 1
+  [ "$(cat "$CONNECT_INJECT_DIR/lifecycle.pid")" = "$lifecycle" ]
+  asked "${pass} secret-1"
+  [ -e "$FAKE/registered" ]
+}
+
+@test "a listener that is not there yet: critical with a note, and passing as soon as it is" {
+  listen tcp 20000 8080/01
+  CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually asked "${fail}note=nothing+listens+on+port+8080"
+  sleep 0.5
+  [ "$(times_asked "$pass")" -eq 0 ]
+  [ "$(times_asked "$fail")" -eq 1 ]
+  listen tcp 20000 8080
+  eventually passes 1
+  [ "$(times_logged "nothing listens on port 8080")" -eq 1 ]
+}
+
+@test "a listener in tcp6 counts, another port does not" {
+  listen tcp 18080 80
+  listen tcp6 808
+  CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
+  sleep 0.4
+  [ "$(times_asked "$pass")" -eq 0 ]
+  listen tcp6 808 8080
+  eventually passes 1
+}
+
+@test "a listener that goes away takes the pod out, and its return brings it back" {
+  listen tcp 8080
+  CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
+  eventually passes 1
+  listen tcp
+  eventually asked "$fail"
+  local n
+  n=$(times_asked "$pass")
+  sleep 0.5
+  [ "$(times_asked "$pass")" -eq "$n" ]
+  listen tcp 8080
+  eventually passes $((n + 1))
+}
+
+@test "preStop and TERM while it waits for the listener" {
+  listen tcp
+  CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
+  eventually asked "$fail"
+  pre_stop "$stop"
+  logged "the pod is terminating"
+  listen tcp 8080
+  sleep 0.4
+  [ "$(times_asked "$pass")" -eq 0 ]
+  ends
+}
+
+@test "files and processes do not grow" {
+  token
+  CONNECT_INJECT_SYNC_PERIOD=0.01 start_lifecycle
+  eventually passes 5
+  local files anon
+  files=$(ls -l "$CONNECT_INJECT_DIR" | wc)
+  anon=$(awk '/RssAnon/ { print $2 }' "/proc/$lifecycle/status")
+  eventually passes 60
+  [ "$(ls -l "$CONNECT_INJECT_DIR" | wc)" = "$files" ]
+  [ "$(awk '/RssAnon/ { print $2 }' "/proc/$lifecycle/status")" -le $((anon + 64)) ]
+  [ "$(pgrep -P "$lifecycle" | wc -l)" -le 1 ]
+  # What is the process's own, not the shell's binary in the page cache.
+  [ "$anon" -le 512 ] || [[ $SH == bash* ]]
+}
+
+@test "no secret is on a command line" {
+  token
+  rules "1|PUT|check/pass|403|ACL not found"
+  start_lifecycle
+  eventually passes 2
+  ends
+  ! grep -q -e secret- -e "bearer token" "$FAKE/consul-args" "$FAKE/http-args"
+}
+
+@test "Envoy's preStop lingers while the port has a listener or a connection" {
+  listen tcp 8080
+  export CONNECT_INJECT_LINGER=20 CONNECT_INJECT_LINGER_PORT=8080
+  (sleep 0.5; listen tcp 8080/01; sleep 1.2; listen tcp 8080/06) 3>&- &
+  local began=${EPOCHREALTIME/./} took
+  pre_stop "$linger"
+  [ "$status" -eq 0 ]
+  took=$((${EPOCHREALTIME/./} - began))
+  [ "$took" -gt 1500000 ] && [ "$took" -lt 4000000 ]
+}
+
+@test "Envoy's preStop lingers for its bound, with and without a port" {
+  listen tcp 8080
+  local began=${EPOCHREALTIME/./} took
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$linger"
+  [ "$status" -eq 0 ]
+  CONNECT_INJECT_LINGER=1 pre_stop "$linger"
+  [ "$status" -eq 0 ]
+  took=$((${EPOCHREALTIME/./} - began))
+  [ "$took" -gt 1900000 ] && [ "$took" -lt 4000000 ]
+}
+
+@test "both hooks one after the other, as the sidecar has them without native sidecars" {
+  listen tcp 8080
+  start_lifecycle
+  eventually passes 1
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$stop" "$linger"
+  [ "$status" -eq 0 ]
+  logged "the pod is terminating"
+}

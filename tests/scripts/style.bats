@@ -1,0 +1,45 @@
+#!/usr/bin/env bats
+# What holds for the scripts as texts.
+load helper
+
+whole() {
+  cat "$scripts/common.sh" "$scripts/init.sh" >"$BATS_TEST_TMPDIR/init.sh"
+  cat "$scripts/common.sh" "$scripts/lifecycle.sh" >"$BATS_TEST_TMPDIR/lifecycle.sh"
+  cat "$scripts/lifecycle-pre-stop.sh" "$scripts/envoy-pre-stop.sh" >"$BATS_TEST_TMPDIR/pre-stop.sh"
+}
+
+@test "shellcheck finds nothing, in the files as the containers run them" {
+  command -v shellcheck >/dev/null || skip "no shellcheck"
+  whole
+  shellcheck -s sh "$BATS_TEST_TMPDIR"/*.sh "$scripts/lifecycle-pre-stop.sh" "$scripts/envoy-pre-stop.sh"
+}
+
+@test "nothing is evaluated, sourced or put through a heredoc" {
+  ! grep -nE '(^|[^[:alnum:]_])eval([^[:alnum:]_]|$)|<<|^[[:space:]]*\. ' "$scripts"/*.sh
+}
+
+@test "dash, busybox sh and bash can read them, with and without comments" {
+  whole
+  for file in "$BATS_TEST_TMPDIR"/*.sh; do
+    strip <"$file" >"$file.stripped"
+    for one in "$file" "$file.stripped"; do
+      dash -n "$one"
+      busybox sh -n "$one"
+      bash --posix -n "$one"
+    done
+  done
+}
+
+@test "no line of a string begins with a #, so that stripping comments is safe" {
+  whole
+  for file in "$BATS_TEST_TMPDIR"/*.sh; do
+    bash --pretty-print "$file" >"$BATS_TEST_TMPDIR/a"
+    strip <"$file" >"$BATS_TEST_TMPDIR/s"
+    bash --pretty-print "$BATS_TEST_TMPDIR/s" >"$BATS_TEST_TMPDIR/b"
+    cmp "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+  done
+}
+
+@test "the hooks hold no \$(NAME), which a kubelet could take for its own" {
+  ! grep -nE '\$\([A-Za-z_][A-Za-z0-9_]*\)' "$scripts"/*.sh
+}
