@@ -124,7 +124,7 @@ start_cluster() {
     local started=$SECONDS
     # A session of its own: the terminal's Ctrl-C is for run.sh, which cleans up.
     SCRATCH=$SCRATCH E2E_SCRATCH=$SCRATCH setsid unshare --pid --fork --mount --net --uts --ipc \
-        "$E2E_DIR/lib/node.sh" >"$SCRATCH/node.log" 2>&1 </dev/null &
+        "$E2E_DIR/lib/node.sh" >"$SCRATCH/node.log" 2>&1 </dev/null 9>&- &
     until_true 10 node_process || { cat "$SCRATCH/node.log" >&2; die "the node did not start"; }
     readlink "/proc/$(node_process)/ns/pid" >"$SCRATCH.namespace"
     until_true 90 node_answers || { node_logs; die "the cluster did not start"; }

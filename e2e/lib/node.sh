@@ -38,7 +38,7 @@ start() {
 
 # Only what is needed of Debian's unpacked packages comes onto the path.
 for program in etcd containerd containerd-shim-runc-v2 runc ctr docker-registry; do
-    ln -s "$(find "$DEBIAN_DIR"/root/{usr/bin,usr/sbin} -name "$program")" "$SCRATCH/bin/$program"
+    ln -s "$(find "$DEBIAN_DIR"/root/usr/{bin,sbin} -type f -name "$program")" "$SCRATCH/bin/$program"
 done
 for program in "$KUBERNETES_DIR"/* "$CONSUL_DIR/consul"; do
     ln -s "$program" "$SCRATCH/bin/"

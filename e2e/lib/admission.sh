@@ -1,0 +1,72 @@
+# The policy at the API server. Sourced by run.sh.
+# shellcheck shell=bash
+
+# start_admission: serves policies.yml, unless a policy server does, and tells
+# the API server of it.
+start_admission() {
+    local url=${E2E_POLICY_SERVER:-}
+    if [ -z "$url" ]; then
+        url=https://$WEBHOOK_IP:$WEBHOOK_PORT
+        serve_policies
+    fi
+    anywhere kubectl apply -f - <<<"$(webhooks "${url%/}")" >/dev/null
+}
+
+serve_policies() {
+    [ -x "$POLICY_HOST" ] || die "there is no $POLICY_HOST; cargo build --release -p policy-host builds it"
+    local image=s,IMAGE_CONSUL,$IMAGE_CONSUL,
+    sed -e "s,MODULE,file://$POLICY_WASM," -e "s,IMAGE_UBI_CONSUL,$IMAGE_CONSUL_UBI," \
+        -e "$image" -e "s,IMAGE_ENVOY,$IMAGE_ENVOY," "$E2E_DIR/policies.yml" >"$SCRATCH/policies.yml"
+    # The one that served before, if the cluster was kept.
+    if [ -f "$SCRATCH/policy-host.pid" ]; then
+        inside kill "$(cat "$SCRATCH/policy-host.pid")" 2>/dev/null || true
+        until_true 15 fails_inside kill -0 "$(cat "$SCRATCH/policy-host.pid")"
+    fi
+    # shellcheck disable=SC2016
+    inside bash -c 'setsid "$@" >>'"$SCRATCH"'/logs/policy-host.log 2>&1 </dev/null 9>&- & echo $! >'"$SCRATCH"'/policy-host.pid' \
+        bash "$POLICY_HOST" serve --policies "$SCRATCH/policies.yml" \
+        --cert-file "$SCRATCH/pki/server.crt" --key-file "$SCRATCH/pki/server.key" \
+        --addr "$WEBHOOK_IP" --port "$WEBHOOK_PORT" --readiness-probe-port "$READINESS_PORT"
+    until_true 30 inside curl -sf "http://$WEBHOOK_IP:$READINESS_PORT/readiness" ||
+        { cat "$SCRATCH/logs/policy-host.log" >&2; die "the policies are not served"; }
+}
+
+fails_inside() { ! inside "$@"; }
+
+policy_ids() { sed -n 's/^\([a-z-]*\):$/\1/p' "$E2E_DIR/policies.yml"; }
+
+# webhooks URL: one for each policy, for the namespaces whose label names it.
+webhooks() {
+    local id bundle
+    bundle=${E2E_CA_BUNDLE:-$(base64 -w0 "$SCRATCH/pki/ca.crt")}
+    cat <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata:
+  name: e2e-consul-connect-injector
+webhooks:
+END
+    for id in $(policy_ids); do
+        cat <<END
+  - name: $id.consul-connect-injector.e2e
+    clientConfig:
+      url: $1/validate/$id
+      caBundle: $bundle
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    timeoutSeconds: 10
+    namespaceSelector:
+      matchLabels: {e2e.policy: $id}
+      matchExpressions:
+        - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kube-public]}
+    rules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [replicationcontrollers]}
+      - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments, replicasets, statefulsets, daemonsets]}
+      - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [jobs, cronjobs]}
+END
+    done
+}
+
+remove_webhooks() { anywhere kubectl delete mutatingwebhookconfiguration e2e-consul-connect-injector --ignore-not-found >/dev/null; }

@@ -1,0 +1,266 @@
+# What the scenarios say, in words: loaded by every *.bats file.
+# shellcheck shell=bash
+
+# shellcheck source=common.sh
+. "$BATS_TEST_DIRNAME/$([[ $BATS_TEST_DIRNAME == */alone ]] && echo ../)../lib/common.sh"
+
+TESTDATA=$E2E_DIR/testdata
+CONSUL_URL=${CONSUL_HTTP_ADDR:-http://$NODE_IP:8500}
+
+# Every scenario has a namespace of its own, named after it; its label chooses
+# the policy (see policies.yml). A file or a scenario says `POLICY=...` first.
+setup() {
+    NS=e2e-$(scenario_name | tr . -)
+    new_namespace "$NS" "${POLICY:-standard}"
+}
+
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || [ -n "${BATS_TEST_SKIPPED:-}" ] || diagnose
+    cleanup_scenario
+}
+
+# A file's own `teardown` may be needed for more than pods: it redefines this.
+cleanup_scenario() { end_namespaces; }
+
+scenario_name() { printf '%s\n' "${BATS_TEST_DESCRIPTION%%:*}"; }
+
+# k ARGUMENTS...: kubectl in the scenario's namespace.
+k() { kubectl --namespace "$NS" "$@"; }
+
+# new_namespace NAME POLICY [LABEL=VALUE...]
+new_namespace() {
+    kubectl create namespace "$1" >/dev/null
+    kubectl label namespace "$1" "e2e.policy=$2" "e2e.scenario=$(scenario_name)" "${@:3}" >/dev/null
+    # The API server refuses pods until the namespace's own account is there.
+    eventually 10 kubectl --namespace "$1" get serviceaccount default
+}
+
+end_namespaces() {
+    local namespace
+    for namespace in $(kubectl get namespaces -l "e2e.scenario=$(scenario_name)" -o name); do
+        kubectl delete "$namespace" --wait=false >/dev/null || true
+        kubectl --namespace "${namespace#*/}" delete pods --all --grace-period=1 >/dev/null 2>&1 || true
+    done
+}
+
+# needs_node: for scenarios that reach past the API server.
+needs_node() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the node"; }
+
+# eventually SECONDS COMMAND...: the command succeeds, at the latest then.
+# Its last words are shown if not.
+eventually() {
+    local deadline=$((SECONDS + $1)) seconds=$1 output
+    shift
+    until output=$("$@" 2>&1); do
+        if ((SECONDS >= deadline)); then
+            echo "not within $seconds s: $*"
+            echo "last: $output"
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+# never SECONDS COMMAND...: the command does not succeed in all that time.
+never() {
+    local deadline=$((SECONDS + $1))
+    shift
+    while ((SECONDS < deadline)); do
+        if "$@" >/dev/null 2>&1; then
+            echo "should not have been: $*"
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+# equal WHAT EXPECTED ACTUAL
+equal() {
+    [ "$2" = "$3" ] && return
+    printf '%s\n  expected: %s\n  actual:   %s\n' "$1" "$2" "$3"
+    return 1
+}
+
+# contains WHAT PART TEXT
+contains() {
+    [[ $3 == *"$2"* ]] && return
+    printf '%s\n  should contain: %s\n  actual:         %s\n' "$1" "$2" "$3"
+    return 1
+}
+
+# fails COMMAND...: the command does not succeed.
+fails() {
+    if "$@"; then
+        echo "should have failed: $*"
+        return 1
+    fi
+}
+
+# ---- pods -------------------------------------------------------------------
+
+# ready POD...: every container of theirs is.
+ready() { k wait --for=condition=Ready --timeout=90s "${@/#/pod/}" >/dev/null; }
+
+# field POD-OR-KIND/NAME JSONPATH
+field() {
+    local object=$1
+    [[ $object == */* ]] || object=pod/$object
+    k get "$object" -o "jsonpath=$2"
+}
+
+injected() { equal "status of $1" injected "$(field "$1" '{.metadata.annotations.consul\.hashicorp\.com/connect-inject-status}')"; }
+
+not_injected() {
+    equal "status of $1" "" "$(field "$1" '{.metadata.annotations.consul\.hashicorp\.com/connect-inject-status}')" &&
+        equal "init containers of $1" "" "$(field "$1" '{.spec.initContainers[*].name}')"
+}
+
+# all_containers POD: their names, in the order they start.
+all_containers() { field "$1" '{.spec.initContainers[*].name} {.spec.containers[*].name}'; }
+
+# pod_of LABEL=VALUE: the name of the one pod, once it is there.
+pod_of() {
+    eventually 30 has_pod "$1" >&2
+    k get pods -l "$1" -o 'jsonpath={.items[0].metadata.name}'
+}
+has_pod() { [ -n "$(k get pods -l "$1" -o name)" ]; }
+
+pod_ip() { field "$1" '{.status.podIP}'; }
+
+# get POD URL [CURL ARGUMENT...]: what the pod's own container is answered.
+get() {
+    local pod=$1 url=$2
+    shift 2
+    k exec "$pod" -- curl -s --max-time 5 "$@" "$url"
+}
+
+# answers POD URL TEXT: and the answer has the text.
+answers() { contains "answer of $2" "$3" "$(get "$1" "$2")"; }
+
+# server NAME [FIELD: VALUE of annotations]...: a pod whose service answers
+# "I am NAME" on port 8080.
+server() {
+    local name=$1
+    shift
+    k apply -f - <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $name
+  labels: {app: $name}
+  annotations:
+    consul.hashicorp.com/connect-inject: "${INJECT:-true}"
+$(annotations "$@")
+spec:
+  containers:
+    - name: $name
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am $name", "-listen=${LISTEN:-:8080}"]
+      ports: [{containerPort: 8080, name: http}]
+END
+}
+
+# client NAME UPSTREAMS [FIELD: VALUE of annotations]...: a pod with curl.
+client() {
+    local name=$1 upstreams=$2
+    shift 2
+    k apply -f - <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $name
+  labels: {app: $name}
+  annotations:
+    consul.hashicorp.com/connect-inject: "${INJECT:-true}"
+    consul.hashicorp.com/connect-service-upstreams: "$upstreams"
+$(annotations "$@")
+spec:
+  containers:
+    - name: $name
+      image: tutum/curl:latest
+      command: [/bin/sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]
+END
+}
+
+# plain_client NAME: the same, outside the mesh.
+plain_client() { INJECT=false client "$1" ""; }
+
+annotations() {
+    local line
+    for line; do echo "    consul.hashicorp.com/$line"; done
+}
+
+# ---- Consul -----------------------------------------------------------------
+
+consul_get() { curl -sf --max-time 10 "$CONSUL_URL/v1/$1"; }
+consul_put() { curl -sf --max-time 10 -X PUT --data-binary "${2:-}" "$CONSUL_URL/v1/$1"; }
+consul_delete() { curl -sf --max-time 10 -X DELETE "$CONSUL_URL/v1/$1"; }
+
+# instances SERVICE: how many of its instances the mesh would connect to.
+instances() { consul_get "health/connect/$1?passing" | jq length; }
+
+routable() { equal "instances of $1" "${2:-1}" "$(instances "$1")"; }
+not_routable() { routable "$1" 0; }
+
+# check_status SERVICE-ID CHECK-NAME
+check_status() {
+    consul_get agent/checks | jq -r --arg id "$1" --arg name "$2" \
+        '[.[] | select(.ServiceID == $id and .Name == $name) | .Status] | first // "absent"'
+}
+check_is() { equal "check $2 of $1" "$3" "$(check_status "$1" "$2")"; }
+
+registered() { consul_get agent/services | jq -e --arg id "$1" 'has($id)' >/dev/null; }
+not_registered() { ! registered "$1"; }
+
+# deny SOURCE DESTINATION, and its removal.
+deny() {
+    consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \
+        '{Kind: "service-intentions", Name: $destination, Sources: [{Name: $source, Action: "deny"}]}')" >/dev/null
+}
+allow_again() { consul_delete "config/service-intentions/$1" >/dev/null; }
+
+# refused POD URL: as the documentation says, curl's exit code 52.
+refused() {
+    local code=0
+    get "$@" >/dev/null 2>&1 || code=$?
+    equal "exit code of curl" 52 "$code"
+}
+
+# ---- the node (not on an existing cluster) ------------------------------------
+
+# container_process POD CONTAINER: the number of its first process on the node.
+container_process() {
+    local id
+    id=$(k get pod "$1" -o json | jq -r --arg name "$2" \
+        '.status | .containerStatuses + .initContainerStatuses | .[] | select(.name == $name) | .containerID')
+    ctr --namespace k8s.io task ls | awk -v id="${id#*//}" '$1 == id {print $2}'
+}
+
+restarts() {
+    k get pod "$1" -o json | jq --arg name "$2" \
+        '.status | .containerStatuses + .initContainerStatuses | .[] | select(.name == $name) | .restartCount'
+}
+restarted() { [ "$(restarts "$1" "$2")" -gt "$3" ]; }
+
+# ---- when a scenario fails ------------------------------------------------------
+
+diagnose() {
+    local namespace pod container
+    for namespace in $(kubectl get namespaces -l "e2e.scenario=$(scenario_name)" -o jsonpath='{.items[*].metadata.name}'); do
+        echo "===== namespace $namespace"
+        kubectl --namespace "$namespace" describe pods
+        kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp
+        for pod in $(kubectl --namespace "$namespace" get pods -o jsonpath='{.items[*].metadata.name}'); do
+            for container in $(kubectl --namespace "$namespace" get pod "$pod" \
+                -o jsonpath='{.spec.initContainers[*].name} {.spec.containers[*].name}'); do
+                echo "----- $pod, container $container"
+                kubectl --namespace "$namespace" logs "$pod" -c "$container" --tail=40 2>&1 || true
+                kubectl --namespace "$namespace" logs "$pod" -c "$container" --tail=20 --previous 2>/dev/null || true
+            done
+        done
+    done
+    echo "===== Consul"
+    consul_get agent/services | jq -c '.[] | [.ID, .Address, .Port, .Tags, .Meta]' || true
+    consul_get agent/checks | jq -c '.[] | [.ServiceID, .Name, .Status, .Output]' || true
+    consul_get 'config/service-intentions' | jq -c '.[]' || true
+}

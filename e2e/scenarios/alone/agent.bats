@@ -1,0 +1,42 @@
+#!/usr/bin/env bats
+# The node's agent goes away and comes back. All its pods feel it: these run alone.
+
+load ../../lib/helpers
+
+setup_file() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the agent"; }
+
+agent() { "$E2E_DIR/lib/consul.sh" "$1" client; }
+agent_answers() { consul_get agent/self; }
+agent_lost_its_data() {
+    agent stop
+    rm -rf "$SCRATCH/consul/client"
+    agent start
+    eventually 20 agent_answers
+}
+
+@test "agent-lost-data: it has the pods back within the sync period, and they answer" {
+    server agent-server "connect-sync-period: 2s"
+    client agent-client agent-server:1234 "connect-sync-period: 2s"
+    ready agent-server agent-client
+    eventually 15 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
+
+    agent_lost_its_data
+    eventually 10 registered agent-server-agent-server
+    eventually 10 registered agent-client-agent-client-sidecar-proxy
+    eventually 10 routable agent-server
+    eventually 10 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
+}
+
+@test "agent-restarts: with its data, nothing is registered anew and the mesh goes on" {
+    server restart-server
+    client restart-client restart-server:1234
+    ready restart-server restart-client
+    eventually 15 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+
+    agent stop
+    answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    agent start
+    eventually 20 agent_answers
+    eventually 15 routable restart-server
+    eventually 15 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+}
