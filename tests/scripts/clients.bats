@@ -67,7 +67,7 @@ certificate() { # SUBJECT-ALT-NAME
   kill -TERM "$lifecycle"
   wait "$lifecycle"
   asked "PUT /v1/agent/service/deregister/web-1-web? secret-1"
-  asked "PUT /v1/acl/logout? secret-1"
+  asked "POST /v1/acl/logout? secret-1"
   ! grep -q -e secret- "$FAKE/http-args"
 }
 

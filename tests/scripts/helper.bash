@@ -67,7 +67,11 @@ consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 # script NAME: the shell under test runs it as a container would.
 script() { exec env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/$1")"; }
 
-init() { run timeout 20 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")"; }
+init() {
+  run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")"
+  # Shown if the test fails.
+  echo "init: $status" && echo "$output"
+}
 
 start_lifecycle() {
   # As init leaves it.
@@ -93,7 +97,7 @@ eventually() {
   done
 }
 
-logged() { grep -qF -- "$1" "$FAKE/log"; }
+logged() { grep -qF -- "$1" "$FAKE/log" || { [ -z "${log_shown-}" ] || cat "$FAKE/log"; return 1; }; }
 times_logged() { grep -cF -- "$1" "$FAKE/log"; }
 asked() { grep -qs -- "^$1" "$FAKE/requests"; }
 times_asked() { cat "$FAKE/requests" 2>/dev/null | grep -c -- "^$1" || true; }

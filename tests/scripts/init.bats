@@ -321,5 +321,5 @@ exec(s)" 3>&-
   wait $pid && false
   asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? secret-1"
   asked "PUT /v1/agent/service/deregister/web-1-web? secret-1"
-  asked "PUT /v1/acl/logout? secret-1"
+  asked "POST /v1/acl/logout? secret-1"
 }

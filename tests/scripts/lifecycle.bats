@@ -244,7 +244,7 @@ ends() { # within 5 seconds, with status 0
   ends
   [ "$(grep deregister "$FAKE/requests" | head -1)" = "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? -" ]
   asked "PUT /v1/agent/service/deregister/web-1-web? -"
-  ! asked "PUT /v1/acl/logout"
+  ! asked "POST /v1/acl/logout"
   logged "deregistered web-1-web"
 }
 
@@ -253,7 +253,7 @@ ends() { # within 5 seconds, with status 0
   CONNECT_INJECT_LOGIN_NAMESPACE=default start_lifecycle
   eventually passes 1
   ends
-  [ "$(tail -1 "$FAKE/requests")" = "PUT /v1/acl/logout?ns=default secret-0" ]
+  [ "$(tail -1 "$FAKE/requests")" = "POST /v1/acl/logout?ns=default secret-0" ]
   [ ! -e "$CONNECT_INJECT_DIR/acl-token" ]
   logged "logged out of auth method k8s"
 }

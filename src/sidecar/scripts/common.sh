@@ -184,7 +184,7 @@ leave() {
     esac
   done
   if [ -n "$auth" ] && [ -s "$dir/acl-token" ]; then
-    http PUT "/v1/acl/logout?$login_ns"
+    http POST "/v1/acl/logout?$login_ns"
     case $code in
     200) log "logged out of auth method $auth" ;;
     *) log "could not log out of auth method $auth: $code $body" ;;

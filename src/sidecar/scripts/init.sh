@@ -75,6 +75,11 @@ grpc_answers() {
     why=$(curl -sS -g -o /dev/null --max-time "$patience" ${ca:+--cacert "$ca"} "$grpc" 2>&1)
     case $? in
     7 | 28) why="nothing answers on the agent's gRPC port $CONNECT_INJECT_GRPC_PORT of $HOST_IP: $why. $hint" ;;
+    52)
+      # What a TLS port does; not proof enough to stop the pod.
+      [ -n "$ca" ] || log "the agent's gRPC port $CONNECT_INJECT_GRPC_PORT of $HOST_IP closes the connection: if it is ports.grpc_tls, set tls.enabled, or agent.grpcPort to ports.grpc"
+      return 0
+      ;;
     35) why="no TLS on the agent's gRPC port $CONNECT_INJECT_GRPC_PORT of $HOST_IP: $why. Set agent.grpcPort to the agent's ports.grpc_tls, usually 8503" ;;
     *) return 0 ;;
     esac
