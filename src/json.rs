@@ -175,6 +175,9 @@ impl<'a> Edit<'a> {
 
     /// Puts members or elements at the beginning of the object or array `part`.
     pub fn prepend(&mut self, part: &RawValue, new: String) {
+        if new.is_empty() {
+            return;
+        }
         if let Some((start, _)) = self.place(part) {
             let new = if is_empty(part) { new } else { new + "," };
             self.insert(start.saturating_add(1), new);
@@ -183,6 +186,9 @@ impl<'a> Edit<'a> {
 
     /// Puts members or elements at the end of the object or array `part`.
     pub fn append(&mut self, part: &RawValue, new: String) {
+        if new.is_empty() {
+            return;
+        }
         if let Some((_, end)) = self.place(part) {
             let new = if is_empty(part) { new } else { format!(",{new}") };
             self.insert(end.saturating_sub(1), new);
@@ -190,9 +196,7 @@ impl<'a> Edit<'a> {
     }
 
     fn insert(&mut self, at: usize, new: String) {
-        if !new.is_empty() {
-            self.changes.push(Change { start: at, end: at, new });
-        }
+        self.changes.push(Change { start: at, end: at, new });
     }
 
     /// Where `part` stands in the text. Every part was borrowed from it, so its
@@ -274,6 +278,8 @@ mod tests {
             edit.prepend(members.raw("p").unwrap(), "\"n\":0".into());
             edit.append(members.raw("l").unwrap(), "7".into());
             edit.append(members.raw("m").unwrap(), "7".into());
+            edit.prepend(members.raw("p").unwrap(), String::new());
+            edit.append(members.raw("m").unwrap(), String::new());
         });
         assert_eq!(out, r#"{"o":{"n":0},"p":{"n":0,"x":1},"l":[ 7],"m":[1,7]}"#);
     }
