@@ -50,24 +50,24 @@ struct Kind<'a> {
     group: Option<Text<'a>>,
     #[serde(borrow, default)]
     version: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    kind: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "kind")]
+    name: Option<Text<'a>>,
 }
 
-fn text<'t>(text: &'t Option<Text<'_>>) -> &'t str {
-    text.as_ref().map_or("", |Text(text)| text)
+fn text<'t>(text: Option<&'t Text<'_>>) -> &'t str {
+    text.map_or("", |Text(text)| text)
 }
 
 impl Request<'_> {
     pub fn operation(&self) -> &str {
-        text(&self.operation)
+        text(self.operation.as_ref())
     }
 
     /// Group, version and kind.
     pub fn kind(&self) -> (&str, &str, &str) {
-        self.kind
-            .as_ref()
-            .map_or(("", "", ""), |kind| (text(&kind.group), text(&kind.version), text(&kind.kind)))
+        self.kind.as_ref().map_or(("", "", ""), |kind| {
+            (text(kind.group.as_ref()), text(kind.version.as_ref()), text(kind.name.as_ref()))
+        })
     }
 }
 
@@ -152,7 +152,7 @@ fn answer(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadab
     if !settings.enabled {
         return Ok(accept(reason::DISABLED, &[], None));
     }
-    if !text(&request.sub_resource).is_empty() {
+    if !text(request.sub_resource.as_ref()).is_empty() {
         return Ok(accept(reason::NOT_A_POD_CREATION, &[], None));
     }
     let (group, version, kind) = request.kind();
@@ -171,15 +171,15 @@ fn answer(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadab
 
 /// Who the request is about; the namespace is the request's, else the object's.
 pub fn subject(request: &Request<'_>, head: &Head<'_>) -> Subject {
-    let or_head = |written: &Option<Text<'_>>, key: &str| match text(written) {
+    let or_head = |written: Option<&Text<'_>>, key: &str| match text(written) {
         "" => head.text(key).unwrap_or_default().into_owned(),
         written => written.to_owned(),
     };
-    let mut namespace = or_head(&request.namespace, "namespace");
+    let mut namespace = or_head(request.namespace.as_ref(), "namespace");
     if namespace.is_empty() {
         "default".clone_into(&mut namespace);
     }
-    let mut name = or_head(&request.name, "name");
+    let mut name = or_head(request.name.as_ref(), "name");
     if name.is_empty() {
         name = format!("{}*", head.text("generateName").unwrap_or_default());
     }

@@ -133,7 +133,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// serde_json's own words without "at line 1 column 7": the text that such a
+/// `serde_json`'s own words without "at line 1 column 7": the text that such a
 /// position belongs to is the policy server's, and nobody has it before them.
 pub fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();

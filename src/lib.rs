@@ -4,6 +4,7 @@
 //! <https://docs.kubewarden.io/reference/spec/intro-spec> describes the calls.
 
 #![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 pub mod admission;
 pub mod annotations;

@@ -46,7 +46,7 @@ impl Workload {
         Some(Workload { kind, steps, path })
     }
 
-    fn template<'a>(self, object: &'a RawValue) -> Result<Option<&'a RawValue>, Unreadable> {
+    fn template(self, object: &RawValue) -> Result<Option<&RawValue>, Unreadable> {
         let mut place = object;
         let mut path = String::from("object");
         for step in self.steps {

@@ -147,7 +147,6 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
-  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
 $(annotations "$@")
@@ -169,7 +168,6 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
-  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
     consul.hashicorp.com/connect-service-upstreams: "$upstreams"

@@ -4,6 +4,7 @@
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/checks-configuration-reference>
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::consul::registration::{Check, EnvText};
 use crate::pod::{Container, HttpGet, Probe};
@@ -98,7 +99,7 @@ fn url_path(path: &str) -> String {
         if fits && !(whole_path && matches!(byte, b'%' | b'?' | b'#')) {
             url.push(char::from(byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            let _ = write!(url, "%{byte:02X}");
         }
     }
     url

@@ -48,7 +48,6 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "client" => "write client.grpc's port as agent.grpcPort if it is not 8502, and remove it",
         "connectInject" => "write its keys at the top level of the settings",
-        "image.consul" => "write imageConsul instead",
         "acls.manageSystemACLs" | "bootstrapACLs" | "manageSystemACLs" => "write acls.enabled instead",
         "caCert" => "write tls.caCert instead",
         _ => return None,

@@ -21,6 +21,8 @@ use crate::sidecar::envoy_args::EnvoyArgs;
 use reader::Block;
 
 /// The policy's settings, parsed and complete.
+// The booleans are independent of each other, as they are written.
+#[expect(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub struct Settings {
     pub enabled: bool,

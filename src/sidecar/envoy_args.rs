@@ -67,7 +67,7 @@ impl EnvoyArgs {
 
 /// The flag of a word such as `--concurrency` or `--concurrency=1`, in its long form.
 fn flag(word: &str) -> Option<&str> {
-    if !word.starts_with('-') || word.bytes().nth(1).is_none_or(|byte| byte.is_ascii_digit()) {
+    if !word.starts_with('-') || word.as_bytes().get(1).is_none_or(u8::is_ascii_digit) {
         return None;
     }
     let flag = word.split_once('=').map_or(word, |(flag, _)| flag);

@@ -1,6 +1,9 @@
 //! What a policy changed, as a diff of YAML.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 use policy_host::documents;
 use serde_json::Value;
@@ -10,18 +13,38 @@ use super::style::{self, Screen, paint};
 
 /// JSON in a value that is longer than this is laid out.
 const INLINE_JSON: usize = 60;
+/// A text of more lines than this is shown by its beginning.
+const WHOLE_TEXT: usize = 6;
+/// The lines of that beginning.
+const BEGINNING: usize = 2;
 /// Unchanged lines around a change.
 const CONTEXT: usize = 3;
+
+/// How much of a long text that the policy added is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongTexts {
+    /// The first lines, and how many more there are.
+    Beginning,
+    Whole,
+}
 
 /// Writes the difference; nothing if there is none.
 pub fn write(
     out: &mut impl Write,
     screen: &Screen,
+    long_texts: LongTexts,
     title: &str,
     before: &Value,
     after: &Value,
 ) -> io::Result<()> {
-    let (before, after) = (yaml(before), yaml(after));
+    let mut after = after.clone();
+    if long_texts == LongTexts::Beginning {
+        // What the object had already stays as it was: shortened, a change in it
+        // could not be seen.
+        let known = texts(before);
+        shorten(&mut after, &known);
+    }
+    let (before, after) = (yaml(before), yaml(&after));
     let diff = TextDiff::from_lines(&before, &after);
     let groups = diff.grouped_ops(CONTEXT);
     if groups.is_empty() {
@@ -80,6 +103,38 @@ fn lay_out(value: &mut Value) {
     }
 }
 
+/// All texts of an object.
+fn texts(value: &Value) -> HashSet<&str> {
+    let mut found = HashSet::new();
+    let mut rest = vec![value];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) => _ = found.insert(text.as_str()),
+            Value::Array(items) => rest.extend(items),
+            Value::Object(fields) => rest.extend(fields.values()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Leaves the beginning of every long text that is not known.
+fn shorten(value: &mut Value, known: &HashSet<&str>) {
+    match value {
+        Value::String(text) if !known.contains(text.as_str()) => {
+            let lines = text.lines().count();
+            if lines > WHOLE_TEXT {
+                let kept: Vec<_> = text.lines().take(BEGINNING).collect();
+                let what = if text.starts_with("-----BEGIN") { "" } else { " of script" };
+                *text = format!("{}\n… {} more lines{what}", kept.join("\n"), lines - kept.len());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, known)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, known)),
+        _ => {}
+    }
+}
+
 /// The keys above a line, so that a reader knows where in the object a hunk is:
 /// `spec.containers`.
 fn path_at(lines: &[&str], at: usize) -> String {
@@ -109,9 +164,13 @@ mod tests {
     use super::*;
 
     fn diff(before: &Value, after: &Value) -> String {
+        diff_with(LongTexts::Beginning, before, after)
+    }
+
+    fn diff_with(long_texts: LongTexts, before: &Value, after: &Value) -> String {
         let screen = Screen { verbose: false, width: None };
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&mut out, &screen, "Pod a", before, after).unwrap();
+        write(&mut out, &screen, long_texts, "Pod a", before, after).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 
@@ -133,6 +192,22 @@ mod tests {
         let text = json!({ "service": { "name": "x".repeat(60) } }).to_string();
         let shown = diff(&json!({ "value": "" }), &json!({ "value": text }));
         assert!(shown.contains("\n+value: |-\n+  {\n+    \"service\": {\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_long_text_is_shown_by_its_beginning() {
+        let script = "set -eu\none\ntwo\nthree\nfour\nfive\nsix\n";
+        let (before, after) = (json!({ "a": 1 }), json!({ "a": 1, "command": ["sh", "-c", script] }));
+        let shown = diff(&before, &after);
+        assert!(shown.contains("+  set -eu\n+  one\n+  … 5 more lines of script\n"), "{shown}");
+        let shown = diff_with(LongTexts::Whole, &before, &after);
+        assert!(shown.contains("+  six\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_long_text_of_the_objects_own_is_not_touched() {
+        let script = "a\n".repeat(9);
+        assert_eq!(diff(&json!({ "x": script }), &json!({ "x": script })), "");
     }
 
     #[test]

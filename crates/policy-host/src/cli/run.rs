@@ -14,7 +14,7 @@ use policy_host::{
 use serde_json::Value;
 
 use super::{
-    diff,
+    diff::{self, LongTexts},
     failure::{Failure, Status},
     input::{self, Item},
     style::{self, Screen, paint},
@@ -57,6 +57,10 @@ pub struct Args {
     /// What to print [default: json for requests, full for manifests]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Output>,
+
+    /// Show long texts that the policy added, such as scripts, to their end
+    #[arg(long)]
+    full_text: bool,
 
     /// The namespace of manifests that name none
     #[arg(short, long, value_name = "NAME", default_value = "default")]
@@ -135,6 +139,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
 
     let mut failures = Vec::new();
     let mut rejected = Vec::new();
+    let long_texts = if args.full_text { LongTexts::Whole } else { LongTexts::Beginning };
     let mut out = anstream::stdout().lock();
     for (index, item) in items.iter().enumerate() {
         let output = args.output.unwrap_or(if item.from_manifest { Output::Full } else { Output::Json });
@@ -142,7 +147,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
             writeln!(out)?;
         }
         let review = policy.review(&item.request, &settings);
-        let printed = print(&mut out, screen, output, item, &review)?;
+        let printed = print(&mut out, screen, output, long_texts, item, &review)?;
         out.flush()?;
         if let Some(failure) = review.failure {
             if let CallError::Trap { backtrace, .. } = &failure
@@ -209,6 +214,7 @@ fn print(
     out: &mut impl Write,
     screen: &Screen,
     output: Output,
+    long_texts: LongTexts,
     item: &Item,
     review: &Review,
 ) -> Result<bool, Failure> {
@@ -231,7 +237,7 @@ fn print(
         Output::Yaml => return yaml(out, screen, item, review, after.as_ref()),
         Output::Diff | Output::Full => {
             if let Some((before, after)) = change {
-                diff::write(out, screen, &item.title, before, after)?;
+                diff::write(out, screen, long_texts, &item.title, before, after)?;
             }
             let answered = response.allowed && response.warnings.iter().flatten().next().is_none();
             let changed = change.is_some_and(|(before, after)| before != after);

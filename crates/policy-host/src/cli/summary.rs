@@ -26,6 +26,11 @@ pub fn write(
 ) -> io::Result<()> {
     let response = &review.response;
     let mut rows = Rows { out, screen, error: None };
+    let changed = change.is_some_and(|(before, after)| before != after);
+    if response.allowed && !changed && response.warnings.iter().flatten().next().is_none() {
+        rows.nothing_to_tell(title, template_of, response);
+        return rows.error.map_or(Ok(()), Err);
+    }
     rows.headline(title, template_of, review, change);
     rows.audit(response);
     if let Some((before, after)) = change.filter(|_| response.allowed) {
@@ -87,6 +92,21 @@ impl<W: Write> Rows<'_, W> {
             style::strong(title),
             paint(color, format!("{outcome}{code}")),
         ));
+    }
+
+    /// One line that the eye passes over.
+    fn nothing_to_tell(&mut self, title: &str, template_of: Option<&str>, response: &AdmissionResponse) {
+        let mut line = format!("· {title} accepted unchanged");
+        let reasons = response.audit_annotations.iter().flatten().filter(|(key, _)| *key == REASON);
+        for (_, reason) in reasons {
+            line.push_str(": ");
+            line.push_str(reason);
+        }
+        if let Some(workload) = template_of {
+            line.push_str("  the pod of ");
+            line.push_str(workload);
+        }
+        self.line(&paint(style::FAINT, self.screen.cut(&line)));
     }
 
     /// A label and its text; further lines of the text stand below it.
@@ -260,6 +280,17 @@ mod tests {
              \x20 variables   DB_CONNECT_SERVICE_PORT=1234\n\
              \x20 warning     look out\n"
         );
+    }
+
+    #[test]
+    fn what_is_left_alone_takes_one_line() {
+        let response = AdmissionResponse {
+            allowed: true,
+            audit_annotations: Some([(REASON.to_owned(), "not the creation of a pod".to_owned())].into()),
+            ..AdmissionResponse::default()
+        };
+        let expected = "· Pod default/web accepted unchanged: not the creation of a pod\n";
+        assert_eq!(summary(response, Some((&json!({}), &json!({})))), expected);
     }
 
     #[test]

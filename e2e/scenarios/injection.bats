@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# Which pods are injected, with what, and what the API server says of it.
+
+load ../lib/helpers
+
+injected_names="consul-connect-inject-init consul-connect-envoy-sidecar consul-connect-lifecycle-sidecar"
+
+# workload KIND API SPEC: an injected workload `KIND in lower case-server`.
+template='metadata:
+      labels: {app: NAME}
+      annotations: {consul.hashicorp.com/connect-inject: "true"}
+    spec:
+      containers:
+        - {name: NAME, image: "hashicorp/http-echo:latest", args: ["-text=I am NAME", "-listen=:8080"], ports: [{containerPort: 8080}]}'
+
+@test "order: init, Envoy, lifecycle, and only then what the user has" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: order
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  initContainers:
+    - {name: users-init, image: tutum/curl:latest, command: ["true"]}
+  containers:
+    - {name: order, image: tutum/curl:latest, command: [sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]}
+END
+    ready order
+    equal "containers" "$injected_names users-init order" "$(all_containers order)"
+    equal "all are ready" "true true true true true" \
+        "$(field order '{.status.initContainerStatuses[*].ready} {.status.containerStatuses[*].ready}')"
+    equal "restarts" "0 0 0 0 0" \
+        "$(field order '{.status.initContainerStatuses[*].restartCount} {.status.containerStatuses[*].restartCount}')"
+}
+
+@test "classic: ordinary containers for clusters without native sidecars" {
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    server classic-server
+    client classic-client classic-server:1234
+    ready classic-server classic-client
+    equal "init containers" consul-connect-inject-init "$(field classic-server '{.spec.initContainers[*].name}')"
+    equal "containers" "classic-server consul-connect-envoy-sidecar consul-connect-lifecycle-sidecar" \
+        "$(field classic-server '{.spec.containers[*].name}')"
+    eventually 15 answers classic-client http://127.0.0.1:1234/ "I am classic-server"
+}
+
+@test "verify-installation: what the documentation tells people to look for" {
+    server verify
+    injected verify
+    equal "label" injected "$(field verify '{.metadata.labels.consul\.hashicorp\.com/connect-inject-status}')"
+    contains "containers" "consul-connect-envoy-sidecar" "$(all_containers verify)"
+}
+
+@test "opt-in: without the annotation a pod stays as it is" {
+    k run opt-in --image=hashicorp/http-echo:latest
+    not_injected opt-in
+}
+
+@test "opt-out: with the setting default, the annotation keeps a pod out" {
+    kubectl label namespace "$NS" --overwrite e2e.policy=by-default
+    k run by-default --image=hashicorp/http-echo:latest
+    injected by-default
+    INJECT=false server opted-out
+    not_injected opted-out
+}
+
+@test "namespace-lists: only what is allowed and not denied, whatever the annotation" {
+    local namespace
+    for namespace in e2e-listed-allowed e2e-listed-denied e2e-listed-neither; do
+        new_namespace "$namespace" listed
+        NS=$namespace server "${namespace#e2e-}"
+    done
+    NS=e2e-listed-allowed injected listed-allowed
+    NS=e2e-listed-denied not_injected listed-denied
+    NS=e2e-listed-neither not_injected listed-neither
+}
+
+@test "skip-warns: a pod that asked and is not injected is told at apply" {
+    new_namespace e2e-listed-warned listed
+    contains "what kubectl prints" Warning "$(NS=e2e-listed-warned server listed-warned 2>&1)"
+}
+
+@test "bad-annotation: refused at apply, with the remedy" {
+    local told
+    told=$(fails client bad-client no-port-here 2>&1)
+    contains "what kubectl prints" connect-service-upstreams "$told"
+    contains "what kubectl prints" no-port-here "$told"
+}
+
+@test "common-mistake: an annotation on the Deployment itself warns" {
+    contains "what kubectl prints" Warning "$(k apply -f - 2>&1 <<'END'
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: mistaken
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: mistaken}}
+  template:
+    metadata: {labels: {app: mistaken}}
+    spec: {containers: [{name: mistaken, image: nginx}]}
+END
+)"
+}
+
+@test "restricted: a namespace that enforces the strictest Pod Security Standard" {
+    kubectl label namespace "$NS" pod-security.kubernetes.io/enforce=restricted
+    local context='{runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}'
+    k apply -f - <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: restricted-server
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: restricted-server
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am restricted-server", "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+      securityContext: $context
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: restricted-client
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service-upstreams: restricted-server:1234
+spec:
+  containers:
+    - name: restricted-client
+      image: tutum/curl:latest
+      command: [sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]
+      securityContext: $context
+END
+    ready restricted-server restricted-client
+    eventually 15 answers restricted-client http://127.0.0.1:1234/ "I am restricted-server"
+}
+
+@test "quota: beside a ResourceQuota and a LimitRange, and with what an autoscaler needs" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: quota}
+spec: {hard: {requests.cpu: "2", requests.memory: 1Gi, limits.cpu: "8", limits.memory: 4Gi}}
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: limits}
+spec:
+  limits:
+    - {type: Container, defaultRequest: {cpu: 50m, memory: 32Mi}, default: {cpu: "1", memory: 512Mi}, min: {cpu: 5m, memory: 8Mi}}
+END
+    eventually 10 kubectl --namespace "$NS" get resourcequota quota -o 'jsonpath={.status.hard.requests\.cpu}'
+    server quota-server
+    ready quota-server
+    # An autoscaler divides by the requests: none may be missing.
+    equal "containers without a request" 0 "$(k get pod quota-server -o json |
+        jq '[.spec | (.initContainers + .containers)[] | select(.resources.requests | (.cpu and .memory) | not)] | length')"
+}
+
+@test "requests: without a LimitRange every injected container has its own" {
+    server requests-server
+    equal "injected containers without a request" 0 "$(k get pod requests-server -o json |
+        jq '[.spec.initContainers[] | select(.resources.requests | (.cpu and .memory) | not)] | length')"
+}
+
+@test "no-api-token: the app's own token is not given to what is injected" {
+    server token-server
+    equal "containers with the API token" token-server "$(k get pod token-server -o json | jq -r '
+        [.spec.volumes[] | select(.projected.sources[]?.configMap.name == "kube-root-ca.crt") | .name] as $tokens
+        | [.spec | (.initContainers + .containers)[] | select(any(.volumeMounts[]?; .name | IN($tokens[]))) | .name] | join(" ")')"
+}
+
+@test "statefulset: the template's pods are injected and answer" {
+    k apply -f - <<END
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: in-statefulset}
+spec:
+  replicas: 2
+  serviceName: in-statefulset
+  selector: {matchLabels: {app: in-statefulset}}
+  template:
+    ${template//NAME/in-statefulset}
+END
+    k rollout status statefulset/in-statefulset --timeout=60s
+    injected in-statefulset-0
+    eventually 15 routable in-statefulset 2
+}
+
+@test "daemonset: the template's pods are injected and answer" {
+    k apply -f - <<END
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: in-daemonset}
+spec:
+  selector: {matchLabels: {app: in-daemonset}}
+  template:
+    ${template//NAME/in-daemonset}
+END
+    k rollout status daemonset/in-daemonset --timeout=60s
+    injected "$(pod_of app=in-daemonset)"
+    eventually 15 routable in-daemonset "$(field daemonset/in-daemonset '{.status.numberReady}')"
+}
+
+@test "job: it calls its upstream and finishes, and nothing of it stays in Consul" {
+    server job-server
+    ready job-server
+    eventually 15 routable job-server
+    k apply -f - <<'END'
+apiVersion: batch/v1
+kind: Job
+metadata: {name: job}
+spec:
+  template:
+    metadata:
+      labels: {app: job}
+      annotations:
+        consul.hashicorp.com/connect-inject: "true"
+        consul.hashicorp.com/connect-service-upstreams: job-server:1234
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: job
+          image: tutum/curl:latest
+          command: [curl, -sf, --retry, "20", --retry-delay, "1", --retry-all-errors, "http://127.0.0.1:1234/"]
+END
+    k wait --for=condition=Complete --timeout=60s job/job
+    contains "what it printed" "I am job-server" "$(k logs job/job -c job)"
+    eventually 10 not_registered "$(pod_of app=job)-job"
+}
+
+@test "cronjob: a run of its template is injected and finishes" {
+    k apply -f - <<'END'
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: cron}
+spec:
+  schedule: "0 0 1 1 *"
+  jobTemplate:
+    spec:
+      template:
+        metadata:
+          labels: {app: cron}
+          annotations: {consul.hashicorp.com/connect-inject: "true"}
+        spec:
+          restartPolicy: OnFailure
+          containers:
+            - {name: cron, image: tutum/curl:latest, command: ["true"]}
+END
+    k create job cron-now --from=cronjob/cron
+    injected "$(pod_of app=cron)"
+    k wait --for=condition=Complete --timeout=60s job/cron-now
+}
