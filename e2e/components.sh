@@ -2,6 +2,7 @@
 # Builds or fetches what the cluster is made of, each part once: Kubernetes,
 # Consul, Envoy, Debian's packages, and the images. Prints where they are.
 set -euo pipefail
+# shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
 
 mkdir -p "$CACHE"

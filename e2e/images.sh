@@ -3,6 +3,7 @@
 # policy's settings, and leaves them as the storage of a docker-registry, which
 # the cluster serves as Docker Hub's mirror.
 set -euo pipefail
+# shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
 
 storage=$1/docker/registry/v2
@@ -69,10 +70,11 @@ rootfs() {
 
 # with_busybox ROOTFS [APPLET...]: busybox, under the names given or all it has.
 with_busybox() {
-    local target=$1 applet
+    local target=$1 applet applets
     shift
+    applets=${*:-$("$root/bin/busybox" --list)}
     cp "$root/bin/busybox" "$target/bin/busybox"
-    for applet in ${*:-$("$root/bin/busybox" --list)}; do
+    for applet in $applets; do
         [ "$applet" = busybox ] || ln -sf busybox "$target/bin/$applet"
     done
 }
@@ -116,11 +118,18 @@ with_busybox "$client"
 with_program "$client" "$root/usr/bin/curl"
 image tutum/curl:latest "$client" '{"Cmd": ["/bin/sh"]}'
 
-web=$(rootfs web)
-with_busybox "$web"
-mkdir -p "$web/www"
-echo 'Welcome to nginx!' >"$web/www/index.html"
-image nginx:latest "$web" '{"Cmd": ["/bin/httpd", "-f", "-p", "80", "-h", "/www"]}'
+busybox=$(rootfs busybox)
+with_busybox "$busybox"
+image busybox:latest "$busybox" '{"Cmd": ["sh"]}'
+
+# What its page says is all that is needed of nginx, and that it ends when told to.
+nginx=$(rootfs nginx)
+with_busybox "$nginx"
+mkdir -p "$nginx/usr/share/nginx/html"
+echo 'Welcome to nginx!' >"$nginx/usr/share/nginx/html/index.html"
+printf '#!/bin/sh\ntrap exit TERM QUIT\nhttpd -f -p 80 -h /usr/share/nginx/html &\nwait\n' >"$nginx/bin/nginx"
+chmod 755 "$nginx/bin/nginx"
+image nginx:latest "$nginx" '{"Cmd": ["nginx", "-g", "daemon off;"]}'
 
 # As the official image: Alpine's, so busybox, with curl.
 consul=$(rootfs consul)

@@ -9,8 +9,11 @@
 #   E2E_POLICY_SERVER=URL    a policy server that serves policies.yml already
 #   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
 set -euo pipefail
+# shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
+# shellcheck source=lib/cluster.sh
 . "$E2E_DIR/lib/cluster.sh"
+# shellcheck source=lib/admission.sh
 . "$E2E_DIR/lib/admission.sh"
 
 POLICY_WASM=${POLICY_WASM:-$PROJECT_DIR/policy.wasm}
@@ -112,7 +115,7 @@ if [ -n "$EXISTING" ]; then
 else
     [ "$(id -u)" = 0 ] || die "the cluster needs root"
     "$E2E_DIR/components.sh"
-    if [ -n "${KEEP:-}" ] && node_process >/dev/null; then
+    if [ -n "${KEEP:-}" ] && node_process >/dev/null && cmp -s "$CACHE/components.env" "$SCRATCH/components.env"; then
         say "using the cluster that is up"
     else
         stop_cluster

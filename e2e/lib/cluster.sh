@@ -120,10 +120,11 @@ start_cluster() {
     make_cgroups
     make_keys
     echo "CGROUP=$CGROUP" >"$SCRATCH/cluster.env"
+    cp "$CACHE/components.env" "$SCRATCH/components.env"
     say "starting the cluster in $SCRATCH"
     local started=$SECONDS
     # A session of its own: the terminal's Ctrl-C is for run.sh, which cleans up.
-    SCRATCH=$SCRATCH E2E_SCRATCH=$SCRATCH setsid unshare --pid --fork --mount --net --uts --ipc \
+    E2E_SCRATCH=$SCRATCH setsid unshare --pid --fork --mount --net --uts --ipc \
         "$E2E_DIR/lib/node.sh" >"$SCRATCH/node.log" 2>&1 </dev/null 9>&- &
     until_true 10 node_process || { cat "$SCRATCH/node.log" >&2; die "the node did not start"; }
     readlink "/proc/$(node_process)/ns/pid" >"$SCRATCH.namespace"

@@ -2,8 +2,10 @@
 # consul.sh start|stop server|client: Consul's two agents, as the Helm chart has
 # them: a server of its own, and the client agent of the node, which the pods use.
 set -euo pipefail
+# shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
-. "$CACHE/components.env"
+# shellcheck source=/dev/null
+. "$SCRATCH/components.env"
 
 data=$SCRATCH/consul/$2
 pid_file=$SCRATCH/consul-$2.pid
@@ -24,6 +26,10 @@ start)
         ;;
     esac
     mkdir -p "$data"
+    # It outlives the test that starts it, which waits for whoever holds its files.
+    for file in /proc/self/fd/*; do
+        ((${file##*/} <= 2)) || eval "exec ${file##*/}>&-"
+    done
     setsid "$CONSUL_DIR/consul" agent "${arguments[@]}" >>"$SCRATCH/logs/consul-$2.log" 2>&1 </dev/null &
     echo $! >"$pid_file"
     ;;

@@ -1,5 +1,5 @@
 # What the scenarios say, in words: loaded by every *.bats file.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 # shellcheck source=common.sh
 . "$BATS_TEST_DIRNAME/$([[ $BATS_TEST_DIRNAME == */alone ]] && echo ../)../lib/common.sh"
@@ -191,6 +191,7 @@ annotations() {
 # ---- Consul -----------------------------------------------------------------
 
 consul_get() { curl -sf --max-time 10 "$CONSUL_URL/v1/$1"; }
+consul_post() { curl -sf --max-time 10 -X POST --data-binary "$2" "$CONSUL_URL/v1/$1"; }
 consul_put() { curl -sf --max-time 10 -X PUT --data-binary "${2:-}" "$CONSUL_URL/v1/$1"; }
 consul_delete() { curl -sf --max-time 10 -X DELETE "$CONSUL_URL/v1/$1"; }
 

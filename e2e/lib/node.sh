@@ -2,9 +2,12 @@
 # The node: process 1 of its own process, mount and network namespaces (see
 # cluster.sh). Whatever runs or is mounted in here ends when this process does.
 set -euo pipefail
+# shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
-. "$CACHE/components.env"
-. "$SCRATCH/cluster.env" # CGROUP, TOKEN
+# shellcheck source=/dev/null
+. "$SCRATCH/components.env"
+# shellcheck source=/dev/null
+. "$SCRATCH/cluster.env" # CGROUP
 
 # The machine's /proc is still mounted: it says this process's number out there.
 read -r -a self </proc/self/stat

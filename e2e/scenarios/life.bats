@@ -39,8 +39,8 @@ metadata:
 spec:
   containers:
     - name: slow-server
-      image: nginx
-      command: [sh, -c, "until [ -e /tmp/go ]; do sleep 0.1; done; exec httpd -f -p 127.0.0.1:80 -h /www"]
+      image: busybox:latest
+      command: [sh, -c, "trap exit TERM; (until [ -e /tmp/go ]; do sleep 0.1; done; exec httpd -f -p 127.0.0.1:80) & wait"]
       ports: [{containerPort: 80}]
 END
     ready slow-server
@@ -108,8 +108,8 @@ metadata:
 spec:
   containers:
     - name: ready-server
-      image: nginx
-      command: [sh, -c, "echo fine >/www/healthy; exec httpd -f -p 80 -h /www"]
+      image: busybox:latest
+      command: [sh, -c, "trap exit TERM; mkdir /www; echo fine >/www/healthy; httpd -f -p 80 -h /www & wait"]
       ports: [{containerPort: 80, name: web}]
       readinessProbe: {httpGet: {path: /healthy, port: web}, periodSeconds: 1, failureThreshold: 2}
 END

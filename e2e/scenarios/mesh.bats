@@ -4,8 +4,16 @@
 load ../lib/helpers
 
 # query NAME SERVICE: a prepared query, until the scenario ends.
-query() { consul_put_new query "$(jq -nc --arg name "$1" --arg service "$2" '{Name: $name, Service: {Service: $service, OnlyPassing: true, Connect: true}}')"; }
-consul_put_new() { curl -sf --max-time 10 -X POST --data-binary "$2" "$CONSUL_URL/v1/$1"; }
+query() {
+    consul_post query "$(jq -nc --arg name "$1" --arg service "$2" \
+        '{Name: $name, Service: {Service: $service, OnlyPassing: true, Connect: true}}')" |
+        jq -r .ID >"$BATS_TEST_TMPDIR/query"
+}
+
+cleanup_scenario() {
+    [ ! -f "$BATS_TEST_TMPDIR/query" ] || consul_delete "query/$(cat "$BATS_TEST_TMPDIR/query")" >/dev/null
+    end_namespaces
+}
 
 @test "two-upstreams: each on its own port, both in the variables" {
     server two-a
