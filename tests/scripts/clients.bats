@@ -32,9 +32,10 @@ certificate() { # SUBJECT-ALT-NAME
 }
 
 @test "wget: errors are read as with curl" {
+  export CONNECT_INJECT_WAIT=2
   only_wget
   rules '1|GET|leader|500|No known Consul servers' '1|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
-  init
+  CONNECT_INJECT_WAIT=20 init
   [ "$status" -eq 0 ]
   told "answers 500: No known Consul servers"
   told "wants HTTPS"
@@ -48,6 +49,7 @@ certificate() { # SUBJECT-ALT-NAME
 }
 
 @test "wget: gRPC that is off" {
+  export CONNECT_INJECT_WAIT=2
   only_wget
   CONNECT_INJECT_GRPC_PORT=1 init
   [ "$status" -eq 1 ]
@@ -118,6 +120,7 @@ certificate() { # SUBJECT-ALT-NAME
 }
 
 @test "TLS: a certificate of another CA, or for another name, is said with the remedy" {
+  export CONNECT_INJECT_WAIT=2
   certificate DNS:client.dc1.consul
   init
   [ "$status" -eq 1 ]
@@ -131,6 +134,7 @@ certificate() { # SUBJECT-ALT-NAME
 }
 
 @test "TLS: an agent in clear text, and a gRPC port in clear text" {
+  export CONNECT_INJECT_WAIT=2
   local clear=$port
   certificate IP:127.0.0.1
   CONNECT_INJECT_AGENT_PORT=$clear init

@@ -15,7 +15,7 @@ setup() {
   cat "$scripts/common.sh" "$scripts/lifecycle.sh" | strip >"$FAKE/lifecycle.sh"
   # Only what the scripts may need is on their PATH.
   local tool
-  for tool in cat cp date grep mv rm sleep timeout; do
+  for tool in cat cp date grep mv rm sed sleep timeout; do
     case $SH in
     busybox*) ln -s "$(command -v busybox)" "$BIN/$tool" ;;
     *) ln -s "$(command -v "$tool")" "$BIN/$tool" ;;
@@ -27,7 +27,7 @@ setup() {
   start_agent
   echo "the pod's bearer token" >"$FAKE/bearer"
   export CONNECT_INJECT_BEARER_TOKEN_FILE=$FAKE/bearer
-  export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=2
+  export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=20
   export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
   export CONNECT_INJECT_SERVICE_ID=web-1-web CONNECT_INJECT_PROXY_ID=web-1-web-sidecar-proxy CONNECT_INJECT_CHECK_ID=web-1-web-pod

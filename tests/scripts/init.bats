@@ -5,7 +5,7 @@ load helper
 @test "without ACLs, TLS and namespaces: registers and writes Envoy's bootstrap" {
   init
   [ "$status" -eq 0 ]
-  [ "$(cat "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true}' ]
+  [ "$(head -1 "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true,' ]
   [ "$(cat "$FAKE/registered")" = '{"services":["v4"]}' ]
   told "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
   ! grep -q login "$FAKE/consul-args"
@@ -72,18 +72,23 @@ exec(s)" 3>&-
   echo $! >>"$FAKE/children"
   init
   [ "$status" -eq 0 ]
-  told "waiting (0 of at most 2 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
+  told "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
 }
 
 @test "waiting is said every time at first, then once in a while" {
   kill "$agent_pid"
-  CONNECT_INJECT_PAUSE=0.01 init
+  # A clock of which a second is a look at it.
+  rm "$BIN/date"
+  printf '#!/bin/sh\necho x >>"$FAKE/clock"\nexec grep -c x "$FAKE/clock"\n' >"$BIN/date"
+  chmod +x "$BIN/date"
+  CONNECT_INJECT_PAUSE=0 CONNECT_INJECT_WAIT=60 init
   [ "$status" -eq 1 ]
-  [ "${#lines[@]}" -ge 8 ]
-  [ "${#lines[@]}" -lt 40 ]
+  # Tries 1 to 5, 10, 20, 30, 40, 50, and the end.
+  [ "${#lines[@]}" -eq 11 ]
 }
 
 @test "gives up with the reason as the last line" {
+  export CONNECT_INJECT_WAIT=2
   kill "$agent_pid"
   init
   [ "$status" -eq 1 ]
@@ -92,6 +97,7 @@ exec(s)" 3>&-
 }
 
 @test "an agent that hangs is an agent that does not answer" {
+  export CONNECT_INJECT_WAIT=2
   rules '*|*|.*|200|@hang'
   init
   [ "$status" -eq 1 ]
@@ -99,6 +105,7 @@ exec(s)" 3>&-
 }
 
 @test "an agent that answers wrongly is quoted" {
+  export CONNECT_INJECT_WAIT=2
   rules '*|GET|leader|500|No known Consul servers'
   init
   [ "$status" -eq 1 ]
@@ -113,6 +120,7 @@ exec(s)" 3>&-
 }
 
 @test "an agent that wants HTTPS" {
+  export CONNECT_INJECT_WAIT=2
   rules '*|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   init
   last_line "wants HTTPS: set tls.enabled and tls.caCert"
@@ -174,6 +182,7 @@ exec(s)" 3>&-
 }
 
 @test "ACLs: a refused login names the remedy" {
+  export CONNECT_INJECT_WAIT=2
   export CONNECT_INJECT_AUTH_METHOD=k8s
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 403 (Permission denied)'; done >"$FAKE/consul-rules"
   init
@@ -251,6 +260,7 @@ exec(s)" 3>&-
 }
 
 @test "gRPC that is off is the reason given" {
+  export CONNECT_INJECT_WAIT=2
   CONNECT_INJECT_GRPC_PORT=1 init
   [ "$status" -eq 1 ]
   last_line "gave up after 1 s: nothing answers on the agent's gRPC port 1 of 127.0.0.1: curl: (7)"
@@ -284,13 +294,33 @@ exec(s)" 3>&-
   consul_rules 'services|Error registering service "web": Unexpected response code: 403 (ACL not found)'
   init
   [ "$status" -eq 0 ]
+  export CONNECT_INJECT_WAIT=2
   for _ in $(seq 50); do echo 'services|Error registering service "web": Unexpected response code: 403 (Permission denied: ...)'; done >"$FAKE/consul-rules"
   init
   [ "$status" -eq 1 ]
   last_line "the ServiceAccount must have the same name as the Consul service"
 }
 
+@test "with an Envoy that can, its token is in a file that it watches" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init
+  [ "$status" -eq 0 ]
+  python3 - "$CONNECT_INJECT_DIR" <<'END'
+import json, sys
+bootstrap = json.load(open(sys.argv[1] + "/envoy-bootstrap.json"))
+injector = bootstrap["http_filters"][0]["typed_config"]["credential"]["typed_config"]
+assert injector["credential"]["sds_config"]["path_config_source"]["path"] == sys.argv[1] + "/envoy-token.json"
+secret = json.load(open(sys.argv[1] + "/envoy-token.json"))["resources"][0]
+assert secret["name"] == injector["credential"]["name"]
+assert secret["generic_secret"]["secret"]["inline_string"] == "secret-1"
+END
+  unset CONNECT_INJECT_AUTH_METHOD
+  CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init
+  ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
+}
+
 @test "an empty bootstrap is not taken, and the old one stays" {
+  export CONNECT_INJECT_WAIT=2
   echo old >"$CONNECT_INJECT_DIR/envoy-bootstrap.json"
   for _ in $(seq 50); do echo 'connect|empty'; done >"$FAKE/consul-rules"
   init

@@ -158,14 +158,30 @@ register() {
   return 1
 }
 
+# The token as Envoy takes it: a secret in a file that it watches for a move.
+envoy_token() {
+  read -r token <"$dir/acl-token" || [ -n "$token" ] || return
+  printf '{"resources":[{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret","name":"consul-token","generic_secret":{"secret":{"inline_string":"%s"}}}]}' "$token" >"$dir/envoy-token.new"
+  token=''
+  mv "$dir/envoy-token.new" "$dir/envoy-token.json"
+}
+
+# Consul writes the token into the bootstrap. With CONNECT_INJECT_ENVOY_TOKEN_FILE, for an Envoy that can (1.36 and
+# later), the connection to the agent gets a filter that takes it from the file: a new token needs no restart.
 bootstrap() {
-  if cli connect envoy -proxy-id "$CONNECT_INJECT_PROXY_ID" -bootstrap -grpc-addr "$grpc" \
-    -admin-bind "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" && [ -s "$dir/cli.out" ]; then
-    mv "$dir/cli.out" "$dir/envoy-bootstrap.json"
-    return
+  if ! cli connect envoy -proxy-id "$CONNECT_INJECT_PROXY_ID" -bootstrap -grpc-addr "$grpc" \
+    -admin-bind "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" || [ ! -s "$dir/cli.out" ]; then
+    why="writing Envoy's configuration failed: $why"
+    return 1
   fi
-  why="writing Envoy's configuration failed: $why"
-  return 1
+  set -- "$dir/cli.out"
+  if [ -n "$auth" ] && [ -n "${CONNECT_INJECT_ENVOY_TOKEN_FILE:-}" ]; then
+    envoy_token
+    types=type.googleapis.com/envoy.extensions
+    sed 's|"@type": "'"$types"'.upstreams.http.v3.HttpProtocolOptions"|&,"http_filters":[{"name":"envoy.filters.http.credential_injector","typed_config":{"@type":"'"$types"'.filters.http.credential_injector.v3.CredentialInjector","overwrite":true,"allow_request_without_credential":true,"credential":{"name":"envoy.http.injected_credentials.generic","typed_config":{"@type":"'"$types"'.http.injected_credentials.generic.v3.Generic","header":"x-consul-token","credential":{"name":"consul-token","sds_config":{"resource_api_version":"V3","path_config_source":{"path":"'"$dir"'/envoy-token.json"}}}}}}},{"name":"envoy.filters.http.upstream_codec","typed_config":{"@type":"'"$types"'.filters.http.upstream_codec.v3.UpstreamCodec"}}]|' \
+      "$1" >"$dir/envoy-bootstrap.new" && set -- "$dir/envoy-bootstrap.new"
+  fi
+  mv "$1" "$dir/envoy-bootstrap.json"
 }
 
 # The pod ends: both registrations go, then the token.

@@ -68,6 +68,12 @@ listening() {
   return 1
 }
 
+# Whether Envoy takes its token from a file.
+envoy_follows() {
+  case $(cat "$dir/envoy-bootstrap.json" 2>/dev/null) in *credential_injector*) return 0 ;; esac
+  return 1
+}
+
 # Envoy has its token from the bootstrap: it quits, and the kubelet starts it with the new one.
 restart_envoy() {
   http PUT "/v1/agent/check/fail/$check?note=Envoy+restarts+with+a+new+ACL+token&$ns"
@@ -99,6 +105,7 @@ beat() {
       trouble token "$why"
       return 1
     }
+    ! envoy_follows || envoy_token
   fi
   if [ -n "$registration_due" ] && [ -z "$ended" ]; then
     register || {
@@ -109,12 +116,14 @@ beat() {
     log "registered $CONNECT_INJECT_SERVICE_ID and $CONNECT_INJECT_PROXY_ID again"
   fi
   if [ -n "$envoy_due" ] && [ -z "$ended" ]; then
-    bootstrap || {
-      trouble bootstrap "$why"
-      return 1
-    }
+    if ! envoy_follows; then
+      bootstrap || {
+        trouble bootstrap "$why"
+        return 1
+      }
+      restart_envoy
+    fi
     envoy_due=''
-    restart_envoy
   fi
   [ -z "$ended" ] || return
   http PUT "/v1/agent/check/pass/$check?$ns"
