@@ -28,9 +28,11 @@
 //!
 //! [waPC]: https://wapc.io
 
+pub mod advice;
 mod bare;
 pub mod documents;
 mod error;
+pub mod helm;
 mod log;
 pub mod manifest;
 mod module;

@@ -9,6 +9,7 @@ mod failure;
 mod input;
 mod run;
 mod serve;
+mod settings;
 mod style;
 mod summary;
 
@@ -26,6 +27,9 @@ Examples:
       helm template web ./chart | policy-host run policy.wasm -r - -o summary
   What kwctl would print, for an admission request or a whole review:
       policy-host run policy.wasm -r request.json --settings-json '{\"default\": true}'
+  Are these settings valid, and what do those of the Helm chart mean here?
+      policy-host settings settings.yaml
+      policy-host settings --from-helm values.yaml >settings.yaml
   In a policy server's place, for the API server of a test cluster:
       policy-host serve --policies policies.yml --cert-file tls.crt --key-file tls.key
 
@@ -69,6 +73,7 @@ enum Color {
 enum Command {
     Run(run::Args),
     Serve(serve::Args),
+    Settings(settings::Args),
     Completions(completions::Args),
 }
 
@@ -85,6 +90,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &screen),
         Command::Serve(args) => serve::run(&args, &screen),
+        Command::Settings(args) => settings::run(&args, &screen),
         Command::Completions(args) => completions::run(&args),
     };
     match result {

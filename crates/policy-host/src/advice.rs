@@ -1,0 +1,148 @@
+//! What is valid in the settings, and still only looks wise.
+
+use serde_json::Value;
+
+/// Notes on the settings, each one with what to do about it.
+#[must_use]
+pub fn advice(settings: &Value) -> Vec<String> {
+    let mut notes = Vec::new();
+    let is = |pointer: &str, expected: bool| {
+        settings.pointer(pointer).and_then(Value::as_bool).is_some_and(|value| value == expected)
+    };
+    let written = |pointer: &str| {
+        settings.pointer(pointer).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+    };
+    for key in ["imageConsul", "imageEnvoy"] {
+        if let Some(image) = settings.get(key).and_then(Value::as_str)
+            && is_floating(image)
+        {
+            notes.push(format!(
+                "{key}: {image} can be another image tomorrow; write a tag with a version, or a digest"
+            ));
+        }
+    }
+    if is("/enabled", false) {
+        notes.push("enabled: with false nothing is injected; write true, or leave it out".to_owned());
+    }
+    let names = |key: &str| -> Vec<&str> {
+        settings.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    };
+    let (allowed, denied) = (names("k8sAllowNamespaces"), names("k8sDenyNamespaces"));
+    if settings.get("k8sAllowNamespaces").is_some_and(Value::is_array) && allowed.is_empty() {
+        notes.push(
+            "k8sAllowNamespaces: an empty list injects nowhere; write [\"*\"] for everywhere".to_owned(),
+        );
+    }
+    for name in allowed.iter().filter(|name| denied.contains(name)) {
+        notes.push(format!(
+            "k8sDenyNamespaces: {name} is in k8sAllowNamespaces, too, and denying wins; take it out of one"
+        ));
+    }
+    for name in allowed.iter().filter(|name| matches!(**name, "kube-system" | "kube-public")) {
+        notes.push(format!("k8sAllowNamespaces: pods in {name} are never injected; take it out"));
+    }
+    // Keys that do nothing without another: (key, pointer, switch, its pointer).
+    for (key, pointer, switch, switch_pointer) in [
+        ("tls.caCert", "/tls/caCert", "tls.enabled", "/tls/enabled"),
+        ("tls.serverName", "/tls/serverName", "tls.enabled", "/tls/enabled"),
+        ("acls.authMethod", "/acls/authMethod", "acls.enabled", "/acls/enabled"),
+        (
+            "consulNamespaces.mirroringK8SPrefix",
+            "/consulNamespaces/mirroringK8SPrefix",
+            "consulNamespaces.mirroringK8S",
+            "/consulNamespaces/mirroringK8S",
+        ),
+        ("crossNamespaceACLPolicy", "/crossNamespaceACLPolicy", "acls.enabled", "/acls/enabled"),
+    ] {
+        if written(pointer) && !is(switch_pointer, true) {
+            notes.push(format!("{key}: has no effect without {switch}: true"));
+        }
+    }
+    let namespaces = settings.get("consulNamespaces").and_then(Value::as_object);
+    if namespaces.is_some_and(|block| !block.is_empty()) && !is("/enableConsulNamespaces", true) {
+        notes.push("consulNamespaces: has no effect without enableConsulNamespaces: true".to_owned());
+    }
+    if written("/centralConfig/defaultProtocol") && is("/centralConfig/enabled", false) {
+        notes.push(
+            "centralConfig.defaultProtocol: has no effect with centralConfig.enabled: false".to_owned(),
+        );
+    }
+    for block in ["initContainer", "lifecycleSidecar"] {
+        let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
+        if limit.and_then(bytes).is_some_and(|bytes| bytes < 100 << 20) {
+            notes.push(format!(
+                "{block}.resources.limits.memory: Consul's command line needs 85 MB and is killed below; write 100Mi or more"
+            ));
+        }
+    }
+    if is("/nativeSidecars", false) {
+        notes.push(
+            "nativeSidecars: with false the pods of Jobs never finish; leave it out from Kubernetes 1.29 on"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// No digest, and no tag or the one that moves.
+fn is_floating(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+/// The bytes of a quantity, as far as people write memory.
+pub(crate) fn bytes(quantity: &Value) -> Option<u64> {
+    let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn images_that_move_are_noted() {
+        for (image, floating) in [
+            ("consul", true),
+            ("example.com:5000/consul", true),
+            ("example.com:5000/consul:latest", true),
+            ("consul:1.22.7", false),
+            ("consul@sha256:00", false),
+        ] {
+            assert_eq!(!advice(&json!({ "imageConsul": image })).is_empty(), floating, "{image}");
+        }
+    }
+
+    #[test]
+    fn wise_settings_have_no_notes() {
+        assert_eq!(advice(&json!({})), Vec::<String>::new());
+        assert_eq!(
+            advice(&json!({ "default": true, "acls": { "enabled": true, "authMethod": "m" } })).len(),
+            0
+        );
+    }
+
+    #[test]
+    fn what_has_no_effect_is_noted() {
+        let notes = advice(&json!({
+            "k8sAllowNamespaces": ["shop", "kube-system"], "k8sDenyNamespaces": ["shop"],
+            "acls": { "authMethod": "m" }, "consulNamespaces": { "mirroringK8SPrefix": "k-" },
+            "lifecycleSidecar": { "resources": { "limits": { "memory": "50Mi" } } },
+        }));
+        assert_eq!(notes.len(), 6, "{notes:#?}");
+    }
+}

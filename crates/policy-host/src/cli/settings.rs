@@ -1,0 +1,108 @@
+//! `policy-host settings`.
+
+use std::io::Write;
+
+use policy_host::{Policy, advice::advice, documents, helm};
+use serde_json::Value;
+
+use super::{
+    failure::{Failure, Status},
+    input,
+    style::{self, Screen, paint},
+};
+
+/// Check the policy's settings, or translate them from a Helm values file
+///
+/// The policy itself validates them. What is valid but unwise is noted on
+/// standard error. With --from-helm the settings go to standard output, and what
+/// became of every key of the values to standard error.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+#[command(after_help = "\
+Examples:
+  policy-host settings settings.yaml
+  policy-host settings --settings-json '{\"default\": true}'
+  policy-host settings --from-helm values.yaml >settings.yaml
+  helm get values consul -n consul | policy-host settings --from-helm - --ca-cert ca.pem")]
+pub struct Args {
+    /// The settings: a YAML or JSON file; - is standard input
+    #[arg(value_name = "FILE", group = "what")]
+    file: Option<String>,
+
+    /// The settings: JSON
+    #[arg(long, value_name = "JSON", group = "what")]
+    settings_json: Option<String>,
+
+    /// Translate the values of Consul's Helm chart; - is standard input
+    #[arg(long, value_name = "FILE", group = "what")]
+    from_helm: Option<String>,
+
+    /// The CA of the agents' certificates, as PEM, for tls.caCert
+    #[arg(long, value_name = "FILE", requires = "from_helm")]
+    ca_cert: Option<String>,
+
+    /// The policy: a .wasm file or its file:// URL
+    #[arg(long, value_name = "POLICY", default_value = "policy.wasm")]
+    policy: String,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
+    let settings = match &args.from_helm {
+        Some(path) => translated(path, args.ca_cert.as_deref(), screen)?,
+        None => input::settings(args.file.as_deref(), args.settings_json.as_deref())?,
+    };
+    let policy = Policy::builder()
+        .path(input::policy_path(&args.policy)?)
+        .map_err(|error| Failure::from(error).about(&args.policy))?;
+    let answer = policy.validate_settings(&settings)?;
+    for note in advice(&settings) {
+        tell(screen, &note);
+    }
+    if !answer.valid {
+        let message = answer.message.unwrap_or_else(|| "the policy gives no reason".to_owned());
+        return Err(Failure::other(message));
+    }
+    if args.from_helm.is_none() {
+        writeln!(anstream::stdout(), "{}", paint(style::GOOD, "valid"))?;
+    }
+    Ok(())
+}
+
+/// The settings of a values file, printed; the report is on standard error.
+fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Value, Failure> {
+    let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
+    let values = documents::parse_one(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
+    let ca_cert = ca_cert.map(input::read).transpose()?;
+    let translation = helm::translate(&values, ca_cert.as_deref()).map_err(|error| bad(error.to_string()))?;
+    let width =
+        translation.outcomes.iter().map(|outcome| outcome.key.len()).max().unwrap_or_default().min(50);
+    let mut heading = None;
+    for outcome in &translation.outcomes {
+        if heading.replace(outcome.fate) != Some(outcome.fate) {
+            anstream::eprintln!("{}", style::strong(&format!("{}:", outcome.fate)));
+        }
+        let arrow = if outcome.fate == helm::Fate::Translated { "→ " } else { "" };
+        let text = format!("{arrow}{}", outcome.text);
+        let color = match outcome.fate {
+            helm::Fate::Unknown | helm::Fate::Elsewhere => style::CARE,
+            helm::Fate::Translated => anstyle::Style::new(),
+            helm::Fate::NotInThisMode | helm::Fate::Deployment => style::FAINT,
+        };
+        for (index, line) in screen.wrap(&text, width + 4).iter().enumerate() {
+            let key = if index == 0 { outcome.key.as_str() } else { "" };
+            anstream::eprintln!("  {key:width$}  {}", paint(color, line));
+        }
+    }
+    for note in &translation.notes {
+        tell(screen, note);
+    }
+    anstream::stdout().write_all(documents::to_yaml(&translation.settings).as_bytes())?;
+    Ok(translation.settings)
+}
+
+fn tell(screen: &Screen, note: &str) {
+    for (index, line) in screen.wrap(note, 6).iter().enumerate() {
+        let label = if index == 0 { "note:" } else { "     " };
+        anstream::eprintln!("{} {line}", paint(style::CARE, label));
+    }
+}
