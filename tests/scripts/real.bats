@@ -221,6 +221,38 @@ fewer_tokens() { [ "$(tokens)" -le "$1" ]; }
   [ "$(tokens)" -eq 1 ]
 }
 
+@test "real ACLs and a real Envoy: a new token needs no restart, and updates go on" {
+  local envoy
+  envoy=$(command -v envoy) || skip "no envoy on the PATH"
+  acl_setup
+  read -r CONNECT_INJECT_ENVOY_ADMIN public < <(python3 -c "
+import socket; s=[socket.create_server(('127.0.0.1',0)) for _ in range(2)]; print(*[x.getsockname()[1] for x in s])")
+  export CONNECT_INJECT_ENVOY_ADMIN CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//20000/$public} CONNECT_INJECT_ENVOY_TOKEN_FILE=1
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/\"local_bind_port\":1234/\"local_bind_port\":$(free_port)}
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/prepared_query/service}
+  init
+  [ "$status" -eq 0 ]
+  "$envoy" -c "$CONNECT_INJECT_DIR/envoy-bootstrap.json" --disable-hot-restart --concurrency 1 >"$FAKE/envoy.log" 2>&1 3>&- &
+  local pid=$!
+  echo $! >>"$FAKE/children"
+  for _ in 1 2 3; do eventually envoy_live && break; done
+  start_lifecycle
+  eventually passing passing
+  old=$(cat "$CONNECT_INJECT_DIR/acl-token")
+  CONSUL_HTTP_TOKEN=$old "$real" logout
+  for _ in 1 2 3 4; do eventually logged "registered web-1-web and web-1-web-sidecar-proxy again" && break; done
+  eventually passing passing
+  for _ in 1 2 3; do eventually envoy_stat "credential_injector.injected: 2" && break; done
+  CONSUL_HTTP_TOKEN=$management "$real" config write - <<<'{"Kind":"service-defaults","Name":"q","Protocol":"http"}' >/dev/null
+  eventually envoy_stat "listener_manager.listener_in_place_updated: [1-9]\|listener_manager.listener_modified: [1-9]"
+  envoy_stat "control_plane.connected_state: 1"
+  kill -0 "$pid"
+}
+
+envoy_live() { [ "$(curl -s "http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN/ready")" = LIVE ]; }
+envoy_stat() { curl -s "http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN/stats" | grep -q "$1"; }
+free_port() { python3 -c "import socket; print(socket.create_server(('127.0.0.1',0)).getsockname()[1])"; }
+
 # Envoy's admin.
 start_agent_stand_in() {
   local agent=$agent_pid
