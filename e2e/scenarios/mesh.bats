@@ -29,8 +29,11 @@ cleanup_scenario() {
 @test "prepared-query: an upstream by what Consul's query answers" {
     query e2e-query query-server
     server query-server
+    # Consul asks a proxy's query at its start, and then only every 30 s.
+    ready query-server
+    eventually 15 routable query-server
     client query-client "prepared_query:e2e-query:1234"
-    ready query-server query-client
+    ready query-client
     eventually 20 answers query-client http://127.0.0.1:1234/ "I am query-server"
     equal "variables" 127.0.0.1:1234 "$(k exec query-client -- sh -c \
         'echo $E2E_QUERY_CONNECT_SERVICE_HOST:$E2E_QUERY_CONNECT_SERVICE_PORT')"
@@ -40,8 +43,10 @@ cleanup_scenario() {
     query e2e-mixed-query mixed-b
     server mixed-a
     server mixed-b
+    ready mixed-a mixed-b
+    eventually 15 routable mixed-b
     client mixed-client "mixed-a:1234, prepared_query:e2e-mixed-query:1235"
-    ready mixed-a mixed-b mixed-client
+    ready mixed-client
     eventually 20 answers mixed-client http://127.0.0.1:1234/ "I am mixed-a"
     eventually 20 answers mixed-client http://127.0.0.1:1235/ "I am mixed-b"
 }
