@@ -1,0 +1,712 @@
+//! What the policy promises its users, on the built `policy.wasm`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+
+use policy_host::manifest::{Case, Operation, Options, cases};
+use policy_host::{AdmissionResponse, Logs, SettingsAnswer, ValidateRequest, documents};
+use serde_json::{Value, json};
+use support::*;
+
+/// Every request that a manifest causes, the pods of its templates included.
+fn requests_of(path: &str) -> Vec<Case> {
+    let text = fs::read_to_string(path).unwrap();
+    let options = Options { namespace: "default".into(), operation: Operation::Create, with_pods: true };
+    cases(documents::parse(&text).unwrap(), &options).unwrap()
+}
+
+/// The answer about the one object of that title.
+fn answer_about(path: &str, title: &str, settings: &Value) -> Answer {
+    let all = requests_of(path);
+    let case = all.iter().find(|case| case.title.starts_with(title)).unwrap_or_else(|| {
+        panic!("{title}: only {:?}", all.iter().map(|case| &case.title).collect::<Vec<_>>())
+    });
+    ask_request(&serde_json::to_value(&case.request).unwrap(), settings)
+}
+
+fn check_settings(settings: &Value) -> SettingsAnswer {
+    policy().validate_settings(settings).unwrap()
+}
+
+mod documentation {
+    use super::*;
+
+    #[test]
+    fn every_manifest_of_the_documentation_is_accepted_without_a_warning() {
+        for path in [
+            "examples/static-server.yaml",
+            "examples/static-client.yaml",
+            "test_data/documentation/echo-1.5.yaml",
+            "test_data/documentation/deployment-1.5.yaml",
+            "test_data/documentation/deployment-1.9.yaml",
+        ] {
+            for case in requests_of(path) {
+                let answer = ask_request(&serde_json::to_value(&case.request).unwrap(), &json!({}));
+                assert!(answer.accepted, "{path} {}: {answer:?}", case.title);
+                assert_eq!(answer.warnings, [""; 0], "{path} {}", case.title);
+                let is_pod = case.title.starts_with("Pod ");
+                assert_eq!(answer.mutated_object.is_some(), is_pod, "{path} {}", case.title);
+            }
+        }
+    }
+
+    #[test]
+    fn the_server_is_registered_under_its_containers_name_and_port() {
+        for (path, name) in [
+            ("examples/static-server.yaml", "static-server"),
+            ("test_data/documentation/echo-1.5.yaml", "echo-server"),
+        ] {
+            let pod = answer_about(path, &format!("Pod default/{name}"), &json!({})).pod();
+            let annotations = &pod["metadata"]["annotations"];
+            assert_eq!(annotations["consul.hashicorp.com/connect-inject-status"], "injected");
+            assert_eq!(pod["metadata"]["labels"]["consul.hashicorp.com/connect-inject-status"], "injected");
+            assert_eq!(annotations["consul.hashicorp.com/connect-service"], name);
+            assert_eq!(annotations["consul.hashicorp.com/connect-service-port"], "http");
+
+            let (service, proxy) = registration(&pod);
+            assert_eq!((&service["name"], &service["port"]), (&json!(name), &json!(8080)));
+            assert_eq!(service["id"], format!("web-0-{name}"), "<pod name>-<service>");
+            assert_eq!(proxy["name"], format!("{name}-sidecar-proxy"));
+            assert_eq!(proxy["id"], format!("web-0-{name}-sidecar-proxy"));
+            assert_eq!((&proxy["kind"], &proxy["port"]), (&json!("connect-proxy"), &json!(20000)));
+            assert_eq!(proxy["address"], "198.18.0.7");
+            assert_eq!(proxy["proxy"]["destination_service_id"], service["id"]);
+            assert_eq!(proxy["proxy"]["local_service_address"], "127.0.0.1");
+            assert_eq!(proxy["proxy"]["local_service_port"], 8080);
+            assert_eq!(service["meta"], json!({ "pod-name": "web-0", "k8s-namespace": "shop" }));
+            assert_eq!(names(&proxy["checks"]), ["Proxy Public Listener", "Destination Alias"]);
+            assert_eq!(proxy["checks"][0]["tcp"], "198.18.0.7:20000");
+        }
+    }
+
+    #[test]
+    fn the_client_finds_its_upstream_on_loopback() {
+        for (path, name, server) in [
+            ("examples/static-client.yaml", "static-client", "static-server"),
+            ("test_data/documentation/echo-1.5.yaml", "echo-client", "echo-server"),
+        ] {
+            let pod = answer_about(path, &format!("Pod default/{name}"), &json!({})).pod();
+            assert_eq!(pod["metadata"]["annotations"].get("consul.hashicorp.com/connect-service-port"), None);
+            let (service, proxy) = registration(&pod);
+            assert_eq!(service.get("port"), None, "it only dials out");
+            assert_eq!(
+                proxy["proxy"]["upstreams"],
+                json!([{
+                    "destination_type": "service", "destination_name": server,
+                    "local_bind_address": "127.0.0.1", "local_bind_port": 1234,
+                }])
+            );
+            let prefix = server.to_uppercase().replace('-', "_");
+            let own = environment(container(&pod, name));
+            assert_eq!(own[&format!("{prefix}_CONNECT_SERVICE_HOST")], "127.0.0.1");
+            assert_eq!(own[&format!("{prefix}_CONNECT_SERVICE_PORT")], "1234");
+        }
+    }
+
+    #[test]
+    fn a_deployments_pods_are_injected_and_the_deployment_is_left_alone() {
+        for (file, service) in [("deployment-1.5", "example"), ("deployment-1.9", "consul-example")] {
+            let path = format!("test_data/documentation/{file}.yaml");
+            let pod = answer_about(&path, "Pod default/consul-example-deployment-", &json!({})).pod();
+            assert_eq!(pod["metadata"]["annotations"]["consul.hashicorp.com/connect-service"], service);
+            let deployment = answer_about(&path, "Deployment", &json!({}));
+            assert_eq!(deployment.reason(), "workload-accepted");
+        }
+    }
+
+    #[test]
+    fn with_acls_the_older_pages_pods_are_told_about_their_service_account() {
+        let acls = json!({ "acls": { "enabled": true } });
+        let answer = answer_about("test_data/documentation/echo-1.5.yaml", "Pod default/echo-server", &acls);
+        assert_eq!(answer.code, Some(422));
+        assert!(answer.message().contains("spec.serviceAccountName: \"default\" is not the service's name"));
+        assert!(answer_about("examples/static-server.yaml", "Pod", &acls).accepted);
+    }
+}
+
+mod decision {
+    use super::*;
+
+    #[test]
+    fn the_annotation_decides_and_without_it_the_setting_default() {
+        for (default, annotation, reason) in [
+            (false, None, "not-requested"),
+            (true, None, "injected"),
+            (true, Some("false"), "opted-out"),
+            (true, Some("F"), "opted-out"),
+            (false, Some("0"), "opted-out"),
+            (false, Some("true"), "injected"),
+            (false, Some("1"), "injected"),
+            (false, Some("yes"), "rejected"),
+            (false, Some(""), "rejected"),
+            (true, Some(" true"), "rejected"),
+        ] {
+            let mut pod = plain();
+            if let Some(value) = annotation {
+                pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-inject": value });
+            }
+            let answer = ask(&pod, &json!({ "default": default }));
+            assert_eq!(answer.reason(), reason, "default {default}, annotation {annotation:?}");
+        }
+    }
+
+    #[test]
+    fn namespace_lists_deny_wins_and_the_system_is_never_injected() {
+        for (namespace, allow, deny, reason) in [
+            ("shop", json!(["*"]), json!([]), "injected"),
+            ("shop", json!(["shop"]), json!([]), "injected"),
+            ("shop", json!(["billing"]), json!([]), "namespace-not-allowed"),
+            ("shop", json!([]), json!([]), "namespace-not-allowed"),
+            ("shop", json!(["shop"]), json!(["shop"]), "namespace-denied"),
+            ("shop", json!(["*"]), json!(["billing"]), "injected"),
+            ("kube-system", json!(["kube-system"]), json!([]), "system-namespace"),
+            ("kube-public", json!(["*"]), json!([]), "system-namespace"),
+            ("kube-node-lease", json!(["*"]), json!([]), "injected"),
+        ] {
+            let settings = json!({ "k8sAllowNamespaces": allow, "k8sDenyNamespaces": deny });
+            let answer = ask_in(namespace, &web(&[]), &settings);
+            assert_eq!(answer.reason(), reason, "{namespace} {settings}");
+            // Who asked and is left out is told so.
+            assert_eq!(answer.warnings.len(), usize::from(reason != "injected"), "{answer:?}");
+            let silent = ask_in(namespace, &plain(), &settings);
+            assert_eq!(silent.warnings, [""; 0], "who did not ask is not");
+        }
+    }
+
+    #[test]
+    fn what_is_no_creation_of_a_pod_is_left_alone() {
+        let request = |version: &str, kind: &str, operation: &str, sub: &str| {
+            json!({
+                "uid": "u", "kind": { "group": "", "version": version, "kind": kind },
+                "operation": operation, "subResource": sub, "namespace": "shop",
+                "object": web(&[("connect-service-port", "nope")]),
+            })
+        };
+        for request in [
+            request("v1", "Pod", "UPDATE", ""),
+            request("v1", "Pod", "DELETE", ""),
+            request("v1", "Pod", "CONNECT", ""),
+            request("v1", "Pod", "CREATE", "eviction"),
+            request("v1", "ConfigMap", "CREATE", ""),
+            request("v2", "Pod", "CREATE", ""),
+        ] {
+            assert_eq!(ask_request(&request, &json!({})).reason(), "not-a-pod-creation", "{request}");
+        }
+    }
+
+    #[test]
+    fn injected_and_mirror_pods_are_left_alone() {
+        let pod = web(&[("connect-inject-status", "injected")]);
+        assert_eq!(ask(&pod, &json!({})).reason(), "already-injected");
+        let mut pod = web(&[]);
+        pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = json!("x");
+        assert_eq!(ask(&pod, &json!({})).reason(), "mirror-pod");
+    }
+
+    #[test]
+    fn the_policy_can_be_switched_off() {
+        assert_eq!(ask(&web(&[]), &json!({ "enabled": false })).reason(), "disabled");
+    }
+
+    /// Switching `default` on must not break a chart that knows nothing of it.
+    #[test]
+    fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
+        let default = json!({ "default": true });
+        let spoil: [(&str, fn(&mut Value)); 4] = [
+            ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
+            ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
+            ("a container's name", |pod| pod["spec"]["initContainers"] = json!([{ "name": ENVOY }])),
+            ("a volume's name", |pod| {
+                pod["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
+            }),
+        ];
+        for (told, spoil) in spoil {
+            let (mut silent, mut asking) = (plain(), web(&[]));
+            spoil(&mut silent);
+            spoil(&mut asking);
+            let answer = ask(&silent, &default);
+            assert_eq!(answer.reason(), "not-injectable", "{told}");
+            assert!(answer.warnings[0].contains(told), "{:?}", answer.warnings);
+            let answer = ask(&asking, &default);
+            assert_eq!((answer.reason(), answer.code), ("rejected", Some(422)), "{told}");
+            assert!(answer.message().contains(told), "{}", answer.message());
+        }
+        // Any annotation of the injector's own counts as asking.
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
+        assert_eq!(ask(&pod, &default).reason(), "rejected");
+    }
+
+    #[test]
+    fn injections_rejections_and_refused_wishes_are_logged_and_ordinary_skips_are_not() {
+        let lines = |pod: &Value, settings: &Value| {
+            let (policy, logs): (_, Logs) = policy().with_logs();
+            policy
+                .call("validate", payload("shop", &pod.to_string(), &settings.to_string()).as_bytes())
+                .unwrap();
+            logs.take().into_iter().map(|line| line.message.unwrap()).collect::<Vec<_>>()
+        };
+        for (pod, settings, told) in [
+            (web(&[]), json!({}), "Pod shop/web-0: injected: service web on port 8080"),
+            (web(&[("connect-service-port", "x")]), json!({}), "Pod shop/web-0: rejected: "),
+            (web(&[]), json!({ "k8sDenyNamespaces": ["shop"] }), "Pod shop/web-0: not injected: "),
+        ] {
+            let lines = lines(&pod, &settings);
+            assert!(lines.len() == 1 && lines[0].starts_with(told), "{told}: {lines:?}");
+        }
+        assert_eq!(lines(&plain(), &json!({})), [""; 0]);
+    }
+}
+
+mod messages {
+    use super::*;
+
+    #[test]
+    fn all_problems_of_a_pod_are_told_at_once_each_with_its_remedy() {
+        let answer = ask(
+            &web(&[
+                ("connect-service", "a,b"),
+                ("connect-service-port", "htpp"),
+                ("connect-service-upstreams", "db,cache:99999,auth:1:dc:x"),
+                ("connect-service-protocol", "udp"),
+                ("envoy-extra-args", "--log-level \"debug"),
+                ("service-meta-consul-x", "1"),
+                ("sidecar-proxy-cpu-limit", "many"),
+                ("sidecar-proxy-memory-request", "-1"),
+                ("connect-sync-period", "10"),
+            ]),
+            &json!({}),
+        );
+        let problems: Vec<&str> = answer.message().lines().skip(1).collect();
+        for (name, value) in [
+            ("connect-service", "\"a,b\""),
+            ("connect-service-port", "\"htpp\""),
+            ("connect-service-upstreams", "\"db\""),
+            ("connect-service-upstreams", "\"cache:99999\""),
+            ("connect-service-upstreams", "\"auth:1:dc:x\""),
+            ("connect-service-protocol", "\"udp\""),
+            ("envoy-extra-args", "\"--log-level \\\"debug\""),
+            ("service-meta-consul-x", "\"1\""),
+            ("sidecar-proxy-cpu-limit", "\"many\""),
+            ("sidecar-proxy-memory-request", "\"-1\""),
+            ("connect-sync-period", "\"10\""),
+        ] {
+            let line = format!("- annotation {PREFIX}{name}: {value} ");
+            let found = problems.iter().find(|problem| problem.starts_with(&line));
+            let found = found.unwrap_or_else(|| panic!("{line}: {problems:#?}"));
+            assert!(found.contains("; "), "no remedy: {found}");
+        }
+        assert_eq!(problems.len(), 11, "{problems:#?}");
+    }
+
+    #[test]
+    fn all_problems_of_settings_are_told_at_once() {
+        let answer = check_settings(&json!({
+            "defualt": true, "replicas": 1, "k8sAllowNamespaces": "shop", "agent": { "httpPort": 0 },
+            "tls": { "enabled": true }, "imageEnvoy": "UPPER CASE",
+            "sidecarProxy": { "resources": { "limits": { "cpu": "x" } } },
+            "consulNamespaces": { "mirorringK8S": true },
+        }));
+        assert!(!answer.valid);
+        let message = answer.message.unwrap();
+        for told in [
+            "defualt: is not known; did you mean default?",
+            "replicas",
+            "k8sAllowNamespaces",
+            "agent.httpPort",
+            "tls.caCert",
+            "imageEnvoy",
+            "sidecarProxy.resources.limits.cpu",
+            "did you mean consulNamespaces.mirroringK8S?",
+        ] {
+            assert!(message.contains(told), "{told}: {message}");
+        }
+        assert_eq!(message.lines().count(), 9, "{message}");
+        assert!(check_settings(&json!({})).valid);
+    }
+
+    #[test]
+    fn a_request_with_invalid_settings_is_rejected_with_the_same_words() {
+        let settings = json!({ "defualt": true });
+        let answer = ask(&plain(), &settings);
+        assert_eq!((answer.reason(), answer.code), ("invalid-settings", Some(500)));
+        assert_eq!(answer.message, check_settings(&settings).message);
+    }
+
+    #[test]
+    fn what_is_no_readable_request_is_answered() {
+        let pod = |object: &str| payload("shop", object, "{}");
+        for (text, told) in [
+            ("no json".to_owned(), "not readable JSON"),
+            (String::new(), "not readable JSON"),
+            ("{}".to_owned(), "no request"),
+            ("[]".to_owned(), "no request"),
+            (pod("null"), "no object"),
+            (pod("[]"), "object: "),
+            (pod("\"pod\""), "object: "),
+            (pod(r#"{"kind":"ConfigMap"}"#), "not a Pod"),
+            (pod(r#"{"metadata":7}"#), "metadata: "),
+            (web(&[]).to_string().replace("\"spec\"", "\"spac\""), "no request"),
+        ] {
+            let answer = Answer::to(text.as_bytes());
+            assert_eq!((answer.reason(), answer.code), ("unreadable-request", Some(400)), "{text}");
+            assert!(answer.message().contains(told), "{told}: {}", answer.message());
+        }
+        assert_eq!(Answer::to(b"\xff\xfe").reason(), "unreadable-request");
+    }
+
+    #[test]
+    fn warnings_name_what_to_do() {
+        for (annotation, value, told) in [
+            ("connect-servce", "x", "did you mean connect-service?"),
+            ("transparent-proxy", "true", "belongs to another mode"),
+            ("connect-service-tags", "a", "write consul.hashicorp.com/service-tags instead"),
+            ("connect-service-upstreams", "db.far:2000", "the dot is part of the service's name"),
+            ("connect-service-upstreams", "db:80", "use a port from 1024 on"),
+            ("connect-service-upstreams", "db:8080", "use another port"),
+            ("connect-service-upstreams", "a-b:2000,a.b:2001", "127.0.0.1:2001"),
+        ] {
+            let answer = ask(&web(&[(annotation, value)]), &json!({}));
+            assert_eq!(answer.reason(), "injected");
+            assert!(
+                answer.warnings.iter().any(|warning| warning.contains(told)),
+                "{told}: {:?}",
+                answer.warnings
+            );
+        }
+        assert_eq!(ask(&web(&[("connect-service-upstreams", "db:2000")]), &json!({})).warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_variable_of_the_users_own_stays_and_warns() {
+        let mut pod = web(&[("connect-service-upstreams", "db:2000")]);
+        let own = json!({ "name": "DB_CONNECT_SERVICE_PORT", "value": "5432" });
+        pod["spec"]["containers"][0]["env"] = json!([own]);
+        let answer = ask(&pod, &json!({}));
+        let injected = answer.pod();
+        assert_eq!(
+            container(&injected, "web")["env"],
+            json!([{ "name": "DB_CONNECT_SERVICE_HOST", "value": "127.0.0.1" }, own])
+        );
+        assert!(answer.warnings[0].contains("DB_CONNECT_SERVICE_PORT"), "{:?}", answer.warnings);
+    }
+
+    #[test]
+    fn a_job_with_ordinary_sidecars_is_told_that_it_will_not_finish() {
+        let mut pod = web(&[]);
+        pod["spec"]["restartPolicy"] = json!("Never");
+        assert_eq!(ask(&pod, &json!({})).warnings, [""; 0], "native sidecars let it finish");
+        let classic = ask(&pod, &json!({ "nativeSidecars": false }));
+        assert!(classic.warnings[0].contains("nativeSidecars: true"), "{:?}", classic.warnings);
+    }
+}
+
+mod pod {
+    use super::*;
+
+    #[test]
+    fn native_sidecars_stand_before_the_users_init_containers() {
+        let mut pod = web(&[]);
+        pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
+        let pod = ask(&pod, &json!({})).pod();
+        assert_eq!(names(&pod["spec"]["initContainers"]), [INIT, ENVOY, LIFECYCLE, "migrate"]);
+        assert_eq!(names(&pod["spec"]["containers"]), ["web"]);
+        assert_eq!(container(&pod, INIT).get("restartPolicy"), None);
+        for sidecar in [ENVOY, LIFECYCLE] {
+            assert_eq!(container(&pod, sidecar)["restartPolicy"], "Always");
+        }
+        assert_eq!(container(&pod, ENVOY)["startupProbe"]["tcpSocket"]["port"], 20000);
+    }
+
+    #[test]
+    fn ordinary_sidecars_stand_behind_the_users_containers() {
+        let mut pod = web(&[]);
+        pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
+        let pod = ask(&pod, &json!({ "nativeSidecars": false })).pod();
+        assert_eq!(names(&pod["spec"]["initContainers"]), [INIT, "migrate"]);
+        assert_eq!(names(&pod["spec"]["containers"]), ["web", ENVOY, LIFECYCLE]);
+        for sidecar in [ENVOY, LIFECYCLE] {
+            assert_eq!(container(&pod, sidecar).get("restartPolicy"), None);
+            assert!(container(&pod, sidecar)["lifecycle"]["preStop"]["exec"]["command"].is_array());
+        }
+    }
+
+    /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
+    #[test]
+    fn injected_containers_fit_into_a_restricted_namespace() {
+        for (native, openshift) in [(true, false), (false, false), (true, true), (false, true)] {
+            let settings = json!({ "nativeSidecars": native, "openshift": openshift });
+            let pod = ask(&web(&[]), &settings).pod();
+            for name in INJECTED {
+                let ids = if openshift { Value::Null } else { json!(5995) };
+                let context = &container(&pod, name)["securityContext"];
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{name} {settings}");
+                assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
+                assert_eq!(context["seccompProfile"], json!({ "type": "RuntimeDefault" }), "{name}");
+                assert_eq!(context["runAsNonRoot"], true, "{name}");
+                assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+                assert_eq!(
+                    (&context["runAsUser"], &context["runAsGroup"]),
+                    (&ids, &ids),
+                    "{name} {settings}"
+                );
+            }
+            assert_eq!(pod["spec"].get("securityContext"), None, "the pod's own fields are never changed");
+        }
+    }
+
+    #[test]
+    fn only_the_containers_that_log_in_see_the_token_and_none_sees_the_apps() {
+        let usual = "/var/run/secrets/kubernetes.io/serviceaccount";
+        for (settings, logs_in) in [
+            (json!({}), "consul-connect-inject-no-token"),
+            (json!({ "acls": { "enabled": true } }), "consul-connect-inject-token"),
+        ] {
+            let pod = ask(&web(&[]), &settings).pod();
+            let mounted = |name: &str| {
+                let mounts = container(&pod, name)["volumeMounts"].as_array().unwrap().clone();
+                mounts.into_iter().find(|mount| mount["mountPath"] == usual).unwrap()["name"].clone()
+            };
+            assert_eq!(mounted(INIT), logs_in);
+            assert_eq!(mounted(LIFECYCLE), logs_in);
+            assert_eq!(mounted(ENVOY), "consul-connect-inject-no-token");
+            assert_eq!(container(&pod, "web").get("volumeMounts"), None);
+        }
+        let volumes = ask(&web(&[]), &json!({})).pod()["spec"]["volumes"].clone();
+        assert_eq!(volumes[0]["emptyDir"], json!({ "medium": "Memory" }));
+    }
+
+    #[test]
+    fn every_container_gets_the_variables_before_its_own() {
+        let mut pod = web(&[("connect-service-upstreams", "db:2000,prepared_query:geo.x:2001,0day:2002")]);
+        pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
+        pod["spec"]["containers"][0]["env"] = json!([{ "name": "URL", "value": "http://$(DB_CONNECT_SERVICE_HOST):$(DB_CONNECT_SERVICE_PORT)" }]);
+        let pod = ask(&pod, &json!({})).pod();
+        for name in ["web", "migrate"] {
+            let seen = environment(container(&pod, name));
+            assert_eq!(seen["DB_CONNECT_SERVICE_PORT"], "2000", "{name}");
+            assert_eq!(seen["GEO_X_CONNECT_SERVICE_PORT"], "2001", "{name}");
+            assert_eq!(seen["_0DAY_CONNECT_SERVICE_PORT"], "2002", "{name}");
+        }
+        assert_eq!(environment(container(&pod, "web"))["URL"], "http://127.0.0.1:2000");
+    }
+
+    #[test]
+    fn the_documentations_envoy_arguments_run() {
+        let pod =
+            ask(&web(&[("envoy-extra-args", "--log-level debug --disable-hot-restart")]), &json!({})).pod();
+        let arguments = envoy_arguments(&pod);
+        let count = |flag: &str| arguments.iter().filter(|argument| *argument == flag).count();
+        assert_eq!((count("--disable-hot-restart"), count("--concurrency")), (1, 1), "{arguments:?}");
+        assert!(arguments.ends_with(&["--log-level".into(), "debug".into(), "--disable-hot-restart".into()]));
+        assert_eq!(container(&pod, ENVOY)["command"], json!(["envoy"]), "no shell");
+    }
+
+    /// What a user writes reaches Consul byte for byte, whatever the kubelet
+    /// expands on the way.
+    #[test]
+    fn nothing_a_user_writes_is_expanded() {
+        for hostile in
+            ["$(POD_IP)", "$$(POD_IP)", "$$", "$", "`id`", "$(touch /x)", "a\"}],{", "EOF\nx", "$POD_NAME "]
+        {
+            let pod = ask(&web(&[("service-meta-x", hostile), ("service-tags", hostile)]), &json!({})).pod();
+            let (service, proxy) = registration(&pod);
+            assert_eq!(service["meta"]["x"], hostile);
+            assert_eq!(proxy["meta"]["x"], hostile);
+            assert_eq!(service["tags"][0], hostile.split(',').next().unwrap().trim());
+        }
+        let pod = ask(&web(&[("envoy-extra-args", "'$(POD_IP)' '$$' '`id`'")]), &json!({})).pod();
+        assert!(envoy_arguments(&pod).ends_with(&["$(POD_IP)".into(), "$$".into(), "`id`".into()]));
+        let pod = ask(&web(&[("service-meta-ip", "$POD_IP")]), &json!({})).pod();
+        assert_eq!(registration(&pod).0["meta"]["ip"], "198.18.0.7", "the original's idiom");
+    }
+
+    #[test]
+    fn the_readiness_probe_becomes_a_check() {
+        let mut pod = web(&[]);
+        pod["spec"]["containers"][0]["readinessProbe"] =
+            json!({ "httpGet": { "path": "/ready", "port": "admin" }, "periodSeconds": 10 });
+        let injected = ask(&pod, &json!({})).pod();
+        let (service, _) = registration(&injected);
+        assert_eq!(service["checks"][1]["http"], "http://198.18.0.7:9090/ready");
+        assert_eq!(service["checks"][1]["interval"], "2s");
+        let off = ask(&pod, &json!({ "healthChecks": { "enabled": false } })).pod();
+        assert_eq!(names(&registration(&off).0["checks"]), ["Pod"]);
+    }
+
+    #[test]
+    fn envoys_ports_give_way_to_the_pods() {
+        let mut pod = web(&[("connect-service-upstreams", "db:20001")]);
+        pod["spec"]["containers"][0]["ports"] =
+            json!([{ "containerPort": 20000 }, { "containerPort": 19000 }]);
+        let pod = ask(&pod, &json!({})).pod();
+        let (service, proxy) = registration(&pod);
+        assert_eq!((&service["port"], &proxy["port"]), (&json!(20000), &json!(20002)));
+        assert_eq!(environment(container(&pod, INIT))["CONNECT_INJECT_ENVOY_ADMIN"], "19001");
+    }
+}
+
+mod lossless {
+    use super::*;
+
+    /// Field by field as text: numbers that no float holds, escapes, unknown
+    /// fields, `null` and empty lists.
+    const ODD: &str = r#"{"apiVersion":"v1","kind":"Pod","future":{"a":[1e400,-0,1.0,123456789012345678901234567890]},
+        "metadata":{"name":"web-0","generateName":null,"labels":{"app":"w\u00e9b \ud83d\ude00","unicode":"é😀"},
+        "annotations":{"consul.hashicorp.com/connect-inject":"true","other":"\u0041\/\t"},"finalizers":[]},
+        "spec":{"tolerations":null,"hostAliases":[],"serviceAccountName":"web","future":[[],{},"",0.1e-7],
+        "containers":[ {"name":"web","image":"i","args":[],"command":null,"resources":{"limits":{"cpu":1e400}} } ],
+        "nodeSelector":{}},"status":{}}"#;
+
+    #[test]
+    fn every_field_comes_back_as_it_was_written() {
+        let answer = Answer::to(payload("shop", ODD, "{}").as_bytes());
+        let text = answer.text();
+        for kept in [
+            r#""future":{"a":[1e400,-0,1.0,123456789012345678901234567890]}"#,
+            r#""name":"web-0","generateName":null"#,
+            r#""app":"w\u00e9b \ud83d\ude00","unicode":"é😀""#,
+            r#""other":"\u0041\/\t""#,
+            r#""finalizers":[]"#,
+            r#""tolerations":null,"hostAliases":[],"serviceAccountName":"web","future":[[],{},"",0.1e-7]"#,
+            r#"{"name":"web","image":"i","args":[],"command":null,"resources":{"limits":{"cpu":1e400}} }"#,
+            r#""nodeSelector":{}"#,
+            r#""status":{}"#,
+        ] {
+            assert!(text.contains(kept), "{kept}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_injected_is_left_alone_the_second_time() {
+        for settings in
+            [json!({}), json!({ "nativeSidecars": false }), json!({ "acls": { "enabled": true } })]
+        {
+            let first = ask(&web(&[("connect-service-upstreams", "db:2000")]), &settings);
+            let second = ask(&first.pod(), &settings);
+            assert_eq!(second.reason(), "already-injected");
+            assert_eq!(second.warnings, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn missing_null_and_empty_lists_all_take_the_additions() {
+        for (volumes, init, annotations) in [
+            (Value::Null, Value::Null, Value::Null),
+            (json!([]), json!([]), json!({})),
+            (json!([{ "name": "v" }]), json!([{ "name": "i" }]), json!({ "a": "b" })),
+        ] {
+            let mut pod = plain();
+            pod["spec"]["volumes"] = volumes.clone();
+            pod["spec"]["initContainers"] = init;
+            pod["metadata"]["annotations"] = annotations.clone();
+            let out = ask(&pod, &json!({ "default": true })).pod();
+            assert!(names(&out["spec"]["volumes"]).contains(&"consul-connect-inject-data"));
+            assert_eq!(names(&out["spec"]["initContainers"])[0], INIT);
+            let status = &out["metadata"]["annotations"]["consul.hashicorp.com/connect-inject-status"];
+            assert_eq!(status, "injected");
+        }
+    }
+}
+
+mod workloads {
+    use super::*;
+
+    fn workload(group: &str, kind: &str, own: Value, template: &Value) -> Value {
+        let mut object = json!({ "kind": kind, "metadata": { "name": "web", "annotations": own } });
+        let template = json!({ "metadata": template["metadata"], "spec": template["spec"] });
+        if kind == "CronJob" {
+            object["spec"]["jobTemplate"]["spec"]["template"] = template;
+        } else {
+            object["spec"]["template"] = template;
+        }
+        json!({
+            "uid": "u", "kind": { "group": group, "version": "v1", "kind": kind },
+            "operation": "CREATE", "namespace": "shop", "object": object,
+        })
+    }
+
+    const KINDS: [(&str, &str); 7] = [
+        ("apps", "Deployment"),
+        ("apps", "StatefulSet"),
+        ("apps", "DaemonSet"),
+        ("apps", "ReplicaSet"),
+        ("", "ReplicationController"),
+        ("batch", "Job"),
+        ("batch", "CronJob"),
+    ];
+
+    #[test]
+    fn the_common_mistake_is_accepted_with_the_place_where_it_belongs() {
+        let own = json!({ "consul.hashicorp.com/connect-inject": "true" });
+        for (group, kind) in KINDS {
+            let answer = ask_request(&workload(group, kind, own.clone(), &plain()), &json!({}));
+            assert_eq!(answer.reason(), "workload-accepted", "{kind}");
+            let flow = r#"metadata: {annotations: {"consul.hashicorp.com/connect-inject": "true"}}"#;
+            assert!(answer.warnings.len() == 1 && answer.warnings[0].contains(flow), "{:?}", answer.warnings);
+            assert!(answer.warnings[0].contains("template: {"), "{:?}", answer.warnings);
+            // Not if the template has it, too.
+            let both = ask_request(&workload(group, kind, own.clone(), &web(&[])), &json!({}));
+            assert_eq!(both.warnings, [""; 0], "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_template_whose_pods_would_be_rejected_is_rejected_at_once() {
+        let bad = web(&[("connect-service-port", "nope"), ("connect-service-upstreams", "db")]);
+        for (group, kind) in KINDS {
+            let answer = ask_request(&workload(group, kind, json!({}), &bad), &json!({}));
+            assert_eq!((answer.reason(), answer.code), ("workload-rejected", Some(422)), "{kind}");
+            let problems =
+                |answer: &Answer| answer.message().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(problems(&answer), problems(&ask(&bad, &json!({}))), "the pod's own problems, {kind}");
+        }
+    }
+
+    #[test]
+    fn an_update_of_what_was_wrong_before_only_warns() {
+        let bad = web(&[("connect-service-port", "nope")]);
+        let mut request = workload("apps", "Deployment", json!({}), &bad);
+        request["operation"] = json!("UPDATE");
+        request["oldObject"] = request["object"].clone();
+        let answer = ask_request(&request, &json!({}));
+        assert_eq!(answer.reason(), "workload-accepted");
+        assert!(answer.warnings[0].contains("connect-service-port"), "{:?}", answer.warnings);
+
+        let worse = web(&[("connect-service-port", "nope"), ("connect-service-upstreams", "db")]);
+        request["object"] = workload("apps", "Deployment", json!({}), &worse)["object"].clone();
+        assert_eq!(ask_request(&request, &json!({})).reason(), "workload-rejected", "a new problem rejects");
+    }
+
+    #[test]
+    fn with_acls_a_template_is_held_against_its_service_account() {
+        let acls = json!({ "acls": { "enabled": true } });
+        let mut template = web(&[]);
+        assert!(ask_request(&workload("apps", "Deployment", json!({}), &template), &acls).accepted);
+        let spec = template["spec"].as_object_mut().unwrap();
+        spec.remove("serviceAccountName");
+        spec.insert("serviceAccount".into(), json!("web"));
+        assert!(ask_request(&workload("apps", "Deployment", json!({}), &template), &acls).accepted);
+        template["spec"].as_object_mut().unwrap().remove("serviceAccount");
+        let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &acls);
+        assert!(answer.message().contains("\"default\" is not the service's name"), "{}", answer.message());
+    }
+}
+
+/// The patch that the policy server makes of the answer gives the same pod.
+#[test]
+fn the_patch_applies() {
+    for pod in [web(&[("connect-service-upstreams", "db:2000")]), plain()] {
+        let request = serde_json::from_str(&payload("shop", &pod.to_string(), "{}")).unwrap();
+        let Value::Object(mut request) = request else { unreachable!() };
+        let mut request = request.remove("request").unwrap();
+        request["userInfo"] = json!({});
+        let request = ValidateRequest::from_review(request).unwrap();
+        let review = policy().review(&request, &json!({ "default": true }));
+        let response: &AdmissionResponse = &review.response;
+        assert!(response.allowed && response.patch.is_some(), "{review:?}");
+        assert_eq!(response.patched(&pod).unwrap(), ask(&pod, &json!({ "default": true })).pod());
+    }
+}

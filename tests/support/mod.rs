@@ -1,0 +1,233 @@
+//! What the tests on the built `policy.wasm` share: asking it, and looking at a
+//! pod as the kubelet would.
+//!
+//! Every answer that a test gets through [`ask`] has been held against the
+//! promises that all answers keep, see [`Answer::keeps_its_form`].
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod tree;
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
+
+use consul_connect_injector::reason;
+use policy_host::Policy;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+pub const PREFIX: &str = "consul.hashicorp.com/";
+pub const INIT: &str = "consul-connect-inject-init";
+pub const ENVOY: &str = "consul-connect-envoy-sidecar";
+pub const LIFECYCLE: &str = "consul-connect-lifecycle-sidecar";
+pub const INJECTED: [&str; 3] = [INIT, ENVOY, LIFECYCLE];
+
+pub fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        Policy::from_path("policy.wasm")
+            .unwrap_or_else(|error| panic!("{error}; `make policy.wasm` builds it"))
+    })
+}
+
+/// The guest's answer to `validate`, the object's text as the guest wrote it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub accepted: bool,
+    pub message: Option<String>,
+    pub code: Option<u16>,
+    pub mutated_object: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub audit_annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Answer {
+    /// Asks with any bytes; a trap, an error or an answer of another form fails.
+    pub fn to(payload: &[u8]) -> Self {
+        let bytes = policy()
+            .call("validate", payload)
+            .unwrap_or_else(|error| panic!("{error}\nof {}", String::from_utf8_lossy(payload)));
+        let answer: Answer = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            panic!("{error} in {}\nof {}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(payload))
+        });
+        answer.keeps_its_form();
+        answer
+    }
+
+    /// The name of the reason in the audit annotation.
+    pub fn reason(&self) -> &str {
+        self.audit_annotations["connect-inject-reason"].split(':').next().unwrap()
+    }
+
+    pub fn text(&self) -> &str {
+        self.mutated_object.as_ref().unwrap_or_else(|| panic!("nothing was changed: {self:?}")).get()
+    }
+
+    pub fn pod(&self) -> Value {
+        serde_json::from_str(self.text()).unwrap()
+    }
+
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_else(|| panic!("no message: {self:?}"))
+    }
+
+    /// What holds for every answer, whatever was asked.
+    pub fn keeps_its_form(&self) {
+        let names: Vec<&String> = self.audit_annotations.keys().collect();
+        assert_eq!(names, ["connect-inject-reason"], "{self:?}");
+        let name = self.reason();
+        let known = reason::ALL.iter().find(|known| known.name == name);
+        assert!(known.is_some(), "an unknown reason: {self:?}");
+
+        assert_eq!(self.accepted, self.message.is_none(), "a message for a rejection alone: {self:?}");
+        assert_eq!(self.accepted, self.code.is_none(), "{self:?}");
+        assert_eq!(self.mutated_object.is_some(), name == "injected", "{self:?}");
+        if let Some(message) = &self.message {
+            assert!(message.len() > 20, "{message}");
+            let line_break = |c: char| c == '\n';
+            assert!(!message.chars().any(|c| c.is_control() && !line_break(c)), "{message:?}");
+        }
+        for warning in &self.warnings {
+            assert!(warning.len() < 256, "the API server drops it: {warning}");
+            assert!(!warning.is_empty() && !warning.chars().any(char::is_control), "{warning:?}");
+        }
+    }
+}
+
+/// The payload of a request about a text that need not be readable.
+pub fn payload(namespace: &str, object: &str, settings: &str) -> String {
+    format!(
+        r#"{{"request":{{"uid":"u","kind":{{"group":"","version":"v1","kind":"Pod"}},
+            "resource":{{"group":"","version":"v1","resource":"pods"}},"operation":"CREATE",
+            "namespace":{},"userInfo":{{}},"object":{object}}},"settings":{settings}}}"#,
+        json!(namespace)
+    )
+}
+
+/// Creates a pod in the namespace `shop`.
+pub fn ask(pod: &Value, settings: &Value) -> Answer {
+    ask_in("shop", pod, settings)
+}
+
+pub fn ask_in(namespace: &str, pod: &Value, settings: &Value) -> Answer {
+    Answer::to(payload(namespace, &pod.to_string(), &settings.to_string()).as_bytes())
+}
+
+/// Asks about any request.
+pub fn ask_request(request: &Value, settings: &Value) -> Answer {
+    Answer::to(json!({ "request": request, "settings": settings }).to_string().as_bytes())
+}
+
+/// A pod with one container `web` on port 8080, and these annotations of the
+/// injector (names without the prefix) beside `connect-inject: "true"`.
+pub fn web(annotations: &[(&str, &str)]) -> Value {
+    let mut pod = plain();
+    let mut all = json!({ format!("{PREFIX}connect-inject"): "true" });
+    for (name, value) in annotations {
+        all[format!("{PREFIX}{name}")] = json!(value);
+    }
+    pod["metadata"]["annotations"] = all;
+    pod
+}
+
+/// The same pod, asking for nothing.
+pub fn plain() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web-0" },
+        "spec": {
+            "serviceAccountName": "web",
+            "containers": [{
+                "name": "web", "image": "example/web:1",
+                "ports": [{ "name": "http", "containerPort": 8080 }, { "name": "admin", "containerPort": 9090 }],
+            }],
+        },
+    })
+}
+
+/// A container of either list.
+pub fn container<'v>(pod: &'v Value, name: &str) -> &'v Value {
+    containers(pod)
+        .find(|container| container["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}: {pod:#}"))
+}
+
+/// The init containers, then the containers.
+pub fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let list = |name| pod["spec"][name].as_array().into_iter().flatten();
+    list("initContainers").chain(list("containers"))
+}
+
+pub fn names(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().map(|item| item["name"].as_str().unwrap()).collect()
+}
+
+/// What the kubelet knows of a pod that runs.
+static FIELDS: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
+    BTreeMap::from([
+        ("metadata.name", "web-0"),
+        ("metadata.namespace", "shop"),
+        ("status.podIP", "198.18.0.7"),
+        ("status.hostIP", "198.18.0.1"),
+    ])
+});
+
+/// A container's environment as its process sees it.
+pub fn environment(container: &Value) -> BTreeMap<String, String> {
+    let mut known = BTreeMap::new();
+    for variable in container["env"].as_array().into_iter().flatten() {
+        let name = variable["name"].as_str().unwrap().to_owned();
+        let value = match variable.pointer("/valueFrom/fieldRef/fieldPath") {
+            Some(path) => FIELDS[path.as_str().unwrap()].to_owned(),
+            None => expand(variable["value"].as_str().unwrap_or_default(), &known),
+        };
+        known.insert(name, value);
+    }
+    known
+}
+
+/// The kubelet's expansion: `$(NAME)` of a known variable is its value, `$$` is
+/// `$`, anything else is itself.
+///
+/// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>
+pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            after
+        } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+            match variables.get(name) {
+                Some(value) => out.push_str(value),
+                None => out.push_str(&format!("$({name})")),
+            }
+            tail
+        } else {
+            out.push('$');
+            after
+        };
+    }
+    out + rest
+}
+
+/// The two registrations that the init container makes: the service's and the
+/// proxy's, as Consul reads them.
+pub fn registration(pod: &Value) -> (Value, Value) {
+    let environment = environment(container(pod, INIT));
+    let document: Value = serde_json::from_str(&environment["CONNECT_INJECT_REGISTRATION"]).unwrap();
+    let services = document["services"].as_array().unwrap();
+    assert_eq!(services.len(), 2, "{document:#}");
+    (services[0].clone(), services[1].clone())
+}
+
+/// Envoy's arguments as its process sees them.
+pub fn envoy_arguments(pod: &Value) -> Vec<String> {
+    let envoy = container(pod, ENVOY);
+    let known = environment(envoy);
+    let list = envoy["args"].as_array().unwrap();
+    list.iter().map(|argument| expand(argument.as_str().unwrap(), &known)).collect()
+}
