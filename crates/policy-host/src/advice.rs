@@ -87,7 +87,7 @@ pub fn advice(settings: &Value) -> Vec<String> {
 /// No digest, and no tag or the one that moves.
 fn is_floating(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or_default();
-    !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+    !image.is_empty() && !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
 /// The bytes of a quantity, as far as people write memory.

@@ -531,8 +531,8 @@ impl Translator<'_> {
         self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
     }
 
-    /// Sets `tls.enabled`. What is set twice is true if it was once: ACLs have had
-    /// two names.
+    /// Sets a setting by its path. What is set twice is true if it was once: ACLs
+    /// have had two names.
     fn set(&mut self, setting: &str, value: Value) {
         let mut place = &mut self.settings;
         for key in setting.split('.') {
