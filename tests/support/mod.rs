@@ -3,7 +3,14 @@
 //!
 //! Every answer that a test gets through [`ask`] has been held against the
 //! promises that all answers keep, see [`Answer::keeps_its_form`].
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
 
 pub mod tree;
 
@@ -49,10 +56,9 @@ impl Answer {
     pub fn to(payload: &[u8]) -> Self {
         let bytes = policy()
             .call("validate", payload)
-            .unwrap_or_else(|error| panic!("{error}\nof {}", String::from_utf8_lossy(payload)));
-        let answer: Answer = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            panic!("{error} in {}\nof {}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(payload))
-        });
+            .unwrap_or_else(|error| panic!("{error}\nof {}", shown(payload)));
+        let answer: Answer = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|error| panic!("{error} in {}\nof {}", shown(&bytes), shown(payload)));
         answer.keeps_its_form();
         answer
     }
@@ -94,6 +100,15 @@ impl Answer {
             assert!(warning.len() < 256, "the API server drops it: {warning}");
             assert!(!warning.is_empty() && !warning.chars().any(char::is_control), "{warning:?}");
         }
+    }
+}
+
+/// The beginning of what may be megabytes.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(4_000) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], bytes.len()),
+        None => text.into_owned(),
     }
 }
 
