@@ -1,11 +1,12 @@
 //! A pod, or a workload's pod template, as far as the policy looks at it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::annotations::PREFIX;
+use crate::annotations::{Annotations, PREFIX};
 use crate::json::{Elements, Members, Text, Unreadable, or_default, read};
 
 /// The metadata: all that most decisions need.
@@ -26,21 +27,20 @@ impl<'a> Head<'a> {
         Ok(Head { members, metadata, annotations })
     }
 
-    /// The injector's annotations: the names without the prefix, and the values.
-    pub fn injector_annotations(&self, path: &str) -> Result<Vec<(&str, Cow<'a, str>)>, Unreadable> {
+    /// The injector's annotations: the names without the prefix, and the values. Of
+    /// a repeated key the last one counts.
+    pub fn injector_annotations(&self, path: &str) -> Result<Annotations<'_>, Unreadable> {
         let own =
             self.annotations.iter().filter_map(|(key, raw)| Some((key, key.strip_prefix(PREFIX)?, raw)));
-        let mut found: Vec<(&str, Cow<'a, str>)> = Vec::new();
+        let mut found = BTreeMap::new();
         for (key, name, raw) in own {
             let Text(value) = match raw.get() {
                 "null" => Text::default(),
                 _ => read(raw, &format!("{path}metadata.annotations.{key}"))?,
             };
-            // Of a repeated key the last one counts.
-            found.retain(|(other, _)| *other != name);
-            found.push((name, value));
+            found.insert(name, value);
         }
-        Ok(found)
+        Ok(Annotations(found))
     }
 
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Something in a pod or in the settings that cannot be: where it stands, what
 /// stands there, why that cannot be, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     subject: String,
     value: Option<String>,
@@ -45,14 +45,32 @@ impl fmt::Display for Problem {
     }
 }
 
+/// So many problems are shown; a pod with more has been made by a machine.
+const PROBLEMS_SHOWN: usize = 50;
+
 /// All problems under one heading, a line each.
 pub fn list(heading: &str, problems: &[Problem]) -> String {
     let mut text = heading.to_owned();
-    for problem in problems {
+    for problem in problems.iter().take(PROBLEMS_SHOWN) {
         text.push_str("\n- ");
         text.push_str(&problem.to_string());
     }
+    if let Some(more) = problems.len().checked_sub(PROBLEMS_SHOWN).filter(|more| *more > 0) {
+        text.push_str(&format_args!("\n- and {more} more").to_string());
+    }
     text
+}
+
+/// So many warnings go out: the API server cuts them off at 4 KiB in all.
+const WARNINGS_SHOWN: usize = 15;
+
+/// The warnings that go out, the last of which says how many do not.
+pub fn bounded(warnings: &[Warning]) -> Vec<Warning> {
+    let mut shown: Vec<Warning> = warnings.iter().take(WARNINGS_SHOWN).cloned().collect();
+    if let Some(more) = warnings.len().checked_sub(WARNINGS_SHOWN).filter(|more| *more > 0) {
+        shown.push(Warning::new(&format!("and {more} more warnings of this kind; mend these first")));
+    }
+    shown
 }
 
 /// A user's text in quotes, at most so many characters of it: nothing that would

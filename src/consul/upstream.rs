@@ -84,7 +84,7 @@ fn parse(item: &str, ports: &Ports<'_>, namespaces: bool) -> Result<Upstream, (S
         return Err(form("has no name"));
     }
     let name = ServiceName::parse(name)
-        .map_err(|error| (format!("has a name that {error}"), ServiceName::REMEDY.to_owned()))?;
+        .map_err(|error| (format!("names a service that {error}"), ServiceName::REMEDY.to_owned()))?;
     if let Some(namespace) = namespace.filter(|namespace| !crate::settings::is_consul_namespace(namespace)) {
         let why = format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
         return Err((why, "write service.namespace:port".to_owned()));
@@ -92,8 +92,9 @@ fn parse(item: &str, ports: &Ports<'_>, namespaces: bool) -> Result<Upstream, (S
     if port.is_empty() {
         return Err(form("has no port"));
     }
-    let port =
-        ports.resolve(port).map_err(|error| (format!("has a port that {}", error.why), error.remedy))?;
+    let port = ports
+        .resolve(port)
+        .map_err(|error| (format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy))?;
     if let Some(datacenter) = datacenter.filter(|datacenter| !is_datacenter(datacenter)) {
         let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
         return Err((
@@ -158,10 +159,10 @@ mod tests {
             ("prepared_query:geo", "has no port"),
             ("prepared_query:geo:1:dc", "too many parts"),
             ("a:1:b:c", "too many parts"),
-            ("db:0", "has a port that"),
-            ("db:-5", "has a port that"),
-            ("db:65536", "has a port that"),
-            ("db:nope", "has a port that"),
+            ("db:0", "has a port, "),
+            ("db:-5", "has a port, "),
+            ("db:65536", "has a port, "),
+            ("db:nope", "has a port, "),
             ("db:1:", "not the name of a datacenter"),
             ("db:1:d c", "not the name of a datacenter"),
             ("d b:1", "characters"),

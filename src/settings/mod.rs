@@ -415,11 +415,10 @@ fn tls(block: &mut Block<'_, '_>) -> Option<Tls> {
     let remedy = "write one or several PEM certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
     if enabled || !ca_cert.is_empty() {
         if let Some(flaw) = pem::flaw(&ca_cert) {
-            block.text_problem("caCert", &ca_cert, flaw, remedy);
+            block.silent_problem("caCert", flaw, remedy);
         } else if ca_cert.len() > 65_536 {
-            block.text_problem(
+            block.silent_problem(
                 "caCert",
-                &ca_cert,
                 "is longer than 64 KiB",
                 "leave out certificates that are not needed",
             );

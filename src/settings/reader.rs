@@ -143,6 +143,12 @@ impl<'a, 'p> Block<'a, 'p> {
         self.problems.push(Problem::new(subject, why, remedy).value(value));
     }
 
+    /// Of a value that is too long to show, or may be a secret put in the wrong place.
+    pub fn silent_problem(&mut self, key: &str, why: &str, remedy: &str) {
+        let subject = subject(&self.key(key));
+        self.problems.push(Problem::new(subject, why, remedy));
+    }
+
     /// Reports the keys that are not known. `elsewhere` tells of keys that mean
     /// something in Consul's Helm chart what becomes of them here.
     pub fn end(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {

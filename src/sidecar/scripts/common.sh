@@ -166,7 +166,7 @@ envoy_token() {
   mv "$dir/envoy-token.new" "$dir/envoy-token.json"
 }
 
-# Consul writes the token into the bootstrap. With CONNECT_INJECT_ENVOY_TOKEN_FILE, for an Envoy that can (1.36 and
+# Consul writes the token into the bootstrap. With CONNECT_INJECT_ENVOY_TOKEN_FILE, for an Envoy that can (1.34 and
 # later), the connection to the agent gets a filter that takes it from the file: a new token needs no restart.
 bootstrap() {
   if ! cli connect envoy -proxy-id "$CONNECT_INJECT_PROXY_ID" -bootstrap -grpc-addr "$grpc" \

@@ -4,6 +4,7 @@ period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
 proc=${CONNECT_INJECT_PROC:-/proc/net}
 check=$CONNECT_INJECT_CHECK_ID
+out="/v1/agent/check/fail/$check?note=pod+is+terminating&$ns"
 admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
 sleeping='' ended='' state=start tries=0
 login_due='' registration_due='' envoy_due='' registered='' spared=0 spare=40
@@ -30,7 +31,7 @@ taken_out() {
   ended=1
   hush
   patience=${CONNECT_INJECT_PATIENCE:-3}
-  http PUT "/v1/agent/check/fail/$check?note=pod+is+terminating&$ns"
+  http PUT "$out"
   case $code in
   200) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
   *) log "the pod is terminating: heartbeat stopped, but the agent could not be told: $code $body" ;;
@@ -127,7 +128,11 @@ beat() {
   fi
   [ -z "$ended" ] || return
   http PUT "/v1/agent/check/pass/$check?$ns"
-  [ -z "$ended" ] || return
+  if [ -n "$ended" ]; then
+    # The signal came in between: that the pod is out must be the last word.
+    http PUT "$out"
+    return 1
+  fi
   case $code$body in
   200*)
     [ "$state" = ok ] || log "the agent takes the heartbeat: $check passes"
