@@ -1,0 +1,251 @@
+//! The schema and the documentation say what the built policy does.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, fs, path::Path, sync::OnceLock};
+
+use consul_connect_injector::annotations::name;
+use policy_host::{Policy, ValidateRequest, documents, manifest};
+use serde_json::{Map, Value, json};
+
+const PREFIX: &str = "consul.hashicorp.com/";
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        let path = root().join("policy.wasm");
+        assert!(path.exists(), "policy.wasm is missing: run make policy.wasm first");
+        Policy::from_path(path).unwrap()
+    })
+}
+
+/// What the policy says to settings: nothing if they are valid.
+fn refusal(settings: &Value) -> Option<String> {
+    let answer = policy().validate_settings(settings).unwrap();
+    (!answer.valid).then(|| answer.message.unwrap_or_default())
+}
+
+fn schema() -> Value {
+    serde_json::from_str(&read("settings.schema.json")).unwrap()
+}
+
+/// `(path, schema)` of every setting, and the paths of the blocks.
+fn settings() -> (Vec<(String, Value)>, Vec<String>) {
+    let (mut settings, mut blocks) = (Vec::new(), Vec::new());
+    let mut rest = vec![(String::new(), schema())];
+    while let Some((path, schema)) = rest.pop() {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            settings.push((path, schema));
+            continue;
+        };
+        assert_eq!(schema["additionalProperties"], false, "{path}");
+        for (key, value) in properties {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            rest.push((path, value.clone()));
+        }
+        blocks.push(path);
+    }
+    (settings, blocks)
+}
+
+/// `{"a": {"b": value}}` for `a.b`.
+fn nested(path: &str, value: Value) -> Value {
+    path.rsplit('.').filter(|key| !key.is_empty()).fold(value, |value, key| json!({ key: value }))
+}
+
+#[test]
+fn every_setting_is_described_and_its_default_is_valid() {
+    for (path, schema) in settings().0 {
+        assert!(schema["description"].as_str().is_some_and(|text| text.len() > 10), "{path}");
+        assert!(schema.get("type").is_some(), "{path}");
+        let default = schema.get("default").unwrap_or_else(|| panic!("{path} has no default"));
+        for value in [default, &Value::Null] {
+            assert_eq!(refusal(&nested(&path, value.clone())), None, "{path}: {value}");
+        }
+    }
+}
+
+#[test]
+fn every_type_error_is_refused_by_name() {
+    for (path, schema) in settings().0 {
+        let types: Vec<_> = schema["type"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for (kind, value) in [
+            ("boolean", json!(true)),
+            ("string", json!("x y")),
+            ("integer", json!(1)),
+            ("array", json!([[]])),
+            ("object", json!({ "cpu": [] })),
+        ] {
+            // What is of the right type here has a wrong value in it.
+            if types.contains(&kind) && !matches!(kind, "array" | "object") {
+                continue;
+            }
+            let message = refusal(&nested(&path, value.clone()));
+            let named = message.as_ref().is_some_and(|message| message.contains(&format!("setting {path}")));
+            assert!(named, "{path}: {value}: {message:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_schema_bounds_the_policy_bounds() {
+    for (path, schema) in settings().0 {
+        for value in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
+            assert_eq!(refusal(&nested(&path, value.clone())), None, "{path}: {value}");
+        }
+        let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
+        if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum")) {
+            for (number, fits) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+                assert_eq!(refusal(&nested(&path, json!(number))).is_none(), fits, "{path}: {number}");
+            }
+        }
+        if schema.get("enum").is_some() || schema.get("pattern").is_some() {
+            assert!(refusal(&nested(&path, json!("?!"))).is_some(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_policy_knows() {
+    for block in settings().1 {
+        let unknown = "zzzzzzzzzzzzzzzzzzzz";
+        let path = if block.is_empty() { unknown.to_owned() } else { format!("{block}.{unknown}") };
+        let message = refusal(&nested(&path, json!(1))).unwrap();
+        let (_, keys) = message.split_once("the known keys here are ").unwrap();
+        let known: BTreeSet<_> = keys.lines().next().unwrap().split(", ").map(str::to_owned).collect();
+        let pointer: String =
+            block.split('.').filter(|key| !key.is_empty()).map(|key| format!("/properties/{key}")).collect();
+        let schema = schema();
+        let described = schema.pointer(&format!("{pointer}/properties")).unwrap().as_object().unwrap();
+        assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), known, "{block}");
+    }
+}
+
+/// An entry of the documentation: `### `name``, and what stands below it.
+struct Entry {
+    name: String,
+    default: String,
+    examples: Vec<Value>,
+    /// `(value, message)`
+    mistakes: Vec<(Value, String)>,
+}
+
+fn entries(path: &str) -> Vec<Entry> {
+    let text = read(path);
+    let sections = text.split("\n### `").skip(1);
+    sections
+        .map(|section| {
+            let section = section.split("\n## ").next().unwrap();
+            let (name, body) = section.split_once("`\n").unwrap();
+            let default = body.lines().find_map(|line| line.strip_prefix("Default: ")).unwrap();
+            let examples = body
+                .split("```yaml\n")
+                .skip(1)
+                .map(|rest| documents::parse_one(rest.split("```").next().unwrap()).unwrap());
+            let lines: Vec<_> = body.lines().collect();
+            let mistakes = lines.windows(2).filter_map(|pair| {
+                let (_, value) = pair[0].split_once(": `{")?;
+                let value = format!("{{{}", value.strip_suffix('`')?);
+                Some((serde_json::from_str(&value).unwrap(), pair[1].strip_prefix("> ")?.to_owned()))
+            });
+            Entry {
+                name: name.to_owned(),
+                default: default.to_owned(),
+                examples: examples.collect(),
+                mistakes: mistakes.collect(),
+            }
+        })
+        .collect()
+}
+
+fn names(entries: &[Entry]) -> BTreeSet<String> {
+    entries.iter().map(|entry| entry.name.clone()).collect()
+}
+
+#[test]
+fn the_settings_are_documented_with_their_defaults() {
+    let entries = entries("docs/settings.md");
+    let (settings, _) = settings();
+    assert_eq!(names(&entries), settings.iter().map(|(path, _)| path.clone()).collect());
+    for entry in &entries {
+        let (_, schema) = settings.iter().find(|(path, _)| *path == entry.name).unwrap();
+        let documented: Value = serde_json::from_str(entry.default.trim_matches('`')).unwrap();
+        assert_eq!(documented, schema["default"], "{}", entry.name);
+    }
+}
+
+#[test]
+fn the_documented_settings_do_what_is_documented() {
+    for entry in entries("docs/settings.md") {
+        for example in &entry.examples {
+            assert_eq!(refusal(example), None, "{example}");
+        }
+        assert!(!entry.mistakes.is_empty(), "{}: no mistake", entry.name);
+        for (mistake, documented) in &entry.mistakes {
+            let message = refusal(mistake).unwrap_or_default();
+            assert!(
+                message.contains(documented),
+                "{mistake}: documented\n{documented}\nand really\n{message}"
+            );
+        }
+    }
+}
+
+/// What becomes of a pod with these annotations: problems, then warnings.
+fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
+    let mut all = Map::from_iter([(format!("{PREFIX}connect-inject"), json!("true"))]);
+    for (name, value) in annotations {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
+        all.insert(format!("{PREFIX}{name}"), value.clone());
+    }
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "web", "annotations": all },
+        "spec": { "containers": [
+            { "name": "web", "image": "web:1", "ports": [{ "containerPort": 8080, "name": "http" }] }] },
+    });
+    let options = manifest::Options {
+        namespace: "default".to_owned(),
+        operation: manifest::Operation::Create,
+        with_pods: false,
+    };
+    let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
+    let response = policy().review(&ValidateRequest::Admission(Box::new(case.request)), &json!({})).response;
+    let problems = response.message().unwrap_or_default().to_owned();
+    let warnings = response.warnings.unwrap_or_default().join("\n");
+    (response.allowed, format!("{problems}\n{warnings}"))
+}
+
+#[test]
+fn the_annotations_are_documented() {
+    let known = name::KNOWN.iter().map(ToString::to_string).collect();
+    assert_eq!(names(&entries("docs/annotations.md")), known);
+}
+
+#[test]
+fn the_documented_annotations_do_what_is_documented() {
+    for entry in entries("docs/annotations.md") {
+        for example in &entry.examples {
+            let example = example.as_object().unwrap();
+            let written = example.keys().next().unwrap().strip_prefix(PREFIX).unwrap();
+            assert!(written.starts_with(&entry.name), "{written}");
+            let (allowed, message) = reviewed(example);
+            assert!(allowed, "{example:?}: {message}");
+        }
+        for (mistake, documented) in &entry.mistakes {
+            let (_, message) = reviewed(mistake.as_object().unwrap());
+            assert!(
+                message.contains(documented),
+                "{mistake}: documented\n{documented}\nand really\n{message}"
+            );
+        }
+    }
+}

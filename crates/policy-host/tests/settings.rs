@@ -1,0 +1,298 @@
+//! `policy-host settings`, with the policy of this project.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use policy_host::{documents, helm};
+use serde_json::{Value, json};
+
+/// The chart that came with Consul 1.5.
+const CONSUL_1_5: &str = r#"
+global:
+  enabled: true
+  domain: consul
+  image: "consul:1.5.0"
+  imageK8S: "hashicorp/consul-k8s:0.8.1"
+  datacenter: dc1
+  bootstrapACLs: true
+server:
+  replicas: 3
+client:
+  enabled: "-"
+  grpc: true
+  tolerations: |
+    - operator: "Exists"
+syncCatalog:
+  enabled: true
+connectInject:
+  enabled: true
+  image: null
+  default: true
+  imageConsul: null
+  imageEnvoy: "envoyproxy/envoy:v1.9.1"
+  namespaceSelector: |
+    matchLabels:
+      mesh: "on"
+  certs: {secretName: null, caBundle: "", certName: tls.crt, keyName: tls.key}
+  aclBindingRuleSelector: "serviceaccount.name!=default"
+  centralConfig:
+    enabled: true
+    defaultProtocol: "http"
+    proxyDefaults: |
+      {"envoy_dogstatsd_url": "udp://127.0.0.1:9125"}
+"#;
+
+/// The chart that came with Consul 1.9.
+const CONSUL_1_9: &str = r#"
+global:
+  name: mesh
+  image: hashicorp/consul-enterprise:1.9.1-ent
+  imageEnvoy: envoyproxy/envoy-alpine:v1.16.0
+  tls: {enabled: true, httpsOnly: true, caCert: {secretName: mesh-ca, secretKey: ca.crt}}
+  acls: {manageSystemACLs: true}
+  enableConsulNamespaces: true
+  lifecycleSidecarContainer:
+    resources: {requests: {memory: 25Mi, cpu: 20m}, limits: {memory: 50Mi, cpu: 20m}}
+  openshift: {enabled: true}
+client:
+  enabled: true
+  grpc: true
+  extraConfig: |
+    {"ports": {"http": 8600}}
+connectInject:
+  enabled: true
+  healthChecks: {enabled: true, reconcilePeriod: 1m}
+  envoyExtraArgs: "--log-level debug"
+  k8sAllowNamespaces: ["*"]
+  k8sDenyNamespaces: [batch]
+  consulNamespaces: {mirroringK8S: true, mirroringK8SPrefix: k8s-}
+  sidecarProxy: {resources: {requests: {memory: 100Mi, cpu: null}, limits: {memory: null, cpu: null}}}
+  initContainer: {resources: {requests: {memory: 25Mi}, limits: {memory: 150Mi}}}
+"#;
+
+/// Today's chart.
+const TODAY: &str = r"
+global:
+  name: consul
+  peering: {enabled: true}
+  imagePullPolicy: IfNotPresent
+  acls: {manageSystemACLs: true}
+  metrics: {enabled: true, enableAgentMetrics: true}
+client:
+  enabled: true
+connectInject:
+  enabled: true
+  replicas: 2
+  transparentProxy: {defaultEnabled: true}
+  cni: {enabled: true, logLevel: info}
+  apiGateway: {managedGatewayClass: {serviceType: LoadBalancer}}
+  disruptionBudget: {enabled: true}
+  overrideAuthMethodName: own-method
+  sidecarProxy:
+    concurrency: 4
+    lifecycle: {defaultEnabled: true}
+  failurePolicy: Ignore
+";
+
+/// The certificate of nobody.
+const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// `policy-host settings ...` with the built policy.
+fn host(arguments: &[&str], stdin: &str) -> Ran {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    assert!(root.join("policy.wasm").exists(), "policy.wasm is missing: run make policy.wasm first");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_policy-host"))
+        .arg("settings")
+        .args(arguments)
+        // Where the default of --policy is.
+        .current_dir(root)
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The settings of a values file, which the policy took, and the report.
+fn translated(values: &str) -> (Value, String) {
+    let ran = host(&["--from-helm", "-"], values);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    (documents::parse_one(&ran.stdout).unwrap(), ran.stderr)
+}
+
+#[test]
+fn valid_settings_are_called_so() {
+    let ran = host(&["--settings-json", "{}"], "");
+    assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (0, "valid\n", ""));
+    assert_eq!(host(&["-"], "default: true\n").stdout, "valid\n");
+}
+
+#[test]
+fn all_problems_are_told_and_so_is_what_is_unwise() {
+    let ran = host(&["-"], "defualt: true\nenabled: 1\nimageConsul: consul\n");
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    for expected in
+        ["there are 2 problems", "did you mean default?", "setting enabled: 1", "note: imageConsul:"]
+    {
+        assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn one_source_is_needed() {
+    assert_eq!(host(&[], "").status, 2);
+    assert_eq!(host(&["-", "--from-helm", "-"], "").status, 2);
+}
+
+#[test]
+fn the_chart_of_consul_1_5() {
+    let (settings, report) = translated(CONSUL_1_5);
+    assert_eq!(
+        settings,
+        json!({
+            "enabled": true, "default": true, "imageConsul": "consul:1.5.0",
+            "imageEnvoy": "envoyproxy/envoy:v1.9.1", "acls": { "enabled": true },
+            "centralConfig": { "enabled": true, "defaultProtocol": "http" },
+        })
+    );
+    for expected in ["spec.namespaceSelector", "proxy-defaults", "binding rule", "R-consul-k8s-auth-method"] {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+}
+
+#[test]
+fn the_chart_of_consul_1_9() {
+    let translation = helm::translate(&documents::parse_one(CONSUL_1_9).unwrap(), Some(CA)).unwrap();
+    assert_eq!(
+        translation.settings,
+        json!({
+            "enabled": true,
+            "imageConsul": "hashicorp/consul-enterprise:1.9.1-ent",
+            "imageEnvoy": "envoyproxy/envoy-alpine:v1.16.0",
+            "tls": { "enabled": true, "caCert": CA },
+            "acls": { "enabled": true, "authMethod": "mesh-k8s-auth-method" },
+            "enableConsulNamespaces": true,
+            "consulNamespaces": { "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" },
+            "lifecycleSidecar": {
+                "resources": { "requests": { "memory": "25Mi", "cpu": "20m" }, "limits": { "cpu": "20m" } } },
+            "openshift": true,
+            "agent": { "httpPort": 8600 },
+            "healthChecks": { "enabled": true },
+            "envoyExtraArgs": "--log-level debug",
+            "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["batch"],
+            "sidecarProxy": { "resources": { "requests": { "memory": "100Mi" } } },
+            "initContainer": { "resources": { "requests": { "memory": "25Mi" }, "limits": { "memory": "150Mi" } } },
+        })
+    );
+    // Without the certificate the settings are not whole, and the remedy is told.
+    let ran = host(&["--from-helm", "-"], CONSUL_1_9);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains(r"mesh-ca -o jsonpath='{.data.ca\.crt}'"), "{}", ran.stderr);
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("ca.pem");
+    fs::write(&path, CA).unwrap();
+    let ran = host(&["--from-helm", "-", "--ca-cert", path.to_str().unwrap()], CONSUL_1_9);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(documents::parse_one(&ran.stdout).unwrap(), translation.settings);
+}
+
+#[test]
+fn todays_chart() {
+    let (settings, report) = translated(TODAY);
+    assert_eq!(
+        settings,
+        json!({
+            "enabled": true, "imagePullPolicy": "IfNotPresent",
+            "acls": { "enabled": true, "authMethod": "own-method" }, "sidecarProxy": { "concurrency": 4 },
+        })
+    );
+    for expected in
+        ["connectInject.transparentProxy.defaultEnabled", "spec.failurePolicy", "connect-service-upstreams"]
+    {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+}
+
+#[test]
+fn every_key_is_accounted_for() {
+    fn leaves(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value.as_object() {
+            Some(block) => block.iter().for_each(|(key, value)| {
+                leaves(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value, found);
+            }),
+            None => found.push(path.to_owned()),
+        }
+    }
+    for values in [CONSUL_1_5, CONSUL_1_9, TODAY] {
+        let values = documents::parse_one(values).unwrap();
+        let mut written = Vec::new();
+        leaves("", &values, &mut written);
+        let mut told: Vec<_> =
+            helm::translate(&values, None).unwrap().outcomes.into_iter().map(|outcome| outcome.key).collect();
+        written.sort();
+        told.sort();
+        assert_eq!(told, written);
+    }
+}
+
+#[test]
+fn a_typo_is_answered_with_the_nearest_key() {
+    let (settings, report) =
+        translated("connectInject: {defualt: true, enabled: true}\nclinet: {grpc: true}\n");
+    assert_eq!(settings, json!({ "enabled": true }));
+    for expected in ["did you mean connectInject.default?", "did you mean client?"] {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+}
+
+#[test]
+fn the_values_blocks_of_the_documentation_pass_whole() {
+    for (block, expected) in [
+        ("connectInject: {enabled: true}\nclient: {enabled: true, grpc: true}", json!({ "enabled": true })),
+        ("connectInject: {enabled: true}\nclient: {enabled: true}", json!({ "enabled": true })),
+        ("connectInject: {enabled: true, default: true}", json!({ "enabled": true, "default": true })),
+        (
+            "connectInject:\n  enabled: true\n  k8sAllowNamespaces: ['*']\n  k8sDenyNamespaces: ['no-inject-ns-1', 'no-inject-ns-2']",
+            json!({ "enabled": true, "k8sAllowNamespaces": ["*"],
+                    "k8sDenyNamespaces": ["no-inject-ns-1", "no-inject-ns-2"] }),
+        ),
+        (
+            "connectInject:\n  enabled: true\n  k8sAllowNamespaces: ['my-ns-1', 'my-ns-2']\n  k8sDenyNamespaces: []",
+            json!({ "enabled": true, "k8sAllowNamespaces": ["my-ns-1", "my-ns-2"], "k8sDenyNamespaces": [] }),
+        ),
+        (
+            "global:\n  enableConsulNamespaces: true\nconnectInject:\n  enabled: true\n  consulNamespaces:\n    consulDestinationNamespace: 'my-consul-ns'",
+            json!({ "enabled": true, "enableConsulNamespaces": true,
+                    "consulNamespaces": { "consulDestinationNamespace": "my-consul-ns" } }),
+        ),
+        (
+            "global:\n  enableConsulNamespaces: true\nconnectInject:\n  enabled: true\n  consulNamespaces:\n    mirroringK8S: true\n    mirroringK8SPrefix: 'k8s-'",
+            json!({ "enabled": true, "enableConsulNamespaces": true,
+                    "consulNamespaces": { "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" } }),
+        ),
+    ] {
+        let (settings, report) = translated(block);
+        assert_eq!(settings, expected, "{block}");
+        assert!(!report.contains("unknown keys"), "{report}");
+    }
+}
