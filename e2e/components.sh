@@ -97,7 +97,7 @@ ENVOY_DIR=$component_dir
 component debian "$(digest "$DEBIAN_PACKAGES" "$(declare -f debian)")" debian
 DEBIAN_DIR=$component_dir
 export CONSUL_DIR ENVOY_DIR DEBIAN_DIR
-component images "$(digest "$E2E_DIR/images.sh" "$KUBERNETES_DIR" "$CONSUL_DIR" "$ENVOY_DIR" "$DEBIAN_DIR" "$E2E_DIR/versions.env")" \
+component images "$(digest "$E2E_DIR/images.sh" "$KUBERNETES_DIR" "$CONSUL_DIR" "$ENVOY_DIR" "$DEBIAN_DIR" "$IMAGE_CONSUL $IMAGE_CONSUL_UBI $IMAGE_ENVOY")" \
     bash "$E2E_DIR/images.sh"
 IMAGES_DIR=$component_dir
 

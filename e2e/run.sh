@@ -15,6 +15,8 @@ set -euo pipefail
 . "$E2E_DIR/lib/cluster.sh"
 # shellcheck source=lib/admission.sh
 . "$E2E_DIR/lib/admission.sh"
+# shellcheck source=lib/relay.sh
+. "$E2E_DIR/lib/relay.sh"
 
 POLICY_WASM=${POLICY_WASM:-$PROJECT_DIR/policy.wasm}
 POLICY_HOST=${POLICY_HOST:-${CARGO_TARGET_DIR:-$PROJECT_DIR/target}/release/policy-host}
@@ -37,18 +39,25 @@ finish() {
     else
         stop_cluster
         nothing_left || code=1
+        rm -f "$SCRATCH.lock"
     fi
     exit "$code"
 }
 
 how_to_reach() {
+    relay machine 127.0.0.1:16443 "$NODE_IP:6443"
+    relay machine 127.0.0.1:18500 "$NODE_IP:8500"
+    sed "s,https://.*:6443,https://127.0.0.1:16443," "$SCRATCH/kubeconfig" >"$SCRATCH/kubeconfig-outside"
     cat >&2 <<END
-e2e: the cluster stays up. Whatever you run with
+e2e: the cluster stays up. It is reached with
 
-  sudo nsenter --target $(node_process) --mount --net --pid --ipc --uts env PATH=$SCRATCH/bin:\$PATH \\
-      KUBECONFIG=$SCRATCH/kubeconfig CONSUL_HTTP_ADDR=http://$NODE_IP:8500 bash
+  export KUBECONFIG=$SCRATCH/kubeconfig-outside CONSUL_HTTP_ADDR=http://127.0.0.1:18500
 
-  reaches it. Its logs: $SCRATCH/logs. Its end: make e2e-down
+  Its logs: $SCRATCH/logs. Into the node itself:
+
+  nsenter --target $(node_process) --mount --net --pid --ipc --uts env PATH=$SCRATCH/bin:\$PATH bash
+
+  Its end: make e2e-down
 END
 }
 
@@ -58,7 +67,7 @@ END
 names() { sed -n 's/^@test "\([^:"]*\):.*/\1/p' "$@"; }
 
 # run_bats [BATS ARGUMENT...] FILE...: a line for each scenario, as it ends; a
-# failed one's diagnosis follows it. Adds to $SCRATCH.results.
+# failed one's diagnosis follows it.
 run_bats() {
     anywhere env KUBECONFIG="$KUBECONFIG" BATS_TMPDIR="$work" TMPDIR="$work" PARALLEL_HOME="$work/parallel" \
         E2E_SCRATCH="$SCRATCH" bats --formatter tap --timing "$@" 2>&1 </dev/null | tee -a "$work/tap" |

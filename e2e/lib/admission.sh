@@ -8,15 +8,31 @@ start_admission() {
     if [ -z "$url" ]; then
         url=https://$WEBHOOK_IP:$WEBHOOK_PORT
         serve_policies
+    elif [ -z "$EXISTING" ]; then
+        reach_policy_server "$url"
     fi
     anywhere kubectl apply -f - <<<"$(webhooks "${url%/}")" >/dev/null
 }
 
+# reach_policy_server URL: one on this machine is outside the node's network. Its
+# address is taken inside too, so that the URL and its certificate stay true.
+reach_policy_server() {
+    local address=${1#*://}
+    address=${address%%/*}
+    [[ $address == *:* ]] || address=$address:443
+    local host=${address%:*}
+    [ "$host" != localhost ] || host=127.0.0.1
+    case $host in
+    198.18.*) return ;; # inside already
+    127.*) ;;
+    *) inside ip address replace "$host/32" dev lo ;;
+    esac
+    relay node "$host:${address##*:}" "$host:${address##*:}"
+}
+
 serve_policies() {
     [ -x "$POLICY_HOST" ] || die "there is no $POLICY_HOST; cargo build --release -p policy-host builds it"
-    local image=s,IMAGE_CONSUL,$IMAGE_CONSUL,
-    sed -e "s,MODULE,file://$POLICY_WASM," -e "s,IMAGE_UBI_CONSUL,$IMAGE_CONSUL_UBI," \
-        -e "$image" -e "s,IMAGE_ENVOY,$IMAGE_ENVOY," "$E2E_DIR/policies.yml" >"$SCRATCH/policies.yml"
+    "$E2E_DIR/policies.sh" "file://$POLICY_WASM" >"$SCRATCH/policies.yml"
     # The one that served before, if the cluster was kept.
     if [ -f "$SCRATCH/policy-host.pid" ]; then
         inside kill "$(cat "$SCRATCH/policy-host.pid")" 2>/dev/null || true
@@ -37,8 +53,8 @@ policy_ids() { sed -n 's/^\([a-z-]*\):$/\1/p' "$E2E_DIR/policies.yml"; }
 
 # webhooks URL: one for each policy, for the namespaces whose label names it.
 webhooks() {
-    local id bundle
-    bundle=${E2E_CA_BUNDLE:-$(base64 -w0 "$SCRATCH/pki/ca.crt")}
+    local id bundle=${E2E_CA_BUNDLE:-}
+    if [ -z "$bundle" ] && [ -z "$EXISTING" ]; then bundle=$(base64 -w0 "$SCRATCH/pki/ca.crt"); fi
     cat <<END
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
@@ -51,7 +67,7 @@ END
   - name: $id.consul-connect-injector.e2e
     clientConfig:
       url: $1/validate/$id
-      caBundle: $bundle
+      ${bundle:+caBundle: $bundle}
     admissionReviewVersions: [v1]
     sideEffects: None
     failurePolicy: Fail

@@ -3,8 +3,6 @@
 
 load ../../lib/helpers
 
-setup_file() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the agent"; }
-
 agent() { "$E2E_DIR/lib/consul.sh" "$1" client; }
 agent_answers() { consul_get agent/self; }
 agent_lost_its_data() {
@@ -15,6 +13,7 @@ agent_lost_its_data() {
 }
 
 @test "agent-lost-data: it has the pods back within the sync period, and they answer" {
+    needs_node
     server agent-server "connect-sync-period: 2s"
     client agent-client agent-server:1234 "connect-sync-period: 2s"
     ready agent-server agent-client
@@ -28,6 +27,7 @@ agent_lost_its_data() {
 }
 
 @test "agent-restarts: with its data, nothing is registered anew and the mesh goes on" {
+    needs_node
     server restart-server
     client restart-client restart-server:1234
     ready restart-server restart-client

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# policies.sh MODULE-URL: prints policies.yml, filled in, for a policy server.
+set -euo pipefail
+# shellcheck source=lib/common.sh
+. "$(dirname "$0")/lib/common.sh"
+[ $# = 1 ] || die "which module? policies.sh file:///.../policy.wasm"
+sed -e "s|MODULE|$1|" -e "s|IMAGE_UBI_CONSUL|$IMAGE_CONSUL_UBI|" \
+    -e "s|IMAGE_CONSUL|$IMAGE_CONSUL|" -e "s|IMAGE_ENVOY|$IMAGE_ENVOY|" "$E2E_DIR/policies.yml"
