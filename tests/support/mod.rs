@@ -54,9 +54,13 @@ pub struct Answer {
 impl Answer {
     /// Asks with any bytes; a trap, an error or an answer of another form fails.
     pub fn to(payload: &[u8]) -> Self {
-        let bytes = policy()
-            .call("validate", payload)
-            .unwrap_or_else(|error| panic!("{error}\nof {}", shown(payload)));
+        let (policy, logs) = policy().with_logs();
+        let bytes =
+            policy.call("validate", payload).unwrap_or_else(|error| panic!("{error}\nof {}", shown(payload)));
+        for line in logs.take() {
+            let message = line.message.unwrap_or_default();
+            assert!(!message.chars().any(misleading), "a line of the log is one line: {message:?}");
+        }
         let answer: Answer = serde_json::from_slice(&bytes)
             .unwrap_or_else(|error| panic!("{error} in {}\nof {}", shown(&bytes), shown(payload)));
         answer.keeps_its_form();
@@ -93,14 +97,18 @@ impl Answer {
         assert_eq!(self.mutated_object.is_some(), name == "injected", "{self:?}");
         if let Some(message) = &self.message {
             assert!(message.len() > 20, "{message}");
-            let line_break = |c: char| c == '\n';
-            assert!(!message.chars().any(|c| c.is_control() && !line_break(c)), "{message:?}");
+            assert!(!message.chars().any(|c| c != '\n' && misleading(c)), "{message:?}");
         }
         for warning in &self.warnings {
             assert!(warning.len() < 256, "the API server drops it: {warning}");
-            assert!(!warning.is_empty() && !warning.chars().any(char::is_control), "{warning:?}");
+            assert!(!warning.is_empty() && !warning.chars().any(misleading), "{warning:?}");
         }
     }
+}
+
+/// What does something to a terminal, or turns the direction of writing.
+fn misleading(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The beginning of what may be megabytes.
