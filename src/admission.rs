@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::decision::{Decision, Injection, Origin, decide};
 use crate::json::{Text, Unreadable, encode, without_position};
 use crate::pod::Head;
-use crate::problem::{Problem, Quoted, Warning, list};
+use crate::problem::{Problem, Quoted, Warning, bounded, list};
 use crate::reason::{self, Reason};
 use crate::settings::Settings;
 use crate::{sidecar, workload};
@@ -102,8 +102,8 @@ struct Rest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
     audit_annotations: Audit,
-    #[serde(skip_serializing_if = "<[Warning]>::is_empty")]
-    warnings: &'a [Warning],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 #[derive(Serialize)]
@@ -254,7 +254,7 @@ fn inject(
         message: None,
         code: None,
         audit_annotations: Audit { reason: reason::INJECTED.audit_value() },
-        warnings: &injection.warnings,
+        warnings: bounded(&injection.warnings),
     });
     response.push(',');
     response.push_str(rest.get(1..).unwrap_or_default());
@@ -277,8 +277,14 @@ pub fn heading(what: &str, problems: &[Problem]) -> String {
     }
 }
 
+/// For the log, where a line should stay a line that can be read.
 pub fn one_line(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    const SHOWN: usize = 10;
+    let mut shown: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
+    if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(" | ")
 }
 
 pub fn settings_message(problems: &[Problem]) -> String {
@@ -287,6 +293,7 @@ pub fn settings_message(problems: &[Problem]) -> String {
 
 pub fn accept(reason: Reason, warnings: &[Warning], log: Option<LogLine>) -> Answer {
     let audit_annotations = Audit { reason: reason.audit_value() };
+    let warnings = bounded(warnings);
     let response = encode(&Rest { accepted: true, message: None, code: None, audit_annotations, warnings });
     Answer { response, log }
 }
@@ -299,6 +306,7 @@ pub fn reject(
     log: Option<LogLine>,
 ) -> Answer {
     let audit_annotations = Audit { reason: reason.audit_value() };
+    let warnings = bounded(warnings);
     let rest =
         Rest { accepted: false, message: Some(message), code: Some(code), audit_annotations, warnings };
     Answer { response: encode(&rest), log }

@@ -1,6 +1,7 @@
 //! What a pod asks for: every annotation is parsed once, into types.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::consul::protocol::Protocol;
 use crate::consul::registration::names::{META_NAMESPACE, META_POD_NAME};
@@ -143,11 +144,11 @@ pub enum MetaValue {
 
 /// The injector's annotations of one pod, by their names without the prefix.
 #[derive(Debug)]
-pub struct Annotations<'a>(pub Vec<(&'a str, Cow<'a, str>)>);
+pub struct Annotations<'a>(pub BTreeMap<&'a str, Cow<'a, str>>);
 
 impl Annotations<'_> {
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref())
+        self.0.get(name).map(AsRef::as_ref)
     }
 }
 
@@ -187,10 +188,9 @@ pub fn parse(
 }
 
 fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
-    for (name, _) in &annotations.0 {
-        if name::KNOWN.contains(name) || name.starts_with(name::META) {
-            continue;
-        }
+    let known = |name: &str| name::KNOWN.contains(&name) || name.starts_with(name::META);
+    let mut unknown = annotations.0.keys().filter(|name| !known(name));
+    for name in unknown.by_ref().take(UNKNOWN_SHOWN) {
         let shown = Quoted(name, 60);
         if name::OTHER_MODES.contains(name) {
             warnings.push(Warning::new(&format!(
@@ -206,7 +206,16 @@ fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
             )));
         }
     }
+    let more = unknown.count();
+    if more > 0 {
+        warnings.push(Warning::new(&format!(
+            "{more} more annotations of {PREFIX} are not known to this injector and have no effect; remove them"
+        )));
+    }
 }
+
+/// Of so many unknown annotations each is told, of the rest the number.
+const UNKNOWN_SHOWN: usize = 10;
 
 fn service(
     annotations: &Annotations<'_>,
@@ -336,8 +345,8 @@ fn protocol(
 fn envoy_args(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Option<EnvoyArgs> {
     let written = annotations.get(name::ENVOY_ARGS)?;
     match EnvoyArgs::parse(written) {
-        // As the original: an empty annotation leaves the setting in force.
-        Ok(args) => Some(args).filter(|args| !args.is_empty()),
+        // As in the original, a blank annotation replaces the setting by nothing.
+        Ok(args) => Some(args),
         Err(flaw) => {
             problems.push(Problem::new(full(name::ENVOY_ARGS), flaw.why, flaw.remedy).value(written));
             None

@@ -1,7 +1,7 @@
 //! Whether a pod is injected, skipped for a named reason, or rejected with all
 //! of its problems.
 
-use crate::annotations::{self, Annotations, Wanted, full, name};
+use crate::annotations::{self, Wanted, full, name};
 use crate::consul::namespace::Namespace;
 use crate::json::Unreadable;
 use crate::pod::{Head, Spec};
@@ -45,7 +45,7 @@ pub fn decide<'a>(
     origin: Origin<'_>,
     settings: &Settings,
 ) -> Result<Decision<'a>, Unreadable> {
-    let annotations = Annotations(head.injector_annotations(origin.path)?);
+    let annotations = head.injector_annotations(origin.path)?;
     let asked = annotations.get(name::INJECT).map(|written| (written, annotations::parse_bool(written)));
     let wants = matches!(asked, Some((_, Some(true))));
 
@@ -98,6 +98,7 @@ pub fn decide<'a>(
     });
     if let Some(wanted) = &wanted {
         problems.extend(sidecar::too_large(wanted, &spec, namespace.as_ref(), settings));
+        problems.extend(sidecar::too_many_variables(wanted, &spec));
     }
     match wanted {
         Some(wanted) if problems.is_empty() => {

@@ -1,6 +1,8 @@
 //! Workloads are never changed. Their pod templates are looked at, so that a
 //! mistake shows where it was made: at `kubectl apply`.
 
+use std::collections::BTreeSet;
+
 use serde_json::value::RawValue;
 
 use crate::admission::{Answer, Level, Request, accept, heading, object, of_kind, one_line, reject, subject};
@@ -77,7 +79,8 @@ pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) ->
         Decision::Inject(injection) => warnings.extend(injection.warnings),
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
-            let old = old_problems(workload, request, origin, settings);
+            let old: BTreeSet<Problem> =
+                old_problems(workload, request, origin, settings).into_iter().collect();
             if problems.iter().any(|problem| !old.contains(problem)) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
@@ -119,11 +122,10 @@ fn misplaced(
     template: Option<&Head<'_>>,
 ) -> Result<Vec<Warning>, Unreadable> {
     let own = head.injector_annotations("")?;
-    let in_template = match template {
-        Some(template) => template.injector_annotations(workload.path)?,
-        None => Vec::new(),
-    };
-    let missing = own.iter().filter(|(name, _)| !in_template.iter().any(|(other, _)| other == name));
+    let in_template = template.map(|template| template.injector_annotations(workload.path)).transpose()?;
+    let written =
+        |name: &str| in_template.as_ref().is_some_and(|annotations| annotations.get(name).is_some());
+    let missing = own.0.iter().filter(|(name, _)| !written(name));
     let warnings = missing.map(|(name, value)| {
         let place = workload.steps.iter().fold(String::new(), |place, step| format!("{place}{step}: {{"));
         let close = "}".repeat(workload.steps.len());

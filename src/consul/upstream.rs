@@ -31,6 +31,9 @@ impl Upstream {
     }
 }
 
+/// Every upstream is a listener of Envoy's and two variables in every container.
+const LIMIT: usize = 500;
+
 const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
 
 /// Parses the annotation's value; `subject` names the annotation in problems.
@@ -44,6 +47,12 @@ pub fn parse_list(
     let mut upstreams: Vec<Upstream> = Vec::new();
     // An explicitly empty value means no upstreams.
     if value.is_empty() {
+        return upstreams;
+    }
+    let count = value.split(',').count();
+    if count > LIMIT {
+        let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
+        problems.push(Problem::new(subject, why, "list the services that the pod calls").value(value));
         return upstreams;
     }
     for item in value.split(',').map(str::trim) {

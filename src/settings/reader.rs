@@ -156,7 +156,9 @@ impl<'a, 'p> Block<'a, 'p> {
             let full = self.key(key);
             let problem = if let Some(what) = elsewhere(&full) {
                 Problem::new(subject(&full), "is not a setting of this policy", what)
-            } else if let Some(known) = nearest(key, self.taken.iter().copied()) {
+            } else if let Some(known) =
+                (self.problems.len() < 100).then(|| nearest(key, self.taken.iter().copied())).flatten()
+            {
                 let remedy = format!("did you mean {}?", self.key(known));
                 Problem::new(subject(&full), "is not known", remedy)
             } else {

@@ -2,6 +2,8 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/cli>
 
+use std::collections::BTreeSet;
+
 use crate::words;
 
 /// Arguments as a user wrote them, split into words.
@@ -30,7 +32,7 @@ impl EnvoyArgs {
         let words = words::split(text).map_err(|_| {
             flaw("has a quote that is not closed".into(), "close it, or put a backslash before it")
         })?;
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = BTreeSet::new();
         for word in &words {
             let Some(flag) = flag(word) else { continue };
             if BOOTSTRAP.contains(&flag) {
@@ -41,11 +43,10 @@ impl EnvoyArgs {
                     "leave it out; Consul's proxy-defaults entry takes what the bootstrap should have besides",
                 ));
             }
-            if seen.contains(&flag) && !REPEATABLE.contains(&flag) {
+            if !seen.insert(flag) && !REPEATABLE.contains(&flag) {
                 let why = format!("has {flag} twice, with which Envoy refuses to start");
                 return Err(flaw(why, "write it once"));
             }
-            seen.push(flag);
         }
         Ok(EnvoyArgs(words))
     }

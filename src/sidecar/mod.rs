@@ -55,6 +55,22 @@ pub fn too_large(
     })
 }
 
+/// As many variables as a pod's text can be given in a small part of a second.
+const VARIABLES_LIMIT: usize = 50_000;
+
+/// The problem of a pod with so many containers and upstreams that their variables
+/// would make it too large.
+pub fn too_many_variables(wanted: &Wanted, spec: &Spec<'_>) -> Option<Problem> {
+    let containers = spec.containers.len().saturating_add(spec.init_containers.len());
+    let variables = wanted.upstreams.len().saturating_mul(2).saturating_mul(containers);
+    (variables > VARIABLES_LIMIT).then(|| {
+        let why = format!(
+            "need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}"
+        );
+        Problem::new("the pod's upstreams", why, "use fewer upstreams or fewer containers")
+    })
+}
+
 /// What is worth saying about a pod that is injected.
 pub fn warnings(wanted: &Wanted, spec: &Spec<'_>, head: &Head<'_>, settings: &Settings) -> Vec<Warning> {
     let (variables, mut warnings) = env::upstream_variables(&wanted.upstreams);
