@@ -123,7 +123,9 @@ pub struct Subject {
 
 impl Subject {
     pub fn line(&self, level: Level, what: &str) -> LogLine {
-        let mut message = format!("{} {}/{}: ", self.kind, self.namespace, self.name);
+        // Escaped, so that one line stays one; without the quotes, for people.
+        let shown = |text: &str| Quoted(text, 253).to_string().replace('"', "");
+        let mut message = format!("{} {}/{}: ", self.kind, shown(&self.namespace), shown(&self.name));
         message.push_str(what);
         LogLine { level, message }
     }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::annotations::{Annotations, PREFIX};
 use crate::json::{Elements, Members, Text, Unreadable, or_default, read};
+use crate::problem::Quoted;
 
 /// The metadata: all that most decisions need.
 #[derive(Debug)]
@@ -270,7 +271,8 @@ impl<'a> Ports<'a> {
             "write a number from 1 to 65535, or name a port in a container's ports and write that name"
                 .to_owned()
         } else {
-            let shown = names.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            let shown =
+                names.iter().take(10).map(|name| Quoted(name, 20).to_string()).collect::<Vec<_>>().join(", ");
             format!("write a number from 1 to 65535 or one of the pod's port names: {shown}")
         };
         PortError { why: why.to_owned(), remedy }
