@@ -202,10 +202,27 @@ ends() { # within 5 seconds, with status 0
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
   logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  # A heartbeat under way when the signal came is taken back.
+  sleep 0.3
   local n
   n=$(times_asked .)
+  [[ $(tail -1 "$FAKE/requests") == "$fail"* ]]
   sleep 0.5
   [ "$(times_asked .)" -eq "$n" ]
+}
+
+@test "preStop in the middle of a heartbeat: that the pod is out is the last word" {
+  start_lifecycle
+  eventually passes 1
+  # Each heartbeat takes most of its period.
+  kill -STOP "$agent_pid"
+  sleep 0.5
+  kill -USR1 "$lifecycle"
+  sleep 0.2
+  kill -CONT "$agent_pid"
+  eventually asked "$fail"
+  sleep 0.5
+  [[ $(tail -1 "$FAKE/requests") == "$fail"* ]]
 }
 
 @test "preStop is answered at once, in the middle of a sleep" {
