@@ -52,7 +52,7 @@ test: fmt lint policy.wasm host tools
 
 .PHONY: scripts-tests
 scripts-tests: tools
-	bats tests/scripts
+	tests/scripts/run
 
 # The policy through kwctl, or through the development host in its place.
 .PHONY: e2e-tests

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Makes sure that the tests' tools are there: bats, shellcheck, busybox and jq, from
-# Debian's packages where they are missing. Quick and silent when nothing is to do.
+# Makes sure that the tests' tools are there, from Debian's packages where they are missing. Quick and silent when nothing is to do.
 set -eu
 
 missing=
-for tool in bats shellcheck busybox jq dash; do
+for tool in bats shellcheck busybox jq dash curl wget openssl parallel python3; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0

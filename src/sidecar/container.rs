@@ -30,6 +30,10 @@ pub fn init(plan: &Plan<'_>) -> Container {
     let document = |family| registration.document(family, plan.readiness(family));
     env.push(value("CONNECT_INJECT_REGISTRATION", document(Family::Ipv4)));
     env.push(value("CONNECT_INJECT_REGISTRATION_IPV6", document(Family::Ipv6)));
+    // The lifecycle sidecar finds it in the shared volume.
+    if let Some(tls) = &plan.settings.tls {
+        env.push(value("CONNECT_INJECT_TLS_CA", EnvText::literal(&tls.ca_cert)));
+    }
     if let Some(entry) = service_defaults(plan.wanted, plan.namespace) {
         env.push(value("CONNECT_INJECT_SERVICE_DEFAULTS", entry));
     }
@@ -174,7 +178,6 @@ fn agent_env(plan: &Plan<'_>) -> Vec<EnvVar> {
         value("CONNECT_INJECT_CHECK_ID", registration.check_id()),
     ];
     if let Some(tls) = &settings.tls {
-        env.push(literal("CONNECT_INJECT_TLS_CA", &tls.ca_cert));
         env.extend(tls.server_name.as_ref().map(|name| literal("CONNECT_INJECT_TLS_SERVER_NAME", name)));
     }
     if let Some(method) = &settings.acl_auth_method {
