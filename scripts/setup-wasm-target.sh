@@ -58,6 +58,7 @@ trap 'exit 130' INT TERM
 # The Debian mirror that apt itself uses, as a base address.
 debian_mirror() {
   command -v apt-get >/dev/null 2>&1 || return 1
+  # shellcheck disable=SC2016 # apt's own placeholder
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     grep '/debian/*$' | head -n 1
 }
