@@ -450,7 +450,7 @@ impl Translator<'_> {
             other => other.clone(),
         };
         let mut settings = Vec::new();
-        let encrypted = self.settings_of_global("/global/tls/enabled");
+        let encrypted = self.is_true("/global/tls/enabled");
         let grpc = if encrypted && config.pointer("/ports/grpc_tls").is_some() { "grpc_tls" } else { "grpc" };
         for (port, setting) in [("http", "httpPort"), ("https", "httpsPort"), (grpc, "grpcPort")] {
             let number = config.pointer(&format!("/ports/{port}")).and_then(Value::as_i64);
@@ -478,6 +478,13 @@ impl Translator<'_> {
                     .to_owned(),
             );
         }
+        if written("/client/enabled").is_none() {
+            self.notes.push(
+                "client.enabled is not written: today's chart deploys no client agents then, and the policy needs \
+                 one on every node; set it to true"
+                    .to_owned(),
+            );
+        }
         let named = written("/global/name").or(written("/fullnameOverride")).is_some();
         if self.acls() && !named && written("/connectInject/overrideAuthMethodName").is_none() {
             self.notes.push(
@@ -488,7 +495,7 @@ impl Translator<'_> {
         }
         if let Some(pem) = ca_cert {
             self.set("tls.caCert", json!(pem));
-        } else if self.settings_of_global("/global/tls/enabled") {
+        } else if self.is_true("/global/tls/enabled") {
             let name = written("/global/tls/caCert/secretName").and_then(Value::as_str);
             let key = written("/global/tls/caCert/secretKey").and_then(Value::as_str).unwrap_or("tls.crt");
             let mut note = format!(
@@ -504,13 +511,12 @@ impl Translator<'_> {
         }
     }
 
-    fn settings_of_global(&self, pointer: &str) -> bool {
+    fn is_true(&self, pointer: &str) -> bool {
         self.values.pointer(pointer) == Some(&json!(true))
     }
 
     fn acls(&self) -> bool {
-        self.settings_of_global("/global/bootstrapACLs")
-            || self.settings_of_global("/global/acls/manageSystemACLs")
+        self.is_true("/global/bootstrapACLs") || self.is_true("/global/acls/manageSystemACLs")
     }
 
     fn unknown(&mut self, path: &str) {

@@ -122,7 +122,7 @@ fn the_schema_has_the_keys_that_the_policy_knows() {
         let (_, keys) = message.split_once("the known keys here are ").unwrap();
         let known: BTreeSet<_> = keys.lines().next().unwrap().split(", ").map(str::to_owned).collect();
         let pointer: String =
-            block.split('.').filter(|key| !key.is_empty()).map(|key| format!("/properties/{key}")).collect();
+            block.split('.').filter(|key| !key.is_empty()).flat_map(|key| ["/properties/", key]).collect();
         let schema = schema();
         let described = schema.pointer(&format!("{pointer}/properties")).unwrap().as_object().unwrap();
         assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), known, "{block}");
