@@ -3,6 +3,10 @@
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
+# The authority of Consul's agents: the cluster's own has it, another says its file.
+ca=${E2E_CONSUL_CA:-$SCRATCH/pki/ca.crt}
+[ -f "$ca" ] || ca=/dev/null
 [ $# = 1 ] || die "which module? policies.sh file:///.../policy.wasm"
 sed -e "s|MODULE|$1|" -e "s|IMAGE_UBI_CONSUL|$IMAGE_CONSUL_UBI|" \
-    -e "s|IMAGE_CONSUL|$IMAGE_CONSUL|" -e "s|IMAGE_ENVOY|$IMAGE_ENVOY|" "$E2E_DIR/policies.yml"
+    -e "s|IMAGE_CONSUL|$IMAGE_CONSUL|" -e "s|IMAGE_ENVOY|$IMAGE_ENVOY|" -e "s|CONSUL_CA|\"$(sed 's/$/\\\\n/' "$ca" | tr -d '\n')\"|" \
+    "$E2E_DIR/policies.yml"

@@ -66,6 +66,9 @@ make_keys() {
         openssl req -new -key "$pki/server.key" -subj /CN=e2e-server -out "$pki/server.csr"
         openssl x509 -req -in "$pki/server.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial 2 -days 2 \
             -out "$pki/server.crt" -extfile <(echo "subjectAltName=IP:127.0.0.1,IP:$NODE_IP,IP:$WEBHOOK_IP,DNS:localhost,DNS:kubernetes.default.svc")
+        # Consul's: by name only, so that the policy's serverName is put to the test.
+        openssl x509 -req -in "$pki/server.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial 3 -days 2 \
+            -out "$pki/consul.crt" -extfile <(echo "subjectAltName=DNS:server.dc1.consul,DNS:client.dc1.consul")
         openssl genrsa -out "$pki/service-accounts.key" 2048
     } 2>"$SCRATCH/openssl.log"
     token=$(openssl rand -hex 16)

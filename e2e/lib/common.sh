@@ -24,6 +24,9 @@ REGISTRY_IP=198.18.0.4
 WEBHOOK_IP=198.18.0.5
 NODE_NAME=e2e-node
 
+# The token that may do anything in the Consul with ACLs: a secret of no machine but this.
+CONSUL_TOKEN=e2e00000-0000-4000-8000-0000000000ac
+
 WEBHOOK_PORT=8443
 READINESS_PORT=8081
 

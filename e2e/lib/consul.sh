@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# consul.sh start|stop server|client: Consul's two agents, as the Helm chart has
-# them: a server of its own, and the client agent of the node, which the pods use.
+# consul.sh start|stop [secure-]server|[secure-]client: Consul's agents, as the Helm
+# chart has them: a server, and the client agent of the node, which the pods use. The
+# secure pair beside the plain one has ACLs in default deny, TLS, and other ports.
 set -euo pipefail
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
@@ -23,6 +24,23 @@ start)
         # The node's identity outlives its data, as that of a real machine does.
         arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -retry-join "$CONSUL_SERVER_IP" -retry-interval 1s
             -node-id e2e00000-0000-4000-8000-000000000001 -hcl 'ports { grpc = 8502 }')
+        ;;
+    secure-*)
+        arguments+=(-retry-join "$SECURE_CONSUL_SERVER_IP:8301" -retry-interval 1s
+            -hcl "acl { enabled = true, default_policy = \"deny\", tokens {
+                initial_management = \"$CONSUL_TOKEN\", agent = \"$CONSUL_TOKEN\" } }"
+            -hcl "tls { defaults { ca_file = \"$SCRATCH/pki/ca.crt\", cert_file = \"$SCRATCH/pki/consul.crt\"
+                key_file = \"$SCRATCH/pki/server.key\", verify_outgoing = true }
+                internal_rpc { verify_server_hostname = true } }"
+            -hcl 'connect { enabled = true }' -hcl 'ports { http = -1 }')
+        ;;&
+    secure-server)
+        arguments+=(-server -bootstrap-expect 1 -bind "$SECURE_CONSUL_SERVER_IP" -client "$SECURE_CONSUL_SERVER_IP"
+            -hcl 'performance { raft_multiplier = 1 }' -hcl 'ports { https = 9501, grpc = -1, grpc_tls = -1 }')
+        ;;
+    secure-client)
+        arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -node-id e2e00000-0000-4000-8000-000000000002
+            -hcl 'ports { https = 9501, grpc = -1, grpc_tls = 9503, serf_lan = 9301 }')
         ;;
     esac
     mkdir -p "$data"

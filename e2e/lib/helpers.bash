@@ -190,10 +190,13 @@ annotations() {
 
 # ---- Consul -----------------------------------------------------------------
 
-consul_get() { curl -sf --max-time 10 "$CONSUL_URL/v1/$1"; }
-consul_post() { curl -sf --max-time 10 -X POST --data-binary "$2" "$CONSUL_URL/v1/$1"; }
-consul_put() { curl -sf --max-time 10 -X PUT --data-binary "${2:-}" "$CONSUL_URL/v1/$1"; }
-consul_delete() { curl -sf --max-time 10 -X DELETE "$CONSUL_URL/v1/$1"; }
+# A file that talks to another agent redefines this.
+consul_curl() { curl -sf --max-time 10 "$@"; }
+
+consul_get() { consul_curl "$CONSUL_URL/v1/$1"; }
+consul_post() { consul_curl -X POST --data-binary "$2" "$CONSUL_URL/v1/$1"; }
+consul_put() { consul_curl -X PUT --data-binary "${2:-}" "$CONSUL_URL/v1/$1"; }
+consul_delete() { consul_curl -X DELETE "$CONSUL_URL/v1/$1"; }
 
 # instances SERVICE: how many of its instances the mesh would connect to.
 instances() { consul_get "health/connect/$1?passing" | jq length; }

@@ -1,0 +1,68 @@
+# For the scenarios with ACLs and TLS: their Consul, its auth method, their pods.
+# shellcheck shell=bash
+
+CONSUL_URL=https://client.dc1.consul:9501
+
+consul_curl() {
+    curl -sf --max-time 10 --cacert "$SCRATCH/pki/ca.crt" --connect-to "client.dc1.consul:9501:$NODE_IP:9501" \
+        -H "X-Consul-Token: $CONSUL_TOKEN" "$@"
+}
+
+# start_secure_consul: once for a cluster; with the auth method that the policy's
+# pods log in with, which asks this cluster's API server.
+start_secure_consul() {
+    [ ! -f "$SCRATCH/consul-secure-client.pid" ] || return 0
+    "$E2E_DIR/lib/consul.sh" start secure-server
+    "$E2E_DIR/lib/consul.sh" start secure-client
+    kubectl apply -f "$TESTDATA/auth-method.yaml"
+    local token
+    token=$(kubectl --namespace kube-system create token e2e-consul-auth --duration=24h)
+    eventually 30 consul_get agent/self
+    eventually 30 consul_put acl/auth-method "$(jq -nc --arg host "https://$NODE_IP:6443" --arg token "$token" \
+        --rawfile ca "$SCRATCH/pki/ca.crt" '{Name: "consul-k8s-auth-method", Type: "kubernetes",
+            Config: {Host: $host, CACert: $ca, ServiceAccountJWT: $token}}')"
+    consul_put acl/binding-rule '{"AuthMethod": "consul-k8s-auth-method", "BindType": "service",
+        "BindName": "${serviceaccount.name}", "Selector": "serviceaccount.name != default"}'
+}
+
+account() { k create serviceaccount "$1"; }
+
+# server_as NAME [FIELD OF THE SPEC] [SECURITY CONTEXT] [ANNOTATION]: the YAML of a
+# server under the account of its name.
+server_as() {
+    cat <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+$(annotations "${@:4}")
+spec:
+  serviceAccountName: $1
+  ${2:-restartPolicy: Always}
+  containers:
+    - name: $1
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am $1", "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+      securityContext: ${3:-null}
+END
+}
+
+# permit SOURCE DESTINATION: an intention; without one, all is denied.
+permit() {
+    consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \
+        '{Kind: "service-intentions", Name: $destination, Sources: [{Name: $source, Action: "allow"}]}')" >/dev/null
+}
+
+service_tokens() {
+    consul_get "acl/tokens?authmethod=consul-k8s-auth-method" | jq -r --arg name "$1" \
+        '.[] | select(any(.ServiceIdentities[]?; .ServiceName == $name)) | .AccessorID'
+}
+tokens_of() { service_tokens "$1" | wc -l; }
+equal_tokens() { equal "tokens of $1" "$2" "$(tokens_of "$1")"; }
+delete_tokens_of() {
+    local accessor
+    for accessor in $(service_tokens "$1"); do consul_delete "acl/token/$accessor"; done
+}
