@@ -86,7 +86,7 @@ const REASONS: &[Reason] = &[
     Reason {
         says: "an upstream that cannot be understood is rejected, not dropped or cut",
         explains: |it| {
-            let whys = ["has a port that", "has no port", "has no name", "has too many parts"];
+            let whys = ["has a port", "has no port", "has no name", "has too many parts"];
             it.rejected("connect-service-upstreams", &whys)
         },
     },
