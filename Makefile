@@ -36,10 +36,14 @@ annotated-policy.wasm: policy.wasm metadata.yml README.md
 fmt:
 	cargo fmt --all -- --check
 
+# The guest must not panic; a test may, that is how it fails.
+TESTS_MAY := -A clippy::arithmetic_side_effects -A clippy::indexing_slicing -A clippy::string_slice \
+  -A clippy::format_push_string -A clippy::match_wildcard_for_single_variants -A clippy::too_many_lines
+
 .PHONY: lint
 lint: | target
-	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p consul-connect-injector --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings $(TESTS_MAY)
 
 .PHONY: tools
 tools:

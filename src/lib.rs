@@ -23,6 +23,8 @@ pub mod words;
 pub mod workload;
 
 #[cfg(target_arch = "wasm32")]
+// The signature is waPC's; an error there would reach the user without a message.
+#[expect(clippy::unnecessary_wraps)]
 mod guest {
     use kubewarden_policy_sdk::settings::SettingsValidationResponse;
     use kubewarden_policy_sdk::{protocol_version_guest, wapc_guest};

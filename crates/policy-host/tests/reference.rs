@@ -129,7 +129,7 @@ fn the_schema_has_the_keys_that_the_policy_knows() {
     }
 }
 
-/// An entry of the documentation: `### `name``, and what stands below it.
+/// An entry of the documentation: a heading of the third level with a name in backticks, and what stands below it.
 struct Entry {
     name: String,
     default: String,
