@@ -27,7 +27,7 @@ start)
         ;;
     secure-*)
         arguments+=(-retry-join "$SECURE_CONSUL_SERVER_IP:8301" -retry-interval 1s
-            -hcl "acl { enabled = true, default_policy = \"deny\", tokens {
+            -hcl "acl { enabled = true, default_policy = \"deny\", token_ttl = \"2s\", tokens {
                 initial_management = \"$CONSUL_TOKEN\", agent = \"$CONSUL_TOKEN\" } }"
             -hcl "tls { defaults { ca_file = \"$SCRATCH/pki/ca.crt\", cert_file = \"$SCRATCH/pki/consul.crt\"
                 key_file = \"$SCRATCH/pki/server.key\", verify_outgoing = true }

@@ -1,7 +1,7 @@
 # For the scenarios with ACLs and TLS: their Consul, its auth method, their pods.
 # shellcheck shell=bash
 
-CONSUL_URL=https://client.dc1.consul:9501
+export CONSUL_URL=https://client.dc1.consul:9501
 
 consul_curl() {
     curl -sf --max-time 10 --cacert "$SCRATCH/pki/ca.crt" --connect-to "client.dc1.consul:9501:$NODE_IP:9501" \
@@ -47,6 +47,25 @@ spec:
       args: ["-text=I am $1", "-listen=:8080"]
       ports: [{containerPort: 8080}]
       securityContext: ${3:-null}
+END
+}
+
+# client_as NAME UPSTREAMS: the YAML of a client under the account of its name.
+client_as() {
+    cat <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service-upstreams: "$2"
+spec:
+  serviceAccountName: $1
+  containers:
+    - name: $1
+      image: tutum/curl:latest
+      command: [/bin/sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]
 END
 }
 

@@ -4,7 +4,7 @@
 load ../lib/helpers
 load ../lib/secure
 
-POLICY=secure
+export POLICY=secure
 
 setup_file() {
     [ -n "${E2E_EXISTING:-}" ] || start_secure_consul
@@ -77,15 +77,21 @@ init_says() { contains "log of $1's init container" "$2" "$(k logs "$1" -c consu
     not_registered leaver-leaver
 }
 
-@test "secure-token-gone: it logs in anew, and traffic goes on" {
+@test "secure-token-gone: it logs in anew, and its Envoy still follows intentions" {
     needs_node
     account relogin
+    account relogin-client
     server_as relogin "" "" "connect-sync-period: 2s" | k apply -f -
-    ready relogin
-    eventually 15 routable relogin
+    client_as relogin-client relogin:1234 | k apply -f -
+    permit relogin-client relogin
+    ready relogin relogin-client
+    eventually 15 answers relogin-client http://127.0.0.1:1234/ "I am relogin"
+
     delete_tokens_of relogin
-    equal "tokens" 0 "$(tokens_of relogin)"
-    eventually 20 equal_tokens relogin 1
-    eventually 20 restarted relogin consul-connect-envoy-sidecar 0
+    equal_tokens relogin 0
+    eventually 30 equal_tokens relogin 1
     eventually 30 routable relogin
+    eventually 30 answers relogin-client http://127.0.0.1:1234/ "I am relogin"
+    allow_again relogin # the intention goes: its Envoy must hear of it
+    eventually 30 refused relogin-client http://127.0.0.1:1234/
 }
