@@ -40,3 +40,19 @@ agent_lost_its_data() {
     eventually 15 routable restart-server
     eventually 15 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
 }
+
+@test "agent-down: pods that start meanwhile wait for it, and those that end do end" {
+    needs_node
+    server down-leaver
+    ready down-leaver
+    agent stop
+    server down-starter
+    eventually 20 init_waits down-starter
+    # Within its grace period, with a minute to say that it was not.
+    k delete pod down-leaver --timeout=60s
+    agent start
+    eventually 20 agent_answers
+    ready down-starter
+    eventually 15 routable down-starter
+}
+init_waits() { contains "log of $1's init container" 8500 "$(k logs "$1" -c consul-connect-inject-init)"; }
