@@ -6,7 +6,8 @@
 #   KEEP=1                   leave the cluster up, and use it again the next time
 #   E2E_JOBS=4               how many scenarios run side by side
 #   E2E_EXISTING=1           run against the cluster of your own KUBECONFIG
-#   E2E_POLICY_SERVER=URL    a policy server that serves policies.yml already
+#   E2E_POLICY_SERVER=URL    a policy server that serves what policies.sh prints
+#   E2E_CA_BUNDLE=BASE64     the authority of its certificate
 #   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
 set -euo pipefail
 # shellcheck source=lib/common.sh

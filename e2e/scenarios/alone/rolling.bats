@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# A rolling update under load. It wants the machine for itself.
+
+load ../../lib/helpers
+
+rolling_server() {
+    k apply -f - <<END
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: rolling}
+spec:
+  replicas: 3
+  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  selector: {matchLabels: {app: rolling}}
+  template:
+    metadata:
+      labels: {app: rolling}
+      annotations:
+        consul.hashicorp.com/connect-inject: "true"
+        consul.hashicorp.com/connect-service-protocol: http
+    spec:
+      containers:
+        - name: rolling
+          image: hashicorp/http-echo:latest
+          args: ["-text=I am $1", "-listen=:8080"]
+          ports: [{containerPort: 8080, name: web}]
+          readinessProbe: {httpGet: {path: /, port: web}, periodSeconds: 1}
+          lifecycle: {preStop: {sleep: {seconds: 3}}}
+END
+}
+
+@test "rolling-update: under load, http and a connection a request, nothing is lost" {
+    rolling_server old
+    k rollout status deployment/rolling --timeout=90s
+    client rolling-client rolling:1234
+    ready rolling-client
+    eventually 15 answers rolling-client http://127.0.0.1:1234/ "I am old"
+    eventually 15 routable rolling 3
+
+    # Batches until the update is through, at least 20 and at most 200.
+    k exec rolling-client -- sh -c 'i=0
+        while [ $i -lt 20 ] || [ ! -e /tmp/enough ] && [ $i -lt 200 ]; do
+            curl -s -H "Connection: close" -o /dev/null -w "%{http_code}\n" "http://127.0.0.1:1234/[1-500]"
+            i=$((i + 1))
+        done >/tmp/codes; sort /tmp/codes | uniq -c' >"$BATS_TEST_TMPDIR/codes" 3>&- &
+    local load=$!
+    rolling_server new
+    k rollout status deployment/rolling --timeout=120s
+    k exec rolling-client -- touch /tmp/enough
+    wait $load
+    cat "$BATS_TEST_TMPDIR/codes"
+    equal "codes other than 200" "" "$(awk '$2 != 200' "$BATS_TEST_TMPDIR/codes")"
+    (($(awk '{print $1}' "$BATS_TEST_TMPDIR/codes") >= 10000))
+    answers rolling-client http://127.0.0.1:1234/ "I am new"
+}
