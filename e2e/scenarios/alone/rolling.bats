@@ -51,5 +51,5 @@ END
     cat "$BATS_TEST_TMPDIR/codes"
     equal "codes other than 200" "" "$(awk '$2 != 200' "$BATS_TEST_TMPDIR/codes")"
     (($(awk '{print $1}' "$BATS_TEST_TMPDIR/codes") >= 10000))
-    answers rolling-client http://127.0.0.1:1234/ "I am new"
+    eventually 10 answers rolling-client http://127.0.0.1:1234/ "I am new"
 }
