@@ -2,64 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, fs, path::Path, sync::OnceLock};
+mod support;
+
+use std::collections::BTreeSet;
 
 use consul_connect_injector::annotations::name;
-use policy_host::{Policy, ValidateRequest, documents, manifest};
+use policy_host::{ValidateRequest, documents, manifest};
 use serde_json::{Map, Value, json};
+use support::project::{nested, policy, read, refusal, schema, settings};
 
 const PREFIX: &str = "consul.hashicorp.com/";
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap()
-}
-
-fn policy() -> &'static Policy {
-    static POLICY: OnceLock<Policy> = OnceLock::new();
-    POLICY.get_or_init(|| {
-        let path = root().join("policy.wasm");
-        assert!(path.exists(), "policy.wasm is missing: run make policy.wasm first");
-        Policy::from_path(path).unwrap()
-    })
-}
-
-/// What the policy says to settings: nothing if they are valid.
-fn refusal(settings: &Value) -> Option<String> {
-    let answer = policy().validate_settings(settings).unwrap();
-    (!answer.valid).then(|| answer.message.unwrap_or_default())
-}
-
-fn schema() -> Value {
-    serde_json::from_str(&read("settings.schema.json")).unwrap()
-}
-
-/// `(path, schema)` of every setting, and the paths of the blocks.
-fn settings() -> (Vec<(String, Value)>, Vec<String>) {
-    let (mut settings, mut blocks) = (Vec::new(), Vec::new());
-    let mut rest = vec![(String::new(), schema())];
-    while let Some((path, schema)) = rest.pop() {
-        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-            settings.push((path, schema));
-            continue;
-        };
-        assert_eq!(schema["additionalProperties"], false, "{path}");
-        for (key, value) in properties {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            rest.push((path, value.clone()));
-        }
-        blocks.push(path);
-    }
-    (settings, blocks)
-}
-
-/// `{"a": {"b": value}}` for `a.b`.
-fn nested(path: &str, value: Value) -> Value {
-    path.rsplit('.').filter(|key| !key.is_empty()).fold(value, |value, key| json!({ key: value }))
-}
 
 #[test]
 fn every_setting_is_described_and_its_default_is_valid() {

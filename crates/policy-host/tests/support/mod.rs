@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
 
+pub mod project;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};

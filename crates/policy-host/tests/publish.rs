@@ -1,0 +1,355 @@
+//! What is published says the same everywhere, and what the built policy does.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+};
+
+use policy_host::documents;
+use serde_json::{Map, Value, json};
+use support::project::{document, files, nested, outcomes, read, refusal, root, settings};
+
+const PREFIX: &str = "consul.hashicorp.com/";
+
+/// The version of `Cargo.toml`.
+fn version() -> String {
+    let manifest = read("Cargo.toml");
+    manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"').to_owned()
+}
+
+fn annotation<'a>(metadata: &'a Value, name: &str) -> &'a str {
+    metadata["annotations"][name].as_str().unwrap_or_else(|| panic!("no annotation {name}"))
+}
+
+/// The kinds that the rules of `metadata.yml` name, in their order.
+fn kinds(metadata: &Value) -> Vec<&'static str> {
+    let rules = metadata["rules"].as_array().unwrap();
+    let resources = rules.iter().flat_map(|rule| rule["resources"].as_array().unwrap());
+    resources
+        .map(|resource| match resource.as_str().unwrap() {
+            "pods" => "Pod",
+            "replicationcontrollers" => "ReplicationController",
+            "deployments" => "Deployment",
+            "replicasets" => "ReplicaSet",
+            "statefulsets" => "StatefulSet",
+            "daemonsets" => "DaemonSet",
+            "jobs" => "Job",
+            "cronjobs" => "CronJob",
+            other => panic!("a rule for {other}"),
+        })
+        .collect()
+}
+
+#[test]
+fn the_version_is_the_same_everywhere() {
+    let version = version();
+    let host = read("crates/policy-host/Cargo.toml");
+    assert!(host.contains(&format!("\nversion = \"{version}\"\n")), "crates/policy-host/Cargo.toml");
+    assert_eq!(annotation(&document("metadata.yml"), "io.kubewarden.policy.version"), version);
+    assert_eq!(document("artifacthub-pkg.yml")["version"], json!(version));
+    let mut texts = files("docs", ".md");
+    texts.extend(files("examples", ".yaml"));
+    texts.push("README.md".into());
+    for path in texts {
+        for rest in read(&path).split("/consul-connect-injector:v").skip(1) {
+            assert!(rest.starts_with(&version), "{}: another version than {version}", path.display());
+        }
+    }
+    let changes = read("CHANGELOG.md");
+    assert!(changes.contains("\n## [Unreleased]\n"), "CHANGELOG.md: no section for what is to come");
+}
+
+#[test]
+fn the_metadata_is_what_kwctl_and_the_policy_report_read() {
+    let metadata = document("metadata.yml");
+    let expected = [
+        ("mutating", json!(true)),
+        ("contextAwareResources", json!([])),
+        ("executionMode", json!("kubewarden-wapc")),
+        ("policyType", json!("kubernetes")),
+        ("backgroundAudit", json!(false)),
+    ];
+    for (key, value) in expected {
+        assert_eq!(metadata[key], value, "{key}");
+    }
+    let annotations = metadata["annotations"].as_object().unwrap();
+    assert!(annotations.values().all(|value| value.as_str().is_some_and(|text| !text.trim().is_empty())));
+    let severity = annotation(&metadata, "io.kubewarden.policy.severity");
+    assert!(["info", "low", "medium", "high", "critical"].contains(&severity), "{severity}");
+    annotation(&metadata, "io.kubewarden.policy.category");
+    annotation(&metadata, "io.kubewarden.policy.license");
+    let title = annotation(&metadata, "io.kubewarden.policy.title");
+    assert!(
+        title.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+        "{title}: not a resource's name"
+    );
+    let manifest = read("Cargo.toml");
+    assert!(manifest.contains(&format!("name = \"{title}\"")));
+    let description = annotation(&metadata, "io.kubewarden.policy.description");
+    assert!(manifest.contains(&format!("description = \"{description}\"")));
+    // `kwctl scaffold artifacthub` wants a reference without a tag, and a mail address.
+    let home = annotation(&metadata, "io.kubewarden.policy.ociUrl");
+    let (registry, path) = home.split_once('/').unwrap();
+    assert!(!path.contains([':', '@']) && registry.contains('.') && home == home.to_lowercase(), "{home}");
+    assert!(path.ends_with(title), "{home}");
+    let (name, address) = author(&metadata);
+    assert!(!name.is_empty() && address.contains('@'), "{name} <{address}>");
+    let resources = annotation(&metadata, "io.artifacthub.resources");
+    assert_eq!(resources, kinds(&metadata).join(", "));
+}
+
+fn author(metadata: &Value) -> (&str, &str) {
+    let author = annotation(metadata, "io.kubewarden.policy.author");
+    let (name, rest) = author.split_once(" <").unwrap();
+    (name, rest.strip_suffix('>').unwrap())
+}
+
+/// An object of this kind whose pods ask for injection.
+fn object(kind: &str, on_itself: bool) -> Value {
+    let asks = json!({ (format!("{PREFIX}connect-inject")): "true" });
+    let spec = json!({ "containers": [{ "name": "web", "image": "web:1" }], "restartPolicy": "Always" });
+    let pod = json!({ "metadata": { "annotations": if on_itself { json!({}) } else { asks.clone() } }, "spec": spec });
+    let metadata = json!({ "name": "web", "annotations": if on_itself { asks } else { json!({}) } });
+    let spec = match kind {
+        "Pod" => {
+            return json!({ "apiVersion": "v1", "kind": kind, "metadata": pod["metadata"], "spec": pod["spec"] });
+        }
+        "CronJob" => json!({ "jobTemplate": { "spec": { "template": pod } } }),
+        _ => json!({ "template": pod }),
+    };
+    let version = match kind {
+        "ReplicationController" => "v1",
+        "Job" | "CronJob" => "batch/v1",
+        _ => "apps/v1",
+    };
+    json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec })
+}
+
+#[test]
+fn the_rules_are_of_what_the_policy_looks_at() {
+    let metadata = document("metadata.yml");
+    for kind in kinds(&metadata) {
+        let fine = outcomes(&object(kind, false), &json!({}));
+        assert!(fine.last().unwrap().injected, "{kind}: {fine:?}");
+        if kind != "Pod" {
+            let mistaken = outcomes(&object(kind, true), &json!({}));
+            assert!(!mistaken[0].warnings.is_empty(), "{kind}: {mistaken:?}");
+        }
+    }
+    for rule in metadata["rules"].as_array().unwrap() {
+        let pods = rule["resources"] == json!(["pods"]);
+        let operations = if pods { json!(["CREATE"]) } else { json!(["CREATE", "UPDATE"]) };
+        assert_eq!(rule["operations"], operations, "{rule}");
+    }
+    assert_eq!(manifest_of("README.md")["spec"]["rules"], metadata["rules"], "README.md");
+}
+
+/// The ClusterAdmissionPolicy in a document.
+fn manifest_of(path: &str) -> Value {
+    let text = read(path);
+    let block = text.split("```yaml\n").skip(1).find(|block| block.contains("kind: ClusterAdmissionPolicy"));
+    documents::parse_one(block.unwrap().split("```").next().unwrap()).unwrap()
+}
+
+/// What `kwctl scaffold artifacthub` makes of the metadata and the questions, with
+/// an owner's own text where it has Kubewarden's.
+fn artifact_hub_package() -> Value {
+    let metadata = document("metadata.yml");
+    let text = |name: &str| annotation(&metadata, name).to_owned();
+    let home = format!("{}:v{}", text("io.kubewarden.policy.ociUrl"), version());
+    let (name, address) = author(&metadata);
+    let mut package = json!({
+        "version": version(),
+        "name": text("io.kubewarden.policy.title"),
+        "displayName": text("io.artifacthub.displayName"),
+        "createdAt": document("artifacthub-pkg.yml")["createdAt"],
+        "description": text("io.kubewarden.policy.description"),
+        "license": text("io.kubewarden.policy.license"),
+        "keywords": text("io.artifacthub.keywords").split(", ").collect::<Vec<_>>(),
+        "containersImages": [{ "name": "policy", "image": home }],
+        "install": format!(
+            "Pull the policy and let kwctl write the manifest to apply:\n\n```console\nkwctl pull registry://{home}\n\
+             kwctl scaffold manifest -t ClusterAdmissionPolicy registry://{home}\n```\n\nThe README says what has to \
+             run on the nodes.\n"
+        ),
+        "maintainers": [{ "name": name, "email": address }],
+        "provider": { "name": text("io.kubewarden.policy.title") },
+        "annotations": {
+            "kubewarden/mutation": metadata["mutating"].to_string(),
+            "kubewarden/resources": text("io.artifacthub.resources"),
+            "kubewarden/rules": documents::to_yaml(&metadata["rules"]),
+            "kubewarden/questions-ui": read("questions-ui.yml"),
+        },
+    });
+    let annotations = metadata["annotations"].as_object().unwrap();
+    if let Some(source) = annotations.get("io.kubewarden.policy.source") {
+        package["homeURL"] = annotations["io.kubewarden.policy.url"].clone();
+        package["links"] = json!([{ "name": "source", "url": source }]);
+    }
+    package
+}
+
+/// `UPDATE=1 cargo test -p policy-host --test publish` writes the file anew.
+#[test]
+fn artifact_hub_is_told_what_the_metadata_says() {
+    let (path, expected) = ("artifacthub-pkg.yml", artifact_hub_package());
+    if env::var_os("UPDATE").is_some() && document(path) != expected {
+        let head = "# Artifact Hub's view of the policy, made of metadata.yml and questions-ui.yml:\n\
+                    # UPDATE=1 cargo test -p policy-host --test publish\n";
+        fs::write(root().join(path), format!("{head}{}", documents::to_yaml(&expected))).unwrap();
+    }
+    let written = document(path);
+    assert_eq!(written, expected, "run UPDATE=1 cargo test -p policy-host --test publish");
+    let created = written["createdAt"].as_str().unwrap();
+    let form = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    assert!(created.len() == 20 && created.bytes().enumerate().all(form), "{created}");
+}
+
+fn questions() -> Vec<Map<String, Value>> {
+    let questions = document("questions-ui.yml");
+    questions["questions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|question| question.as_object().unwrap().clone())
+        .collect()
+}
+
+fn variable(question: &Map<String, Value>) -> &str {
+    question["variable"].as_str().unwrap()
+}
+
+#[test]
+fn the_questions_are_the_settings() {
+    let schemas: BTreeMap<_, _> = settings().0.into_iter().collect();
+    let questions = questions();
+    let asked: Vec<_> = questions.iter().map(|question| variable(question).to_owned()).collect();
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>(), schemas.keys().collect());
+    assert_eq!(asked.len(), schemas.len(), "asked twice");
+    let mut labels = BTreeSet::new();
+    for question in &questions {
+        let name = variable(question);
+        let schema = &schemas[name];
+        for key in question.keys() {
+            let known = [
+                "variable", "group", "label", "tooltip", "type", "default", "options", "min", "max",
+                "required", "show_if",
+            ];
+            assert!(known.contains(&key.as_str()), "{name}: {key}");
+        }
+        assert_eq!(question["tooltip"], schema["description"], "{name}");
+        assert_eq!(question["default"], schema["default"], "{name}");
+        assert!(
+            labels.insert((question["group"].as_str().unwrap(), question["label"].as_str().unwrap())),
+            "{name}"
+        );
+        let kind = match (schema["type"][0].as_str().unwrap(), schema.get("enum")) {
+            (_, Some(options)) => {
+                let options: Vec<_> =
+                    options.as_array().unwrap().iter().filter(|value| !value.is_null()).collect();
+                assert_eq!(
+                    question["options"].as_array().unwrap().iter().collect::<Vec<_>>(),
+                    options,
+                    "{name}"
+                );
+                "enum"
+            }
+            ("string", _) if name == "tls.caCert" => "multiline",
+            ("integer", _) => {
+                assert_eq!(
+                    (&question["min"], &question["max"]),
+                    (&schema["minimum"], &schema["maximum"]),
+                    "{name}"
+                );
+                "int"
+            }
+            ("array", _) => "array[",
+            ("object", _) => "map[",
+            (other, _) => other,
+        };
+        assert_eq!(question["type"], kind, "{name}");
+    }
+}
+
+#[test]
+fn the_questions_of_a_group_stand_together() {
+    let questions = questions();
+    let mut groups: Vec<_> = questions.iter().map(|question| question["group"].as_str().unwrap()).collect();
+    groups.dedup();
+    assert_eq!(groups.len(), groups.iter().collect::<BTreeSet<_>>().len(), "{groups:?}");
+}
+
+/// What a form sends that nobody filled in, or where one answer differs.
+fn form(answer: Option<(&str, Value)>) -> Value {
+    let mut form = json!({});
+    let defaults =
+        questions().into_iter().map(|question| (variable(&question).to_owned(), question["default"].clone()));
+    for (name, value) in defaults.chain(answer.map(|(name, value)| (name.to_owned(), value))) {
+        merge(&mut form, nested(&name, value));
+    }
+    form
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+#[test]
+fn a_form_that_nobody_filled_in_is_valid() {
+    assert_eq!(refusal(&form(None)), None);
+    for question in questions() {
+        for option in question.get("options").and_then(Value::as_array).into_iter().flatten() {
+            assert_eq!(refusal(&form(Some((variable(&question), option.clone())))), None, "{option}");
+        }
+    }
+}
+
+/// A condition is of other questions, on values that they can have.
+#[test]
+fn conditions_are_of_other_questions() {
+    let questions = questions();
+    let mut conditional = BTreeSet::new();
+    for question in &questions {
+        let Some(condition) = question.get("show_if").and_then(Value::as_str) else { continue };
+        conditional.insert(variable(question));
+        for part in condition.split("&&") {
+            let (name, value) = part.split_once('=').unwrap();
+            let other = questions.iter().find(|other| variable(other) == name);
+            let other = other.unwrap_or_else(|| panic!("{condition}: no question {name}"));
+            assert_eq!(other["type"], "boolean", "{condition}");
+            assert!(["true", "false"].contains(&value) && name != variable(question), "{condition}");
+        }
+    }
+    // What is switched by a setting beside it is shown with it alone.
+    for (switch, block) in
+        [("tls.enabled", "tls."), ("acls.enabled", "acls."), ("centralConfig.enabled", "centralConfig.")]
+    {
+        for question in questions.iter().filter(|question| variable(question).starts_with(block)) {
+            assert!(
+                variable(question) == switch || conditional.contains(variable(question)),
+                "{}",
+                variable(question)
+            );
+        }
+    }
+    for question in questions.iter().filter(|question| variable(question).starts_with("consulNamespaces.")) {
+        assert!(question["show_if"].as_str().unwrap().contains("enableConsulNamespaces=true"));
+    }
+}

@@ -1,0 +1,124 @@
+//! This project's own files, and the policy that was built of them.
+
+#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use policy_host::{Policy, ValidateRequest, documents, manifest};
+use serde_json::{Value, json};
+
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The only document of a YAML or JSON file.
+pub fn document(path: impl AsRef<Path>) -> Value {
+    let path = path.as_ref();
+    documents::parse_one(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below a folder whose names end so, as paths from the project's root.
+pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+pub fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        let path = root().join("policy.wasm");
+        assert!(path.exists(), "policy.wasm is missing: run make policy.wasm first");
+        Policy::from_path(path).unwrap()
+    })
+}
+
+/// What the policy says to settings: nothing if they are valid.
+pub fn refusal(settings: &Value) -> Option<String> {
+    let answer = policy().validate_settings(settings).unwrap();
+    (!answer.valid).then(|| answer.message.unwrap_or_default())
+}
+
+/// What became of an object that is created.
+#[derive(Debug)]
+pub struct Outcome {
+    /// `Pod default/web`, also of the pod of a workload's template.
+    pub title: String,
+    pub of_workload: bool,
+    pub allowed: bool,
+    pub message: String,
+    pub warnings: Vec<String>,
+    pub injected: bool,
+}
+
+/// What the policy makes of an object, and of the pod of its template.
+pub fn outcomes(object: &Value, settings: &Value) -> Vec<Outcome> {
+    let options = manifest::Options {
+        namespace: "default".to_owned(),
+        operation: manifest::Operation::Create,
+        with_pods: true,
+    };
+    let cases = manifest::cases(vec![object.clone()], &options).unwrap();
+    cases
+        .into_iter()
+        .map(|case| {
+            let request = ValidateRequest::Admission(Box::new(case.request));
+            let response = policy().review(&request, settings).response;
+            Outcome {
+                title: case.title,
+                of_workload: case.template_of.is_some(),
+                allowed: response.allowed,
+                message: response.message().unwrap_or_default().to_owned(),
+                injected: response.patch.is_some(),
+                warnings: response.warnings.unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+pub fn schema() -> Value {
+    document("settings.schema.json")
+}
+
+/// `(path, schema)` of every setting, and the paths of the blocks.
+pub fn settings() -> (Vec<(String, Value)>, Vec<String>) {
+    let (mut settings, mut blocks) = (Vec::new(), Vec::new());
+    let mut rest = vec![(String::new(), schema())];
+    while let Some((path, schema)) = rest.pop() {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            settings.push((path, schema));
+            continue;
+        };
+        assert_eq!(schema["additionalProperties"], false, "{path}");
+        for (key, value) in properties {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            rest.push((path, value.clone()));
+        }
+        blocks.push(path);
+    }
+    (settings, blocks)
+}
+
+/// `{"a": {"b": value}}` for `a.b`.
+pub fn nested(path: &str, value: Value) -> Value {
+    path.rsplit('.').filter(|key| !key.is_empty()).fold(value, |value, key| json!({ key: value }))
+}
