@@ -53,11 +53,16 @@ tools:
 .PHONY: test
 test: fmt lint policy.wasm host tools
 	cargo test --locked --workspace
-	$(MAKE) --no-print-directory scripts-tests e2e-tests
+	$(MAKE) --no-print-directory scripts-tests e2e-tests crds
 
 .PHONY: scripts-tests
 scripts-tests: tools
 	tests/scripts/run
+
+# The examples against Kubewarden's own definitions (needs Go; says so without it).
+.PHONY: crds
+crds:
+	@scripts/check-crds.sh
 
 # The policy through kwctl, or through the development host in its place.
 .PHONY: e2e-tests

@@ -353,3 +353,180 @@ fn conditions_are_of_other_questions() {
         assert!(question["show_if"].as_str().unwrap().contains("enableConsulNamespaces=true"));
     }
 }
+
+/// Every object of the examples, with the file that it is in. Kustomizations are left out.
+fn examples() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for path in files("examples", ".yaml") {
+        let name = path.to_string_lossy().into_owned();
+        let objects = documents::parse(&read(&path)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!objects.is_empty(), "{name}: empty");
+        found.extend(objects.into_iter().map(|object| (name.clone(), object)));
+    }
+    found.retain(|(_, object)| object["kind"] != "Kustomization");
+    found
+}
+
+fn is_policy(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| kind.ends_with("AdmissionPolicy"))
+}
+
+#[test]
+fn the_policies_of_the_examples_are_the_metadata_with_valid_settings() {
+    let metadata = document("metadata.yml");
+    let home = format!("registry://{}:v{}", annotation(&metadata, "io.kubewarden.policy.ociUrl"), version());
+    let mut policies: Vec<_> = examples().into_iter().filter(|(_, object)| is_policy(object)).collect();
+    assert!(policies.iter().any(|(_, object)| object["kind"] == "AdmissionPolicy"));
+    policies.push(("README.md".to_owned(), manifest_of("README.md")));
+    for (path, policy) in policies {
+        let spec = &policy["spec"];
+        for key in ["rules", "mutating", "backgroundAudit"] {
+            assert_eq!(spec[key], metadata[key], "{path}: {key}");
+        }
+        assert_eq!(spec["module"], json!(home), "{path}");
+        assert_eq!(refusal(&spec["settings"]), None, "{path}");
+        if path != "README.md" {
+            for name in ["io.kubewarden.policy.category", "io.kubewarden.policy.severity"] {
+                assert_eq!(
+                    policy["metadata"]["annotations"][name], metadata["annotations"][name],
+                    "{path}: {name}"
+                );
+            }
+        }
+        if policy["kind"] == "AdmissionPolicy" {
+            continue; // It is its own namespace's.
+        }
+        // System namespaces are left alone, and the one that Kubewarden itself is in.
+        let expressions = spec["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+        assert_eq!(expressions.len(), 1, "{path}");
+        assert_eq!(expressions[0]["key"], "kubernetes.io/metadata.name", "{path}");
+        let named: BTreeSet<_> =
+            expressions[0]["values"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for system in ["kube-system", "kube-public", "kube-node-lease", "kubewarden", "consul"] {
+            assert_eq!(named.contains(system), expressions[0]["operator"] == "NotIn", "{path}: {system}");
+        }
+    }
+}
+
+#[test]
+fn the_pods_of_the_examples_are_injected_without_a_warning() {
+    let mut injected = BTreeSet::new();
+    for (path, object) in examples() {
+        if is_policy(&object)
+            || ["PolicyServer", "ServiceAccount"].contains(&object["kind"].as_str().unwrap())
+        {
+            continue;
+        }
+        let acls = json!({ "acls": { "enabled": true } });
+        for outcome in [json!({}), acls].iter().flat_map(|settings| outcomes(&object, settings)) {
+            let pod = outcome.title.starts_with("Pod ");
+            assert!(outcome.allowed && outcome.warnings.is_empty(), "{path}: {outcome:?}");
+            assert_eq!(outcome.injected, pod, "{path}: {outcome:?}");
+            injected.extend(pod.then(|| path.clone()));
+        }
+    }
+    let expected =
+        ["deployment", "job", "static-client", "static-server"].map(|name| format!("examples/{name}.yaml"));
+    assert_eq!(injected, BTreeSet::from(expected));
+}
+
+#[test]
+fn the_kustomizations_name_what_there_is() {
+    let kustomizations = files("examples", "kustomization.yaml");
+    assert_eq!(kustomizations.len(), 2);
+    for path in kustomizations {
+        let (kustomization, folder) = (document(&path), root().join(path.parent().unwrap()));
+        for resource in kustomization["resources"].as_array().unwrap() {
+            let resource = folder.join(resource.as_str().unwrap());
+            assert!(
+                resource.is_file() || resource.join("kustomization.yaml").is_file(),
+                "{}",
+                resource.display()
+            );
+        }
+        for patch in kustomization["patches"].as_array().into_iter().flatten() {
+            let patch = documents::parse_one(patch["patch"].as_str().unwrap()).unwrap();
+            let target = document("examples/base/policy.yaml");
+            for key in ["apiVersion", "kind"] {
+                assert_eq!(patch[key], target[key], "{}", path.display());
+            }
+            assert_eq!(patch["metadata"]["name"], target["metadata"]["name"], "{}", path.display());
+            assert_eq!(refusal(&patch["spec"]["settings"]), None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Kubewarden's definitions: make crds"]
+fn the_custom_resources_fit_their_definitions() {
+    let folder = env::var("KUBEWARDEN_CRDS").unwrap();
+    let mut checked = BTreeSet::new();
+    let mut objects = examples();
+    objects.push(("README.md".to_owned(), manifest_of("README.md")));
+    for (path, object) in objects {
+        if object["apiVersion"] != "policies.kubewarden.io/v1" {
+            continue;
+        }
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let plural =
+            kind.to_lowercase().replace("policy", "policies").replace("policiesserver", "policyserver");
+        let plural = if plural.ends_with('s') { plural } else { format!("{plural}s") };
+        let file = format!("{folder}/policies.kubewarden.io_{plural}.yaml");
+        let definition = documents::parse_one(&fs::read_to_string(&file).unwrap()).unwrap();
+        let versions = definition["spec"]["versions"].as_array().unwrap();
+        let schema =
+            &versions.iter().find(|version| version["name"] == "v1").unwrap()["schema"]["openAPIV3Schema"];
+        let mut flaws = Vec::new();
+        misfits(&object, schema, &path, &mut flaws);
+        assert!(flaws.is_empty(), "{flaws:#?}");
+        // The check itself: a field that is not there is found.
+        let mut wrong = object;
+        wrong["spec"]["mutatign"] = json!(true);
+        misfits(&wrong, schema, &path, &mut flaws);
+        assert_eq!(flaws.len(), 1, "{flaws:#?}");
+        checked.insert(kind);
+    }
+    assert_eq!(checked.len(), 3, "{checked:?}");
+}
+
+/// What an API server would refuse or drop by a structural schema.
+fn misfits(value: &Value, schema: &Value, at: &str, flaws: &mut Vec<String>) {
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    let fits = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_i64(),
+        Some("number") => value.is_number(),
+        _ => schema["x-kubernetes-int-or-string"] == true && (value.is_string() || value.is_i64()),
+    };
+    if !fits {
+        flaws.push(format!("{at}: {value} is not of type {}", schema["type"]));
+    }
+    if schema.get("enum").and_then(Value::as_array).is_some_and(|known| !known.contains(value)) {
+        flaws.push(format!("{at}: {value} is none of {}", schema["enum"]));
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        misfits(item, &schema["items"], &format!("{at}[{index}]"), flaws);
+    }
+    let Some(object) = value.as_object() else { return };
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !object.contains_key(name) {
+            flaws.push(format!("{at}: {name} is missing"));
+        }
+    }
+    let (properties, additional) = (&schema["properties"], &schema["additionalProperties"]);
+    for (key, field) in object {
+        let at = format!("{at}.{key}");
+        match (properties.get(key), additional) {
+            // `metadata` is every object's, and not described.
+            (Some(field_schema), _) if key == "metadata" && field_schema.get("properties").is_none() => (),
+            (Some(field_schema), _) => misfits(field, field_schema, &at, flaws),
+            (None, Value::Object(_)) => misfits(field, additional, &at, flaws),
+            (None, _) => flaws.push(format!("{at}: there is no such field")),
+        }
+    }
+}
