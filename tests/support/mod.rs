@@ -12,6 +12,7 @@
     clippy::string_slice
 )]
 
+pub mod original;
 pub mod tree;
 
 use std::collections::BTreeMap;
