@@ -3,8 +3,11 @@
 //! <https://docs.kubewarden.io/reference/spec/mutating-policies>,
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,7 +23,7 @@ use crate::{sidecar, workload};
 #[derive(Deserialize)]
 struct Payload<'a> {
     #[serde(borrow, default)]
-    request: Option<Request<'a>>,
+    request: Option<Object<Request<'a>>>,
     #[serde(borrow, default)]
     settings: Option<&'a RawValue>,
 }
@@ -29,7 +32,7 @@ struct Payload<'a> {
 #[derive(Debug, Deserialize)]
 pub struct Request<'a> {
     #[serde(borrow, default)]
-    kind: Option<Kind<'a>>,
+    kind: Option<Object<Kind<'a>>>,
     #[serde(borrow, default, alias = "subResource")]
     sub_resource: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -54,6 +57,31 @@ struct Kind<'a> {
     name: Option<Text<'a>>,
 }
 
+/// An object alone. Derived code would take a list, too, as the members in their
+/// order: an empty one would be a request that asks for nothing.
+#[derive(Debug)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMembers<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMembers<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(OfMembers(PhantomData))
+    }
+}
+
 fn text<'t>(text: Option<&'t Text<'_>>) -> &'t str {
     text.map_or("", |Text(text)| text)
 }
@@ -65,7 +93,7 @@ impl Request<'_> {
 
     /// Group, version and kind.
     pub fn kind(&self) -> (&str, &str, &str) {
-        self.kind.as_ref().map_or(("", "", ""), |kind| {
+        self.kind.as_ref().map_or(("", "", ""), |Object(kind)| {
             (text(kind.group.as_ref()), text(kind.version.as_ref()), text(kind.name.as_ref()))
         })
     }
@@ -133,7 +161,7 @@ impl Subject {
 
 /// Answers one admission request; whatever the payload is, there is an answer.
 pub fn validate(payload: &[u8]) -> Answer {
-    let payload: Payload = match serde_json::from_slice(payload) {
+    let Object(payload) = match serde_json::from_slice::<Object<Payload>>(payload) {
         Ok(payload) => payload,
         Err(error) => {
             return unreadable(&format!("the request is not readable JSON: {}", without_position(&error)));
@@ -146,7 +174,7 @@ pub fn validate(payload: &[u8]) -> Answer {
             return reject(reason::INVALID_SETTINGS, 500, &message, &[], None);
         }
     };
-    let Some(request) = payload.request else { return unreadable("the payload has no request") };
+    let Some(Object(request)) = payload.request else { return unreadable("the payload has no request") };
     answer(&request, &settings).unwrap_or_else(|error| unreadable(&error.to_string()))
 }
 

@@ -187,24 +187,36 @@ pub fn parse(
     Some(Wanted { service, port, upstreams, protocol, envoy_args, tags, meta, envoy_resources, sync_period })
 }
 
+pub fn is_known(name: &str) -> bool {
+    name::KNOWN.contains(&name) || name.starts_with(name::META)
+}
+
+/// The known annotation that was probably meant, as a user would write it.
+pub fn meant(name: &str) -> Option<&'static str> {
+    let known = nearest(name, name::KNOWN.iter().copied())?;
+    Some(if known == name::META { "service-meta-KEY" } else { known })
+}
+
+fn misspelt(name: &str, meant: &str) -> Warning {
+    Warning::new(&format!("{} is not known and has no effect; did you mean {meant}?", full(name)))
+}
+
 fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
-    let known = |name: &str| name::KNOWN.contains(&name) || name.starts_with(name::META);
-    let mut unknown = annotations.0.keys().filter(|name| !known(name));
+    let mut unknown = annotations.0.keys().filter(|name| !is_known(name));
     for name in unknown.by_ref().take(UNKNOWN_SHOWN) {
-        let shown = Quoted(name, 60);
-        if name::OTHER_MODES.contains(name) {
-            warnings.push(Warning::new(&format!(
-                "annotation {PREFIX}{name} belongs to another mode of Consul's injector and has no effect here; remove it"
-            )));
-        } else if let Some(known) = nearest(name, name::KNOWN.iter().copied()) {
-            warnings.push(Warning::new(&format!(
-                "annotation {shown} of {PREFIX} is not known and has no effect; did you mean {known}?"
-            )));
+        warnings.push(if name::OTHER_MODES.contains(name) {
+            Warning::new(&format!(
+                "{} belongs to another mode of Consul's injector and has no effect here; remove it",
+                full(name)
+            ))
+        } else if let Some(meant) = meant(name) {
+            misspelt(name, meant)
         } else {
-            warnings.push(Warning::new(&format!(
-                "annotation {shown} of {PREFIX} is not known to this injector and has no effect; remove it"
-            )));
-        }
+            Warning::new(&format!(
+                "{} is not known to this injector and has no effect; remove it",
+                full(name)
+            ))
+        });
     }
     let more = unknown.count();
     if more > 0 {
@@ -212,6 +224,31 @@ fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
             "{more} more annotations of {PREFIX} are not known to this injector and have no effect; remove them"
         )));
     }
+}
+
+/// What to tell of a pod that has no annotation `connect-inject`, and others that
+/// mean something only with it. Names that other programs may own are left alone.
+pub fn without_wish(annotations: &Annotations<'_>) -> Vec<Warning> {
+    let unknown = annotations.0.keys().filter(|name| !is_known(name) && !name::OTHER_MODES.contains(name));
+    let mut warnings: Vec<Warning> = unknown
+        .take(UNKNOWN_SHOWN)
+        .filter_map(|name| meant(name).map(|meant| misspelt(name, meant)))
+        .collect();
+    let written = |name: &str| [name::STATUS, name::NAMESPACE].contains(&name);
+    let mut idle = annotations.0.keys().filter(|name| is_known(name) && !written(name));
+    if let Some(first) = idle.next() {
+        let (others, them) = match idle.count() {
+            0 => (String::new(), "it"),
+            1 => (" and 1 more".to_owned(), "them"),
+            count => (format!(" and {count} more"), "them"),
+        };
+        warnings.push(Warning::new(&format!(
+            "{}{others}: without effect, since the pod is not injected; add {PREFIX}{}: \"true\", or remove {them}",
+            full(first),
+            name::INJECT,
+        )));
+    }
+    warnings
 }
 
 /// Of so many unknown annotations each is told, of the rest the number.
@@ -228,12 +265,13 @@ fn service(
         .map_err(|error| {
             problems.push(match written {
                 Some(written) => {
-                    Problem::new(full(name::SERVICE), error.to_string(), ServiceName::REMEDY).value(written)
+                    Problem::new(full(name::SERVICE), error.to_string(), error.remedy()).value(written)
                 }
                 None => {
                     let remedy = format!("name the service with {}", full(name::SERVICE));
-                    let why = format!("cannot name the service, it {error}");
-                    Problem::new("the first container's name", why, remedy).value(first)
+                    let why = format!("would be the service's name, and {error}");
+                    let subject = format!("{}.containers[0].name", spec.path);
+                    Problem::new(subject, why, remedy).value(first)
                 }
             });
         })
@@ -256,7 +294,8 @@ fn identity(service: &ServiceName, spec: &Spec<'_>, problems: &mut Vec<Problem>)
             "create a ServiceAccount with the service's name and set serviceAccountName to it, or set {} to the service account's name",
             full(name::SERVICE)
         );
-        problems.push(Problem::new("spec.serviceAccountName", why, remedy).value(&spec.service_account));
+        let subject = format!("{}.serviceAccountName", spec.path);
+        problems.push(Problem::new(subject, why, remedy).value(&spec.service_account));
     }
 }
 
@@ -444,11 +483,20 @@ fn resources(annotations: &Annotations<'_>, settings: &Settings, problems: &mut 
     set(name::MEMORY_REQUEST, "memory", false);
     let (resources, conflicts) = resources.reconciled();
     for (resource, request, limit) in conflicts {
-        let name = format!("sidecar-proxy-{resource}-request");
-        let why = format!("is over the limit {limit}, both with the policy's settings taken into account");
-        let remedy =
-            format!("write a request that is not over the limit, or a higher sidecar-proxy-{resource}-limit");
-        problems.push(Problem::new(full(&name), why, remedy).value(&request));
+        let names = ["request", "limit"].map(|kind| format!("sidecar-proxy-{resource}-{kind}"));
+        let [request_name, limit_name] = names;
+        // Told of the annotation that the pod has; the setting may be the other half.
+        let whose =
+            |name: &str| if annotations.get(name).is_some() { "" } else { "policy's setting for the " };
+        problems.push(if annotations.get(&request_name).is_some() {
+            let why = format!("is over the {}limit, {limit}", whose(&limit_name));
+            let remedy = format!("write at most {limit}, or a higher {}", full(&limit_name));
+            Problem::new(full(&request_name), why, remedy).value(&request)
+        } else {
+            let why = format!("is under the {}request, {request}", whose(&request_name));
+            let remedy = format!("write at least {request}, or a lower {}", full(&request_name));
+            Problem::new(full(&limit_name), why, remedy).value(&limit)
+        });
     }
     resources
 }
@@ -545,7 +593,7 @@ mod tests {
         for expected in [
             "did you mean connect-service?",
             "another mode",
-            "not known to this injector",
+            "annotation consul.hashicorp.com/quite-another-thing is not known to this injector",
             "centralConfig",
             "the dot",
             "privileged",

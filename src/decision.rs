@@ -71,7 +71,10 @@ pub fn decide<'a>(
     }
     match asked {
         Some((_, Some(false))) => return skip(reason::OPTED_OUT),
-        None if !settings.default_inject => return skip(reason::NOT_REQUESTED),
+        None if !settings.default_inject => {
+            let warnings = annotations::without_wish(&annotations);
+            return Ok(Decision::Skip { reason: reason::NOT_REQUESTED, warnings });
+        }
         _ => (),
     }
 
@@ -134,25 +137,31 @@ fn excluded(namespace: &str, reason: Reason) -> Warning {
 
 /// What no annotation can mend.
 fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
+    let opt_out = format!("set {} to \"false\"", full(name::INJECT));
     if spec.host_network {
         let why = "is true, and Envoy needs a network of the pod's own";
-        problems.push(Problem::new("spec.hostNetwork", why, "remove it, or opt the pod out of injection"));
+        let remedy = format!("remove it, or {opt_out}");
+        problems.push(Problem::new(format!("{}.hostNetwork", spec.path), why, remedy));
     }
     if spec.windows {
         let why = "is windows, and the sidecars are Linux programs";
-        problems.push(Problem::new("spec.os.name", why, "opt the pod out of injection"));
+        problems.push(Problem::new(format!("{}.os.name", spec.path), why, opt_out));
     }
-    let containers = spec.containers.iter().chain(&spec.init_containers).map(|container| &container.name);
-    for name in containers.filter(|name| sidecar::CONTAINERS.contains(&name.as_ref())) {
-        let remedy =
-            "name the container otherwise, or set connect-inject-status if the pod is injected already";
-        problems
-            .push(Problem::new("a container's name", "is that of an injected container", remedy).value(name));
+    for (list, containers) in [("containers", &spec.containers), ("initContainers", &spec.init_containers)] {
+        let names = containers.iter().map(|container| container.name.as_ref()).enumerate();
+        for (index, taken) in names.filter(|(_, name)| sidecar::CONTAINERS.contains(name)) {
+            let remedy = format!(
+                "name the container otherwise, or set {} to \"injected\" if the pod is injected already",
+                full(name::STATUS)
+            );
+            let subject = format!("{}.{list}[{index}].name", spec.path);
+            problems.push(Problem::new(subject, "is that of an injected container", remedy).value(taken));
+        }
     }
-    for name in spec.volume_names.iter().filter(|name| sidecar::VOLUMES.contains(&name.as_ref())) {
-        problems.push(
-            Problem::new("a volume's name", "is that of an injected volume", "name the volume otherwise")
-                .value(name),
-        );
+    let volumes = spec.volume_names.iter().enumerate();
+    for (index, taken) in volumes.filter(|(_, name)| sidecar::VOLUMES.contains(&name.as_ref())) {
+        let subject = format!("{}.volumes[{index}].name", spec.path);
+        let problem = Problem::new(subject, "is that of an injected volume", "name the volume otherwise");
+        problems.push(problem.value(taken));
     }
 }

@@ -56,6 +56,8 @@ fn members_of<'a>(members: &Members<'a>, path: &str, key: &str) -> Result<Member
 /// The specification of a pod.
 #[derive(Debug)]
 pub struct Spec<'a> {
+    /// Where it stands in the request's object: `spec` of a pod.
+    pub path: String,
     pub raw: &'a RawValue,
     pub members: Members<'a>,
     pub containers: Vec<Container<'a>>,
@@ -112,13 +114,14 @@ impl<'a> Spec<'a> {
             None => Vec::new(),
             Some(raw) => read::<Vec<Named>>(raw, &format!("{path}.volumes"))?
                 .into_iter()
-                .filter_map(|volume| volume.name.map(|Text(name)| name))
+                .map(|volume| volume.name.map(|Text(name)| name).unwrap_or_default())
                 .collect(),
         };
         let grace = members.get("terminationGracePeriodSeconds");
         let all = containers.iter().chain(init_containers.iter().filter(|c| c.native_sidecar));
         let ports = Ports::new(all.flat_map(|container| container.ports.iter().cloned()).collect());
         Ok(Spec {
+            path: path.to_owned(),
             raw,
             service_account: if service_account.is_empty() { "default".into() } else { service_account },
             host_network: members.get("hostNetwork").is_some_and(|raw| raw.get() == "true"),

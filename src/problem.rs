@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Something in a pod or in the settings that cannot be: where it stands, what
 /// stands there, why that cannot be, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     subject: String,
     value: Option<String>,
@@ -17,6 +17,12 @@ impl Problem {
     /// `Problem::new("setting agent.httpPort", "is not a port", "write a number")`.
     pub fn new(subject: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Problem { subject: subject.into(), value: None, why: why.into(), remedy: remedy.into() }
+    }
+
+    /// Whether both are one mistake in one place. What there would be to write
+    /// instead may have changed around it.
+    pub fn is_about_the_same(&self, other: &Problem) -> bool {
+        (&self.subject, &self.value, &self.why) == (&other.subject, &other.value, &other.why)
     }
 
     /// The offending value, quoted and escaped when it is shown.
@@ -153,6 +159,8 @@ pub struct Warning(String);
 
 impl Warning {
     const LIMIT: usize = 255;
+    /// A warning of this many bytes is one too long.
+    pub const ROOM: usize = Self::LIMIT.saturating_add(1);
 
     /// `message` says what to do about it; a user's text in it goes through
     /// [`Quoted`] with a limit that leaves room for the rest.

@@ -21,24 +21,26 @@ macro_rules! reasons {
     };
 }
 
-// Worded as decisions: in the policy server's monitor mode nothing is changed.
+// Each sentence gives the cause and then the decision as an order: in the policy
+// server's monitor mode nothing is changed. The name says how it ended, so the
+// sentence does not say it again.
 reasons! {
-    UNREADABLE = "unreadable-request", "Reject: the request cannot be understood.";
-    INVALID_SETTINGS = "invalid-settings", "Reject: the policy's settings are not valid.";
-    DISABLED = "disabled", "Leave as it is: the setting enabled is false.";
-    NOT_A_POD_CREATION = "not-a-pod-creation", "Leave as it is: not the creation of a pod.";
-    WORKLOAD_ACCEPTED = "workload-accepted", "Leave as it is: workloads are never changed, their pods are.";
-    WORKLOAD_REJECTED = "workload-rejected", "Reject: the pods of this workload would be rejected.";
-    SYSTEM_NAMESPACE = "system-namespace", "Do not inject: kube-system and kube-public are never injected.";
-    NAMESPACE_DENIED = "namespace-denied", "Do not inject: k8sDenyNamespaces holds the namespace.";
-    NAMESPACE_NOT_ALLOWED = "namespace-not-allowed", "Do not inject: k8sAllowNamespaces does not hold the namespace.";
-    ALREADY_INJECTED = "already-injected", "Do not inject: connect-inject-status is set already.";
-    MIRROR_POD = "mirror-pod", "Do not inject: the mirror of a static pod cannot be changed.";
-    OPTED_OUT = "opted-out", "Do not inject: the annotation connect-inject says no.";
-    NOT_REQUESTED = "not-requested", "Do not inject: no annotation connect-inject, and the setting default is false.";
-    NOT_INJECTABLE = "not-injectable", "Do not inject: only the setting default asks for it, and the pod cannot take part.";
-    REJECTED = "rejected", "Reject: the pod asks for injection and has problems.";
-    INJECTED = "injected", "Inject the sidecars.";
+    UNREADABLE = "unreadable-request", "the request cannot be understood, so refuse it.";
+    INVALID_SETTINGS = "invalid-settings", "the policy's settings are not valid, so refuse every request.";
+    DISABLED = "disabled", "the setting enabled is false, so leave everything as it is.";
+    NOT_A_POD_CREATION = "not-a-pod-creation", "only a pod that is being created can be injected, so leave this as it is.";
+    WORKLOAD_ACCEPTED = "workload-accepted", "a workload is never changed, only its pods are, so leave it as it is.";
+    WORKLOAD_REJECTED = "workload-rejected", "none of its pods could be created, so refuse it now.";
+    SYSTEM_NAMESPACE = "system-namespace", "kube-system and kube-public are never injected, so leave the pod as it is.";
+    NAMESPACE_DENIED = "namespace-denied", "k8sDenyNamespaces holds the namespace, so leave the pod as it is.";
+    NAMESPACE_NOT_ALLOWED = "namespace-not-allowed", "k8sAllowNamespaces does not hold the namespace, so leave the pod as it is.";
+    ALREADY_INJECTED = "already-injected", "the annotation connect-inject-status is set, so leave the pod as it is.";
+    MIRROR_POD = "mirror-pod", "the mirror of a static pod cannot be changed, so leave it as it is.";
+    OPTED_OUT = "opted-out", "the annotation connect-inject says no, so leave the pod as it is.";
+    NOT_REQUESTED = "not-requested", "there is no annotation connect-inject and the setting default is false, so leave the pod as it is.";
+    NOT_INJECTABLE = "not-injectable", "only the setting default asks for the sidecars and the pod cannot have them, so leave it as it is.";
+    REJECTED = "rejected", "the pod asks for the sidecars and has problems, so refuse it.";
+    INJECTED = "injected", "the pod is to be part of the mesh, so add the sidecars.";
 }
 
 impl Reason {
@@ -57,6 +59,12 @@ mod tests {
         for (index, reason) in ALL.iter().enumerate() {
             assert!(ALL.iter().skip(index + 1).all(|other| other.name != reason.name));
             assert!(reason.sentence.ends_with('.'), "{}", reason.name);
+            assert!(reason.sentence.contains(", so "), "a cause and a decision: {}", reason.sentence);
+            // It is read behind the name, whose outcome it does not say again.
+            let outcome = reason.name.rsplit('-').next().unwrap();
+            let words: Vec<&str> = reason.sentence.split([' ', ',', '.']).collect();
+            let again = matches!(outcome, "rejected" | "injected" | "accepted") && words.contains(&outcome);
+            assert!(!again, "{}", reason.audit_value());
         }
     }
 }

@@ -1,12 +1,10 @@
 //! Workloads are never changed. Their pod templates are looked at, so that a
 //! mistake shows where it was made: at `kubectl apply`.
 
-use std::collections::BTreeSet;
-
 use serde_json::value::RawValue;
 
 use crate::admission::{Answer, Level, Request, accept, heading, object, of_kind, one_line, reject, subject};
-use crate::annotations::PREFIX;
+use crate::annotations::{PREFIX, full, is_known, meant, name};
 use crate::decision::{Decision, Origin, decide};
 use crate::json::{Members, Unreadable, read};
 use crate::pod::Head;
@@ -79,9 +77,8 @@ pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) ->
         Decision::Inject(injection) => warnings.extend(injection.warnings),
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
-            let old: BTreeSet<Problem> =
-                old_problems(workload, request, origin, settings).into_iter().collect();
-            if problems.iter().any(|problem| !old.contains(problem)) {
+            let old = old_problems(workload, request, origin, settings);
+            if problems.iter().any(|problem| !old.iter().any(|old| old.is_about_the_same(problem))) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
                     workload.kind
@@ -123,18 +120,42 @@ fn misplaced(
 ) -> Result<Vec<Warning>, Unreadable> {
     let own = head.injector_annotations("")?;
     let in_template = template.map(|template| template.injector_annotations(workload.path)).transpose()?;
-    let written =
-        |name: &str| in_template.as_ref().is_some_and(|annotations| annotations.get(name).is_some());
-    let missing = own.0.iter().filter(|(name, _)| !written(name));
-    let warnings = missing.map(|(name, value)| {
-        let place = workload.steps.iter().fold(String::new(), |place, step| format!("{place}{step}: {{"));
-        let close = "}".repeat(workload.steps.len());
-        let (name, value) = (Quoted(&format!("{PREFIX}{name}"), 70), Quoted(value, 20));
-        let long = format!(
-            "annotations on the {} itself have no effect, write it on the pod template: {place}metadata: {{annotations: {{{name}: {value}}}}}{close}",
-            workload.kind
-        );
-        if long.len() < 256 { long } else { format!("{name} on the {} itself has no effect, write it in {}metadata.annotations", workload.kind, workload.path) }
-    });
-    Ok(warnings.map(|text| Warning::new(&text)).collect())
+    let written = |name: &str| in_template.as_ref().is_some_and(|template| template.get(name).is_some());
+    let missing = own.0.iter().filter(|(name, _)| !written(name) && !written(intended(name)));
+    Ok(missing.map(|(name, value)| elsewhere(workload, name, value)).collect())
+}
+
+/// A typo is not to be copied.
+fn intended(name: &str) -> &str {
+    if is_known(name) { name } else { meant(name).unwrap_or(name) }
+}
+
+/// Where an annotation of the workload's own belongs, ready to be copied if there
+/// is room for it.
+fn elsewhere(workload: Workload, name: &str, value: &str) -> Warning {
+    let kind = workload.kind;
+    if [name::STATUS, name::NAMESPACE].contains(&name) {
+        let what = full(name);
+        return Warning::new(&format!(
+            "{what} on the {kind} has no effect; remove it, the injector writes it"
+        ));
+    }
+    let open = workload.steps.iter().fold(String::new(), |place, step| format!("{place}{step}: {{"));
+    let close = "}".repeat(workload.steps.len());
+    let yaml = format!(
+        "{open}metadata: {{annotations: {{{}: {}}}}}{close}",
+        Quoted(&format!("{PREFIX}{}", intended(name)), usize::MAX),
+        Quoted(value, usize::MAX),
+    );
+    let long =
+        format!("an annotation of the {kind} itself has no effect, write it on the pod template: {yaml}");
+    Warning::new(&if long.len() < Warning::ROOM {
+        long
+    } else {
+        format!(
+            "{} of the {kind} itself has no effect, move it to {}metadata.annotations",
+            full(name),
+            workload.path
+        )
+    })
 }

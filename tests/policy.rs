@@ -217,8 +217,8 @@ mod decision {
         let spoil: [(&str, fn(&mut Value)); 4] = [
             ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
             ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
-            ("a container's name", |pod| pod["spec"]["initContainers"] = json!([{ "name": ENVOY }])),
-            ("a volume's name", |pod| {
+            ("spec.initContainers[0].name", |pod| pod["spec"]["initContainers"] = json!([{ "name": ENVOY }])),
+            ("spec.volumes[0].name", |pod| {
                 pod["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
             }),
         ];
@@ -342,7 +342,10 @@ mod messages {
             ("no json".to_owned(), "not readable JSON"),
             (String::new(), "not readable JSON"),
             ("{}".to_owned(), "no request"),
-            ("[]".to_owned(), "no request"),
+            ("[]".to_owned(), "expected an object"),
+            ("[{}]".to_owned(), "expected an object"),
+            (r#"{"request":[]}"#.to_owned(), "expected an object"),
+            (r#"{"request":{"kind":["","v1","Pod"],"operation":"CREATE"}}"#.to_owned(), "expected an object"),
             (pod("null"), "no object"),
             (pod("[]"), "object: "),
             (pod("\"pod\""), "object: "),
@@ -377,6 +380,90 @@ mod messages {
             );
         }
         assert_eq!(ask(&web(&[("connect-service-upstreams", "db:2000")]), &json!({})).warnings, [""; 0]);
+    }
+
+    /// The slip that keeps a pod out of the mesh is the one to tell of.
+    #[test]
+    fn a_pod_that_is_not_injected_is_told_of_what_was_meant() {
+        let left_alone = |annotations: &[(&str, &str)]| {
+            let mut pod = web(annotations);
+            pod["metadata"]["annotations"]
+                .as_object_mut()
+                .unwrap()
+                .remove(&format!("{PREFIX}connect-inject"));
+            let answer = ask(&pod, &json!({}));
+            assert_eq!(answer.reason(), "not-requested");
+            answer.warnings
+        };
+        assert_eq!(
+            left_alone(&[("connect-injct", "true")]),
+            [
+                "annotation consul.hashicorp.com/connect-injct is not known and has no effect; did you mean connect-inject?"
+            ]
+        );
+        assert_eq!(
+            left_alone(&[("connect-service-upstreams", "db:2000"), ("service-tags", "a")]),
+            [
+                "annotation consul.hashicorp.com/connect-service-upstreams and 1 more: without effect, since the pod is \
+              not injected; add consul.hashicorp.com/connect-inject: \"true\", or remove them"
+            ]
+        );
+        for others in ["config-checksum", "gateway-kind", "transparent-proxy", "connect-k8s-version"] {
+            assert_eq!(left_alone(&[(others, "x")]), [""; 0], "{others} may be another program's");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_cut_short_is_completed() {
+        for (written, meant) in [
+            ("service-port", "connect-service-port"),
+            ("connect-upstreams", "connect-service-upstreams"),
+            ("connect-service-proto", "connect-service-protocol"),
+            ("sidecar-proxy-mem-limit", "sidecar-proxy-memory-limit"),
+            ("service-meta", "service-meta-KEY"),
+            ("Connect-Service", "connect-service"),
+        ] {
+            let warnings = ask(&web(&[(written, "x")]), &json!({})).warnings;
+            let told =
+                format!("annotation {PREFIX}{written} is not known and has no effect; did you mean {meant}?");
+            assert_eq!(warnings, [told]);
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_one_upstream_is_told() {
+        let answer = ask(
+            &web(&[("connect-service-upstreams", "d b:99999:d c")]),
+            &json!({ "enableConsulNamespaces": true }),
+        );
+        assert_eq!(answer.message().matches("\"d b:99999:d c\"").count(), 3, "{}", answer.message());
+    }
+
+    /// A user reads of the annotation that he wrote, not of one that he did not.
+    #[test]
+    fn resources_that_conflict_are_told_of_the_annotation_that_is_there() {
+        let settings =
+            |kind: &str, cpu: &str| json!({ "sidecarProxy": { "resources": { kind: { "cpu": cpu } } } });
+        for (annotations, settings, told) in [
+            (
+                &[("sidecar-proxy-cpu-limit", "10m")][..],
+                settings("requests", "50m"),
+                "sidecar-proxy-cpu-limit: \"10m\" is under the policy's setting for the request, 50m; write at least 50m",
+            ),
+            (
+                &[("sidecar-proxy-cpu-request", "2")],
+                settings("limits", "1"),
+                "sidecar-proxy-cpu-request: \"2\" is over the policy's setting for the limit, 1; write at most 1",
+            ),
+            (
+                &[("sidecar-proxy-cpu-request", "2"), ("sidecar-proxy-cpu-limit", "1")],
+                json!({}),
+                "sidecar-proxy-cpu-request: \"2\" is over the limit, 1; write at most 1",
+            ),
+        ] {
+            let answer = ask(&web(annotations), &settings);
+            assert!(answer.message().contains(told), "{told}: {}", answer.message());
+        }
     }
 
     #[test]
@@ -654,6 +741,56 @@ mod workloads {
     }
 
     #[test]
+    fn the_place_that_is_shown_can_be_copied_or_is_only_named() {
+        let warnings = |name: &str, value: &str| {
+            let own = json!({ format!("{PREFIX}{name}"): value });
+            ask_request(&workload("apps", "Deployment", own, &plain()), &json!({})).warnings
+        };
+        let shown = |name: &str, value: &str| {
+            let warnings = warnings(name, value);
+            let (_, yaml) = warnings[0].split_once("template: ").unwrap_or_else(|| panic!("{warnings:?}"));
+            let yaml = documents::parse_one(yaml).unwrap();
+            yaml["spec"]["template"]["metadata"]["annotations"].clone()
+        };
+        for value in ["db:1234, cache:2345:dc2", "a \"b\" 'c' \\ #", "true", ""] {
+            let name = format!("{PREFIX}connect-service");
+            assert_eq!(shown("connect-service", value), json!({ name: value }));
+        }
+        let right = format!("{PREFIX}connect-inject");
+        assert_eq!(shown("connect-injct", "true"), json!({ right: "true" }), "a typo is not copied");
+        let long = warnings("connect-service-upstreams", &"db:1234,".repeat(40));
+        assert!(long[0].ends_with("move it to spec.template.metadata.annotations"), "{long:?}");
+        let status = warnings("connect-inject-status", "injected");
+        assert!(status[0].contains("remove it"), "on the template it would keep the pods out: {status:?}");
+    }
+
+    #[test]
+    fn a_field_is_named_by_its_place_in_the_workload() {
+        let mut template = web(&[]);
+        template["spec"]["hostNetwork"] = json!(true);
+        template["spec"]["os"] = json!({ "name": "windows" });
+        template["spec"]["serviceAccountName"] = json!("other");
+        template["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
+        template["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": ENVOY }));
+        let acls = json!({ "acls": { "enabled": true } });
+        for (group, kind) in KINDS {
+            let place = if kind == "CronJob" { "spec.jobTemplate.spec.template" } else { "spec.template" };
+            let answer = ask_request(&workload(group, kind, json!({}), &template), &acls);
+            for field in
+                ["hostNetwork", "os.name", "containers[1].name", "volumes[0].name", "serviceAccountName"]
+            {
+                let line = format!("- {place}.spec.{field}: ");
+                assert!(answer.message().contains(&line), "{line}{}", answer.message());
+            }
+            assert_eq!(answer.message().lines().count(), 6, "{}", answer.message());
+        }
+        template["spec"]["containers"] = json!([{ "name": "-" }]);
+        let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
+        let told = "spec.template.spec.containers[0].name: \"-\" would be the service's name";
+        assert!(answer.message().contains(told), "{}", answer.message());
+    }
+
+    #[test]
     fn a_template_whose_pods_would_be_rejected_is_rejected_at_once() {
         let bad = web(&[("connect-service-port", "nope"), ("connect-service-upstreams", "db")]);
         for (group, kind) in KINDS {
@@ -676,6 +813,11 @@ mod workloads {
         assert!(answer.warnings[0].contains("connect-service-port"), "{:?}", answer.warnings);
 
         let worse = web(&[("connect-service-port", "nope"), ("connect-service-upstreams", "db")]);
+        // The remedy lists the pod's ports: another one makes no new problem.
+        let mut with_port = bad.clone();
+        with_port["spec"]["containers"][0]["ports"][0]["name"] = json!("web");
+        request["object"] = workload("apps", "Deployment", json!({}), &with_port)["object"].clone();
+        assert_eq!(ask_request(&request, &json!({})).reason(), "workload-accepted");
         request["object"] = workload("apps", "Deployment", json!({}), &worse)["object"].clone();
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-rejected", "a new problem rejects");
     }

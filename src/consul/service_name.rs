@@ -46,6 +46,15 @@ impl ServiceName {
     }
 }
 
+impl ServiceNameError {
+    pub fn remedy(self) -> &'static str {
+        match self {
+            ServiceNameError::Several => "write the one that other services call",
+            _ => ServiceName::REMEDY,
+        }
+    }
+}
+
 impl fmt::Display for ServiceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)

@@ -1,7 +1,7 @@
 //! Upstreams: `service[.namespace]:port[:datacenter]`, `prepared_query:name:port`.
 
-use crate::consul::service_name::ServiceName;
-use crate::pod::Ports;
+use crate::consul::service_name::{ServiceName, ServiceNameError};
+use crate::pod::{PortError, Ports};
 use crate::problem::{Problem, Quoted};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,66 +56,96 @@ pub fn parse_list(
         return upstreams;
     }
     for item in value.split(',').map(str::trim) {
-        match parse(item, ports, namespaces) {
-            Err((why, remedy)) => problems.push(Problem::new(subject, why, remedy).value(item)),
-            Ok(upstream) => {
-                if let Some(first) = upstreams.iter().find(|other| other.port == upstream.port) {
-                    let why = format!("has the same local port as the upstream {}", first.written_name());
-                    let remedy = "give every upstream a local port of its own";
-                    problems.push(Problem::new(subject, why, remedy).value(item));
-                } else {
-                    upstreams.push(upstream);
-                }
-            }
+        let mut flaws = Vec::new();
+        let upstream = parse(item, ports, namespaces, &mut flaws);
+        for (why, remedy) in flaws {
+            problems.push(Problem::new(subject, why, remedy).value(item));
+        }
+        let Some(upstream) = upstream else { continue };
+        if let Some(first) = upstreams.iter().find(|other| other.port == upstream.port) {
+            let why = format!("has the same local port as the upstream {}", first.written_name());
+            let remedy = "give every upstream a local port of its own";
+            problems.push(Problem::new(subject, why, remedy).value(item));
+        } else {
+            upstreams.push(upstream);
         }
     }
     upstreams
 }
 
-fn parse(item: &str, ports: &Ports<'_>, namespaces: bool) -> Result<Upstream, (String, String)> {
-    let form = |why: &str| (why.to_owned(), FORM.to_owned());
+/// Why something cannot be, and what to write instead.
+type Flaw = (String, String);
+
+fn form(why: &str) -> Flaw {
+    (why.to_owned(), FORM.to_owned())
+}
+
+/// One upstream, or all that is wrong with it.
+fn parse(item: &str, ports: &Ports<'_>, namespaces: bool, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
     let parts: Vec<&str> = item.split(':').map(str::trim).collect();
     let (query, name, port, datacenter) = match parts.as_slice() {
-        [""] => return Err(form("is an empty part of the list")),
+        [""] => return refused(flaws, "is an empty part of the list"),
         ["prepared_query", name, port] => (true, *name, *port, None),
-        ["prepared_query", _] => return Err(form("has no port")),
-        ["prepared_query", ..] => return Err(form("has too many parts")),
-        [_] => return Err(form("has no port")),
+        ["prepared_query", _] => return refused(flaws, "has no port"),
+        ["prepared_query", ..] => return refused(flaws, "has too many parts"),
+        [_] => return refused(flaws, "has no port"),
         [name, port] => (false, *name, *port, None),
         [name, port, datacenter] => (false, *name, *port, Some(*datacenter)),
-        _ => return Err(form("has too many parts")),
+        _ => return refused(flaws, "has too many parts"),
     };
     let (name, namespace) = match name.split_once('.') {
         Some((name, namespace)) if namespaces && !query => (name, Some(namespace)),
         _ => (name, None),
     };
-    if name.is_empty() {
-        return Err(form("has no name"));
+    let name = match ServiceName::parse(name) {
+        Ok(name) => Some(name),
+        Err(ServiceNameError::Empty) => refused(flaws, "has no name"),
+        Err(error) => {
+            flaws.push((format!("names a service that {error}"), error.remedy().to_owned()));
+            None
+        }
+    };
+    match namespace {
+        Some("") => flaws.push(form("has a dot and no namespace after it")),
+        Some(namespace) if !crate::settings::is_consul_namespace(namespace) => {
+            let why = format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
+            flaws.push((why, "write service.namespace:port".to_owned()));
+        }
+        _ => (),
     }
-    let name = ServiceName::parse(name)
-        .map_err(|error| (format!("names a service that {error}"), ServiceName::REMEDY.to_owned()))?;
-    if let Some(namespace) = namespace.filter(|namespace| !crate::settings::is_consul_namespace(namespace)) {
-        let why = format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
-        return Err((why, "write service.namespace:port".to_owned()));
-    }
-    if port.is_empty() {
-        return Err(form("has no port"));
-    }
-    let port = ports
-        .resolve(port)
-        .map_err(|error| (format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy))?;
-    if let Some(datacenter) = datacenter.filter(|datacenter| !is_datacenter(datacenter)) {
-        let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
-        return Err((
-            why,
-            "write letters, digits, '-' and '_' after the second colon, or nothing".to_owned(),
-        ));
+    let port = match port {
+        "" => refused(flaws, "has no port"),
+        port => {
+            let flaw = |error: PortError| {
+                flaws.push((format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy));
+            };
+            ports.resolve(port).map_err(flaw).ok()
+        }
+    };
+    match datacenter {
+        Some("") => flaws.push((
+            "has a second colon and no datacenter after it".to_owned(),
+            "leave out the colon, or write the datacenter's name".to_owned(),
+        )),
+        Some(datacenter) if !is_datacenter(datacenter) => {
+            let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
+            let remedy = "write letters, digits, '-' and '_' after the second colon, or nothing";
+            flaws.push((why, remedy.to_owned()));
+        }
+        _ => (),
     }
     let destination = match query {
         true => Destination::PreparedQuery,
         false => Destination::Service { namespace: namespace.map(str::to_owned) },
     };
-    Ok(Upstream { destination, name, port, datacenter: datacenter.map(str::to_owned) })
+    let (name, port) = (name?, port?);
+    let upstream = Upstream { destination, name, port, datacenter: datacenter.map(str::to_owned) };
+    flaws.is_empty().then_some(upstream)
+}
+
+fn refused<T>(flaws: &mut Vec<Flaw>, why: &str) -> Option<T> {
+    flaws.push(form(why));
+    None
 }
 
 fn is_datacenter(name: &str) -> bool {
@@ -172,7 +202,7 @@ mod tests {
             ("db:-5", "has a port, "),
             ("db:65536", "has a port, "),
             ("db:nope", "has a port, "),
-            ("db:1:", "not the name of a datacenter"),
+            ("db:1:", "no datacenter after it"),
             ("db:1:d c", "not the name of a datacenter"),
             ("d b:1", "characters"),
             ("a:1,b:1", "same local port as the upstream a"),
@@ -180,7 +210,14 @@ mod tests {
             let (_, problems) = parsed(value, false);
             assert!(problems.len() == 1 && problems[0].contains(why), "{value:?}: {problems:?}");
         }
-        assert!(parsed("db.:1", true).1[0].contains("not the name of a Consul namespace"));
+        assert!(parsed("db.:1", true).1[0].contains("no namespace after it"));
+        let (_, all) = parsed("d b.x_y:0:d c", true);
+        for (problem, why) in
+            all.iter().zip(["a service that", "a Consul namespace", "a port", "a datacenter"])
+        {
+            assert!(problem.contains(why), "{all:#?}");
+        }
+        assert_eq!(all.len(), 4, "{all:#?}");
         assert!(parsed("db.a.b:1", true).1[0].contains("not the name of a Consul namespace"));
     }
 }
