@@ -64,6 +64,13 @@ scripts-tests: tools
 crds:
 	@scripts/check-crds.sh
 
+# A million hostile inputs, about ten minutes; an interrupted run goes on. SEED=
+# chooses which inputs, COUNT= how many, and with SEED= and INPUT= it is only one.
+.PHONY: soak
+soak: policy.wasm
+	@cargo run --quiet --locked -p soak -- policy.wasm --folder $(TARGET_DIR)/soak \
+	  $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(INPUT),--input $(INPUT))
+
 # The policy through kwctl, or through the development host in its place.
 .PHONY: e2e-tests
 e2e-tests: policy.wasm host tools

@@ -11,7 +11,7 @@
 
 mod support;
 
-use support::tree::Tree;
+use soak::tree::Tree;
 
 mod any_pod {
     use policy_host::{AdmissionResponse, PolicyAnswer};
@@ -21,7 +21,7 @@ mod any_pod {
     use serde_json::{Value, json};
 
     use super::Tree;
-    use super::support::{Answer, PREFIX, payload, policy};
+    use super::support::{Answer, Asked as _, PREFIX, payload, policy};
 
     /// How odd the numbers may be: some do not fit into any type of this host.
     #[derive(Clone, Copy)]
@@ -434,299 +434,15 @@ mod hostile {
     use std::time::Instant;
 
     use serde_json::{Value, json};
+    use soak::{Generator, Input, MEMORY_LIMIT, Outcome, Trial};
 
-    use super::support::tree::{Place, Tree};
-    use super::support::{Answer, payload, policy, web};
+    use super::support::{Answer, Asked as _, payload, policy, web};
 
     const MIB: u64 = 1024 * 1024;
-
-    /// A generator that gives the same numbers on every machine.
-    struct Dice(u64);
-
-    impl Dice {
-        /// <https://prng.di.unimi.it/splitmix64.c>
-        fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
-        }
-
-        fn below(&mut self, bound: usize) -> usize {
-            usize::try_from(self.next() % bound.max(1) as u64).unwrap()
-        }
-
-        fn one_in(&mut self, bound: usize) -> bool {
-            self.below(bound) == 0
-        }
-
-        fn pick<'t, T>(&mut self, all: &'t [T]) -> &'t T {
-            &all[self.below(all.len())]
-        }
-    }
-
-    /// Requests with something in every place that the policy reads.
-    fn requests() -> Vec<Tree> {
-        let full = {
-            let mut pod = web(&[
-                ("connect-service", "orders"),
-                ("connect-service-port", "http"),
-                ("connect-service-upstreams", "db:2000,cache.far:2001:dc2,prepared_query:geo:2002"),
-                ("connect-service-protocol", "http"),
-                ("connect-service-tags", "old"),
-                ("service-tags", "a,b"),
-                ("service-meta-x", "$POD_NAME"),
-                ("envoy-extra-args", "--log-level 'debug' \"x\""),
-                ("sidecar-proxy-cpu-limit", "1"),
-                ("sidecar-proxy-memory-request", "64Mi"),
-                ("connect-sync-period", "1m30s"),
-                ("transparent-proxy", "true"),
-            ]);
-            let spec = &mut pod["spec"];
-            spec["initContainers"] = json!([
-                { "name": "own", "restartPolicy": "Always", "ports": [{ "containerPort": 1 }] },
-                { "name": "migrate", "env": [{ "name": "A", "value": "$(B)" }] },
-            ]);
-            spec["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
-            spec["os"] = json!({ "name": "linux" });
-            spec["hostNetwork"] = json!(false);
-            spec["terminationGracePeriodSeconds"] = json!(30);
-            spec["restartPolicy"] = json!("Always");
-            spec["containers"][0]["env"] = json!([{ "name": "DB_CONNECT_SERVICE_PORT", "value": "1" }]);
-            spec["containers"][0]["readinessProbe"] = json!({
-                "httpGet": { "path": "/r?a#b", "port": "http", "scheme": "HTTPS",
-                    "httpHeaders": [{ "name": "Host", "value": "x" }] },
-                "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3, "successThreshold": 1,
-            });
-            pod["metadata"]["labels"] = json!({ "app": "web" });
-            pod["metadata"]["ownerReferences"] = json!([{ "kind": "Job", "name": "j" }]);
-            pod
-        };
-        let mut grpc = web(&[]);
-        grpc["spec"]["containers"][0]["readinessProbe"] = json!({ "grpc": { "port": 9090, "service": "s" } });
-        let settings = settings();
-        let about = |kind: Value, operation: &str, object: &Value, old: Option<&Value>, settings: &Value| {
-            json!({
-                "request": {
-                    "uid": "u", "kind": kind, "operation": operation, "namespace": "shop", "name": "web-0",
-                    "subResource": "", "object": object, "oldObject": old,
-                },
-                "settings": settings,
-            })
-        };
-        let pod_kind = || json!({ "group": "", "version": "v1", "kind": "Pod" });
-        let template = json!({ "metadata": full["metadata"], "spec": full["spec"] });
-        let deployment = json!({
-            "kind": "Deployment",
-            "metadata": { "name": "web", "annotations": full["metadata"]["annotations"] },
-            "spec": { "template": template },
-        });
-        let cron_job = json!({
-            "kind": "CronJob", "metadata": { "generateName": "web-" },
-            "spec": { "jobTemplate": { "spec": { "template": template } } },
-        });
-        let kind = |group: &str, kind: &str| json!({ "group": group, "version": "v1", "kind": kind });
-        let plain = json!({});
-        [
-            about(pod_kind(), "CREATE", &full, None, &plain),
-            about(pod_kind(), "CREATE", &full, None, &settings),
-            about(pod_kind(), "CREATE", &grpc, None, &json!({ "nativeSidecars": false })),
-            about(kind("apps", "Deployment"), "UPDATE", &deployment, Some(&deployment), &plain),
-            about(kind("batch", "CronJob"), "CREATE", &cron_job, None, &settings),
-        ]
-        .iter()
-        .map(Tree::from)
-        .collect()
-    }
-
-    fn settings() -> Value {
-        json!({
-            "enabled": true, "default": true, "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["billing"],
-            "imageConsul": "docker.io/hashicorp/consul:1.22.7", "imageEnvoy": "envoy@sha256:x",
-            "imagePullPolicy": "IfNotPresent",
-            "centralConfig": { "enabled": true, "defaultProtocol": "http" }, "envoyExtraArgs": "-l info",
-            "sidecarProxy": { "resources": { "limits": { "cpu": "1" }, "requests": { "cpu": "10m" } }, "concurrency": 2 },
-            "initContainer": { "resources": { "limits": { "memory": "150Mi" } } },
-            "lifecycleSidecar": { "resources": {} },
-            "enableConsulNamespaces": true,
-            "consulNamespaces": { "consulDestinationNamespace": "apps", "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" },
-            "crossNamespaceACLPolicy": "cross", "acls": { "enabled": true, "authMethod": "m" },
-            "tls": { "enabled": false, "caCert": "", "serverName": "server.dc1.consul" },
-            "agent": { "httpPort": 8500, "httpsPort": 8501, "grpcPort": 8502 },
-            "healthChecks": { "enabled": true }, "nativeSidecars": true, "openshift": false, "syncPeriod": "10s",
-        })
-    }
-
-    /// What stands where something else should.
-    const VALUES: &[&str] = &[
-        "null",
-        "true",
-        "false",
-        "0",
-        "-1",
-        "1e400",
-        "-0.0",
-        "65536",
-        "99999999999999999999999",
-        "\"\"",
-        "\" \"",
-        "[]",
-        "{}",
-        "[null]",
-        "[[]]",
-        "[{}]",
-        "{\"\":null}",
-        "{\"name\":7}",
-        "[7]",
-        "\"true\"",
-        "\"\\u0000\"",
-        "\"\\ud800\"",
-        "\"\\ud83d\\ude00\"",
-        "\"\u{202e}\u{feff}\u{7f}\"",
-        "\"$(POD_IP)\"",
-        "\"$$\"",
-        "\"`id`\"",
-        "\"'\"",
-        "\"\\\"\"",
-        "\"\\n\\r\\t\"",
-        "\",\"",
-        "\":\"",
-        "\"a:b:c:d\"",
-        "\"prepared_query\"",
-        "\"db:1,db:1\"",
-        "\"../../x\"",
-        "\"9223372036854775808s\"",
-        "\"1e999999999\"",
-        "\"-----BEGIN CERTIFICATE-----\"",
-        "\"kube-system\"",
-        "\"Always\"",
-        "\"windows\"",
-        "\"UDP\"",
-        "\"DELETE\"",
-    ];
-
-    const KEYS: &[&str] = &[
-        "",
-        "name",
-        "spec",
-        "metadata",
-        "annotations",
-        "labels",
-        "containers",
-        "initContainers",
-        "volumes",
-        "env",
-        "ports",
-        "containerPort",
-        "readinessProbe",
-        "kind",
-        "object",
-        "settings",
-        "template",
-        "restartPolicy",
-        "consul.hashicorp.com/",
-        "consul.hashicorp.com/connect-inject",
-        "consul.hashicorp.com/service-meta-",
-        "consul.hashicorp.com/service-meta-\u{e9}",
-        "consul.hashicorp.com/connect-inject-status",
-        "\u{0}",
-        "\u{202e}",
-    ];
-
-    fn value(dice: &mut Dice) -> Tree {
-        match dice.below(300) {
-            0 => Tree::text(&"x".repeat(dice.below(300_000))),
-            1 => Tree::text(&"\u{1f600}\\\"".repeat(dice.below(20_000))),
-            2 => {
-                let depth = *dice.pick(&[100, 126, 127, 128, 129, 1_000, 20_000]);
-                Tree::Token(format!("{}{}", "[".repeat(depth), "]".repeat(depth)))
-            }
-            3 => {
-                let depth = *dice.pick(&[126, 128, 5_000]);
-                Tree::Token(format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth)))
-            }
-            4 => Tree::Token("9".repeat(dice.below(5_000) + 1)),
-            5 => Tree::text(&"a:1,".repeat(dice.below(3_000))),
-            _ => Tree::Token((*dice.pick(VALUES)).to_owned()),
-        }
-    }
-
-    /// Changes one thing somewhere.
-    fn mutate(tree: &mut Tree, dice: &mut Dice) {
-        let place = dice.below(tree.size());
-        let donor = tree.at(dice.below(tree.size())).clone();
-        match tree.place(place) {
-            Place::Object(members) if !dice.one_in(4) => {
-                let index = dice.below(members.len());
-                match dice.below(6) {
-                    0 => drop((!members.is_empty()).then(|| members.remove(index))),
-                    1 => members.push(((*dice.pick(KEYS)).to_owned(), value(dice))),
-                    2 if !members.is_empty() => {
-                        // A key twice, the second time with something else.
-                        let key = members[index].0.clone();
-                        members.push((key, value(dice)));
-                    }
-                    3 if !members.is_empty() => members[index].0 = (*dice.pick(KEYS)).to_owned(),
-                    4 if dice.one_in(40) => {
-                        let count = *dice.pick(&[100, 1_000, 20_000]);
-                        let own = |index| format!("consul.hashicorp.com/service-meta-{index}");
-                        members.extend((0..count).map(|index| (own(index), Tree::text("x"))));
-                    }
-                    _ => members.push(("x".to_owned(), donor)),
-                }
-            }
-            Place::List(elements) if !dice.one_in(4) => {
-                let index = dice.below(elements.len());
-                match dice.below(4) {
-                    0 => drop((!elements.is_empty()).then(|| elements.remove(index))),
-                    1 => elements.insert(index, value(dice)),
-                    2 if !elements.is_empty() => {
-                        let count = if dice.one_in(60) { 2_000 } else { dice.below(20) };
-                        let element = elements[index].clone();
-                        elements.extend((0..count).map(|_| element.clone()));
-                    }
-                    _ => elements.push(donor),
-                }
-            }
-            place => place.replace(if dice.one_in(5) { donor } else { value(dice) }),
-        }
-    }
-
-    /// Changes the text itself, so that it may be no JSON and no text any more.
-    fn spoil(bytes: &mut Vec<u8>, dice: &mut Dice) {
-        for _ in 0..=dice.below(4) {
-            let at = dice.below(bytes.len());
-            match dice.below(4) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, *dice.pick(b"\xff\x00\"\\{}[],:e-\xed\xa0\x80")),
-                2 if at < bytes.len() => drop(bytes.remove(at)),
-                _ if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-                _ => (),
-            }
-        }
-    }
-
-    fn input(bases: &[Tree], dice: &mut Dice) -> Vec<u8> {
-        let mut tree = dice.pick(bases).clone();
-        for _ in 0..=dice.below(3) {
-            mutate(&mut tree, dice);
-        }
-        let mut bytes = tree.to_string().into_bytes();
-        if dice.one_in(8) {
-            spoil(&mut bytes, dice);
-        }
-        bytes
-    }
 
     fn from_environment(name: &str, default: u64) -> u64 {
         env::var(name)
             .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-    }
-
-    /// The linear memory of a call at its greatest.
-    fn memory(operation: &str, input: &[u8]) -> u64 {
-        policy().measure(operation, input).unwrap().peak_memory
     }
 
     /// What became of some inputs.
@@ -739,30 +455,14 @@ mod hostile {
 
     /// Asks about every so many-th input of a seed.
     fn try_inputs(seed: u64, first: u64, count: u64, step: usize) -> Tally {
-        let bases = requests();
-        let all_settings = [Tree::from(&settings())];
+        let generator = Generator::new(seed);
         let mut tally = Tally::default();
         for index in (first..count).step_by(step) {
-            let mut dice = Dice(seed.wrapping_mul(1 << 40).wrapping_add(index));
-            if index % 8 == 7 {
-                let input = input(&all_settings, &mut dice);
-                let answer = policy().call("validate_settings", &input);
-                let answer = answer.unwrap_or_else(|error| panic!("seed {seed}, input {index}: {error}"));
-                let answer: policy_host::SettingsAnswer = serde_json::from_slice(&answer).unwrap();
-                assert_eq!(answer.valid, answer.message.is_none(), "seed {seed}, input {index}");
-                continue;
-            }
-            let input = input(&bases, &mut dice);
-            let answer = std::panic::catch_unwind(|| Answer::to(&input));
-            let answer = answer.unwrap_or_else(|_| panic!("that was seed {seed}, input {index}"));
-            tally.rejected += u64::from(!answer.accepted);
-            tally.injected += u64::from(answer.mutated_object.is_some());
-            // Measuring takes two more calls: the large ones are what counts.
-            if input.len() > 250_000 || index % 1_000 == 0 {
-                let peak = memory("validate", &input);
-                assert!(peak < 64 * MIB, "{peak} bytes for seed {seed}, input {index} of {}", input.len());
-                tally.most_memory = tally.most_memory.max(peak);
-            }
+            let trial = Trial::of(policy(), &generator.input(index))
+                .unwrap_or_else(|broken| panic!("{broken}\nAgain: make soak SEED={seed} INPUT={index}"));
+            tally.rejected += u64::from(trial.outcome == Outcome::Rejected);
+            tally.injected += u64::from(trial.outcome == Outcome::Injected);
+            tally.most_memory = tally.most_memory.max(trial.memory);
         }
         tally
     }
@@ -807,15 +507,12 @@ mod hostile {
         (1025..1025 + count).map(|port| format!("a{port}:{port}")).collect::<Vec<_>>().join(",")
     }
 
-    /// The policy server's 2 s are the limit of every call here.
+    /// The policy server's 2 s are the limit of every call here, and 64 MiB.
     fn fits(what: &str, pod: &Value) {
-        let input = payload("shop", &pod.to_string(), "{}");
-        let began = Instant::now();
-        Answer::to(input.as_bytes());
-        let took = began.elapsed();
-        let peak = memory("validate", input.as_bytes());
-        println!("{what}: {} bytes, {took:?}, {} MiB", input.len(), peak / MIB);
-        assert!(peak < 64 * MIB, "{what}: {} MiB", peak / MIB);
+        let input = Input { operation: "validate", payload: payload("shop", &pod.to_string(), "{}").into() };
+        let trial = Trial::of(policy(), &input).unwrap_or_else(|broken| panic!("{what}: {broken}"));
+        println!("{what}: {} bytes, {:?}, {} MiB", input.payload.len(), trial.time, trial.memory / MIB);
+        assert!(trial.memory < MEMORY_LIMIT, "{what}");
     }
 
     #[test]

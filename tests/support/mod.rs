@@ -1,8 +1,8 @@
 //! What the tests on the built `policy.wasm` share: asking it, and looking at a
 //! pod as the kubelet would.
 //!
-//! Every answer that a test gets through [`ask`] has been held against the
-//! promises that all answers keep, see [`Answer::keeps_its_form`].
+//! Every answer that a test gets has been held against the promises that all
+//! answers keep, see [`soak::Trial`].
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -13,16 +13,14 @@
 )]
 
 pub mod original;
-pub mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
-use consul_connect_injector::reason;
 use policy_host::Policy;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
+pub use soak::Answer;
+use soak::{Input, Trial};
 
 pub const PREFIX: &str = "consul.hashicorp.com/";
 pub const INIT: &str = "consul-connect-inject-init";
@@ -38,86 +36,17 @@ pub fn policy() -> &'static Policy {
     })
 }
 
-/// The guest's answer to `validate`, the object's text as the guest wrote it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Answer {
-    pub accepted: bool,
-    pub message: Option<String>,
-    pub code: Option<u16>,
-    pub mutated_object: Option<Box<RawValue>>,
-    #[serde(default)]
-    pub audit_annotations: BTreeMap<String, String>,
-    #[serde(default)]
-    pub warnings: Vec<String>,
+/// Asks with any bytes; a trap, an error or a broken promise fails the test.
+pub trait Asked {
+    fn to(payload: &[u8]) -> Self;
 }
 
-impl Answer {
-    /// Asks with any bytes; a trap, an error or an answer of another form fails.
-    pub fn to(payload: &[u8]) -> Self {
-        let (policy, logs) = policy().with_logs();
-        let bytes =
-            policy.call("validate", payload).unwrap_or_else(|error| panic!("{error}\nof {}", shown(payload)));
-        for line in logs.take() {
-            let message = line.message.unwrap_or_default();
-            assert!(!message.chars().any(misleading), "a line of the log is one line: {message:?}");
-        }
-        let answer: Answer = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|error| panic!("{error} in {}\nof {}", shown(&bytes), shown(payload)));
-        answer.keeps_its_form();
-        answer
-    }
-
-    /// The name of the reason in the audit annotation.
-    pub fn reason(&self) -> &str {
-        self.audit_annotations["connect-inject-reason"].split(':').next().unwrap()
-    }
-
-    pub fn text(&self) -> &str {
-        self.mutated_object.as_ref().unwrap_or_else(|| panic!("nothing was changed: {self:?}")).get()
-    }
-
-    pub fn pod(&self) -> Value {
-        serde_json::from_str(self.text()).unwrap()
-    }
-
-    pub fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or_else(|| panic!("no message: {self:?}"))
-    }
-
-    /// What holds for every answer, whatever was asked.
-    pub fn keeps_its_form(&self) {
-        let names: Vec<&String> = self.audit_annotations.keys().collect();
-        assert_eq!(names, ["connect-inject-reason"], "{self:?}");
-        let name = self.reason();
-        let known = reason::ALL.iter().find(|known| known.name == name);
-        assert!(known.is_some(), "an unknown reason: {self:?}");
-
-        assert_eq!(self.accepted, self.message.is_none(), "a message for a rejection alone: {self:?}");
-        assert_eq!(self.accepted, self.code.is_none(), "{self:?}");
-        assert_eq!(self.mutated_object.is_some(), name == "injected", "{self:?}");
-        if let Some(message) = &self.message {
-            assert!(message.len() > 20, "{message}");
-            assert!(!message.chars().any(|c| c != '\n' && misleading(c)), "{message:?}");
-        }
-        for warning in &self.warnings {
-            assert!(warning.len() < 256, "the API server drops it: {warning}");
-            assert!(!warning.is_empty() && !warning.chars().any(misleading), "{warning:?}");
-        }
-    }
-}
-
-/// What does something to a terminal, or turns the direction of writing.
-fn misleading(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// The beginning of what may be megabytes.
-fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    match text.char_indices().nth(4_000) {
-        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], bytes.len()),
-        None => text.into_owned(),
+impl Asked for Answer {
+    fn to(payload: &[u8]) -> Self {
+        let input = Input { operation: "validate", payload: payload.to_vec() };
+        let trial = Trial::of(policy(), &input)
+            .unwrap_or_else(|broken| panic!("{broken}\nof {}", String::from_utf8_lossy(&input.payload)));
+        Answer::read(&trial.response).unwrap()
     }
 }
 

@@ -107,6 +107,7 @@ impl PolicyBuilder {
                 module: compiled,
                 pre,
                 timeout: self.timeout,
+                observed: OnceLock::new(),
                 metered: OnceLock::new(),
             }),
             log: self.log,
@@ -121,6 +122,7 @@ struct Loaded {
     module: Module,
     pre: WasmtimeEngineProviderPre,
     timeout: Option<Duration>,
+    observed: OnceLock<Result<Runner, String>>,
     /// Fuel is counted by code in the compiled module, so a measured call has a
     /// module of its own.
     metered: OnceLock<Result<Runner, String>>,
@@ -142,7 +144,20 @@ pub struct Review {
     pub failure: Option<CallError>,
 }
 
-/// What one call in a fresh instance took.
+/// What one call in a fresh instance gave, and what it took.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The guest's response.
+    pub response: Vec<u8>,
+    /// The linear memory's greatest size, in bytes.
+    pub peak_memory: u64,
+    /// The time to make an instance and run its start functions.
+    pub start: Duration,
+    /// The time of the call itself.
+    pub call: Duration,
+}
+
+/// What one call took, its fuel included.
 #[derive(Clone, Debug)]
 pub struct Measurement {
     /// The guest's response.
@@ -245,32 +260,33 @@ impl Policy {
         parse("protocol_version", &answer)
     }
 
+    /// Calls an operation once, as [`Policy::call`] does, and says what it took.
+    pub fn observe(&self, operation: &str, payload: &[u8]) -> Result<Observation, CallError> {
+        let began = Instant::now();
+        let run = self.bare(operation, payload, &self.log)?;
+        match run.outcome {
+            Outcome::Response(response) => {
+                Ok(Observation { response, peak_memory: run.memory, start: run.start, call: run.call })
+            }
+            other => Err(failure(operation, other, run.stderr, began.elapsed())),
+        }
+    }
+
     /// Calls an operation twice, each time in a fresh instance: for its time,
     /// and for its fuel, since counting fuel takes time.
     pub fn measure(&self, operation: &str, payload: &[u8]) -> Result<Measurement, CallError> {
         let began = Instant::now();
-        let timed = self.bare(operation, payload, &self.log)?;
+        let Observation { response, peak_memory, start, call } = self.observe(operation, payload)?;
         let silent: LogSink = Arc::new(|_| {});
         let limits = Limits { epochs: None, fuel: Some(FUEL) };
         let metered = self
             .metered()?
             .run(operation, payload, &silent, &limits)
             .map_err(|error| CallError::Start(error.to_string()))?;
-        let failed = |outcome, stderr| failure(operation, outcome, stderr, began.elapsed());
-        let response = match timed.outcome {
-            Outcome::Response(response) => response,
-            other => return Err(failed(other, timed.stderr)),
-        };
         if !matches!(metered.outcome, Outcome::Response(_)) {
-            return Err(failed(metered.outcome, metered.stderr));
+            return Err(failure(operation, metered.outcome, metered.stderr, began.elapsed()));
         }
-        Ok(Measurement {
-            response,
-            fuel: metered.fuel.unwrap_or_default(),
-            peak_memory: timed.memory,
-            start: timed.start,
-            call: timed.call,
-        })
+        Ok(Measurement { response, fuel: metered.fuel.unwrap_or_default(), peak_memory, start, call })
     }
 
     fn ask<T: serde::de::DeserializeOwned>(&self, operation: &str, payload: &[u8]) -> Result<T, CallError> {
@@ -286,8 +302,14 @@ impl Policy {
 
     fn bare(&self, operation: &str, payload: &[u8], log: &LogSink) -> Result<crate::bare::Run, CallError> {
         let limits = Limits { epochs: self.epochs(), fuel: None };
-        Runner::new(&self.loaded.engine, &self.loaded.module)
-            .and_then(|runner| runner.run(operation, payload, log, &limits))
+        self.loaded
+            .observed
+            .get_or_init(|| {
+                Runner::new(&self.loaded.engine, &self.loaded.module).map_err(|error| error.to_string())
+            })
+            .as_ref()
+            .map_err(|error| CallError::Start(error.clone()))?
+            .run(operation, payload, log, &limits)
             .map_err(|error| CallError::Start(error.to_string()))
     }
 
