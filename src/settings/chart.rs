@@ -15,18 +15,23 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         | "priorityClassName"
         | "resources"
         | "certs"
+        | "caBundle"
+        | "cleanupController"
         | "logLevel"
         | "serviceAccount"
         | "annotations"
         | "extraLabels"
         | "disruptionBudget"
-        | "failurePolicy"
         | "podSecurityContext"
         | "consulNode"
         | "healthChecks.reconcilePeriod"
         | "aclInjectToken"
         | "argocd" => DEPLOYMENT,
+        "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
+        "dataplaneAsSidecarInitContainer" => "write nativeSidecars instead, which is true by default",
+        "globalConfigACLToken" => "it is for entries that the original's controllers write: remove it",
         "namespaceSelector" => "write it in the ClusterAdmissionPolicy's spec.namespaceSelector",
+        "overrideAuthMethodHost" => "it belongs to the auth method in Consul: remove it",
         "aclBindingRuleSelector" => "it belongs to the auth method's binding rule in Consul: remove it",
         "overrideAuthMethodName" => "write acls.authMethod instead",
         "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
@@ -40,6 +45,16 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         | "sidecarProxy.livenessFailureSeconds"
         | "sidecarProxy.defaultStartupFailureSeconds"
         | "sidecarProxy.defaultLivenessFailureSeconds" => NOT_IN_THIS_MODE,
+        "lifecycleSidecarContainer" | "consulSidecarContainer" => {
+            "write its resources as lifecycleSidecar.resources"
+        }
+        "imageK8S" => DEPLOYMENT,
+        "tls.enableAutoEncrypt"
+        | "tls.httpsOnly"
+        | "tls.verify"
+        | "tls.caKey"
+        | "tls.serverAdditionalDNSSANs"
+        | "tls.serverAdditionalIPSANs" => "it belongs to Consul's own deployment: remove it",
         "envoyImage" => "write imageEnvoy instead",
         "consulImage" => "write imageConsul instead",
         "global" => {

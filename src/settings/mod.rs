@@ -399,7 +399,8 @@ fn plain_name(block: &mut Block<'_, '_>, key: &'static str, default: &str) -> St
 
 fn tls(block: &mut Block<'_, '_>) -> Option<Tls> {
     let enabled = block.bool("enabled", false);
-    let ca_cert = block.text("caCert").unwrap_or_default();
+    let ca_cert = block.text_or("caCert", "write the certificate itself as PEM, not the Secret that has it");
+    let ca_cert = ca_cert.unwrap_or_default();
     let server_name = block.text("serverName").filter(|name| !name.is_empty());
     if let Some(name) = &server_name {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');

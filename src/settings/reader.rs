@@ -73,11 +73,16 @@ impl<'a, 'p> Block<'a, 'p> {
     }
 
     pub fn text(&mut self, key: &'static str) -> Option<Cow<'a, str>> {
+        self.text_or(key, "write it in quotes")
+    }
+
+    /// `remedy` is for what is no text.
+    pub fn text_or(&mut self, key: &'static str, remedy: &str) -> Option<Cow<'a, str>> {
         let raw = self.take(key)?;
         match read::<Text>(raw, key) {
             Ok(Text(text)) => Some(text),
             Err(_) => {
-                self.problem(key, raw.get(), "is not a string", "write it in quotes");
+                self.problem(key, raw.get(), "is not a string", remedy);
                 None
             }
         }

@@ -86,7 +86,10 @@ enum Rule {
 use Rule::{Consul, Injector, OtherMode, Remedy, Setting, Special};
 
 const UPSTREAMS: &str = "name what the pod calls in the annotation connect-service-upstreams";
-const METRICS: &str = "scrape Envoy by a bootstrap of your own; this mode adds no metrics listener";
+const METRICS: &str = "this mode adds no listener for metrics: write envoy_prometheus_bind_addr into the config of Consul's \
+                       proxy-defaults entry, which Envoy's bootstrap takes up";
+const PROBES: &str =
+    "nothing takes its place: Envoy has a startup probe of the policy's own, and no liveness probe";
 const PULL_SECRETS: &str =
     "name the secrets in imagePullSecrets of the pods' service accounts: the images are pulled by the pods";
 
@@ -112,6 +115,8 @@ const RULES: &[(&str, Rule)] = &[
     ("global.secretsBackend", Consul),
     ("global.gossipEncryption", Consul),
     ("global.recursors", Consul),
+    ("global.gossipKey", Consul),
+    ("global.initContainer", Consul),
     ("global.bootstrapACLs", Setting("acls.enabled")),
     ("global.tls.enabled", Setting("tls.enabled")),
     ("global.tls.enableAutoEncrypt", Special),
@@ -175,6 +180,7 @@ const RULES: &[(&str, Rule)] = &[
     ("client.containerSecurityContext", Consul),
     ("client.affinity", Consul),
     ("client.dnsPolicy", Consul),
+    ("client.disableHostNodeID", Consul),
     ("client.hostNetwork", Consul),
     ("client.updateStrategy", Consul),
     ("client.snapshotAgent", Consul),
@@ -213,10 +219,10 @@ const RULES: &[(&str, Rule)] = &[
     ("connectInject.sidecarProxy.resources", Setting("sidecarProxy.resources")),
     (
         "connectInject.sidecarProxy.lifecycle",
-        OtherMode("Envoy goes on to serve while the pod ends by itself"),
+        OtherMode("nothing to do: Envoy serves for as long as the pod's own containers need to end"),
     ),
-    ("connectInject.sidecarProxy.defaultStartupFailureSeconds", OtherMode("leave it out")),
-    ("connectInject.sidecarProxy.defaultLivenessFailureSeconds", OtherMode("leave it out")),
+    ("connectInject.sidecarProxy.defaultStartupFailureSeconds", OtherMode(PROBES)),
+    ("connectInject.sidecarProxy.defaultLivenessFailureSeconds", OtherMode(PROBES)),
     ("connectInject.initContainer.resources", Setting("initContainer.resources")),
     ("connectInject.overrideAuthMethodName", Setting("acls.authMethod")),
     (
@@ -234,16 +240,24 @@ const RULES: &[(&str, Rule)] = &[
     ("connectInject.cni", OtherMode(UPSTREAMS)),
     (
         "connectInject.apiGateway",
-        OtherMode("the chart goes on to deploy gateways, if its injector stays for them"),
+        OtherMode(
+            "the chart's own injector runs the gateways: to keep them, leave it on with k8sAllowNamespaces: []",
+        ),
     ),
     (
         "connectInject.dataplaneAsSidecarInitContainer",
-        OtherMode("nativeSidecars does the same here, and is on"),
+        OtherMode("nothing to do: nativeSidecars is the same thing, and is on"),
     ),
     ("connectInject.replicas", Injector),
     ("connectInject.image", Injector),
     ("connectInject.logLevel", Injector),
     ("connectInject.certs", Injector),
+    ("connectInject.caBundle", Injector),
+    ("connectInject.cleanupController", Injector),
+    (
+        "connectInject.overrideAuthMethodHost",
+        Remedy("it is the host of the auth method in Consul: `consul acl auth-method update` changes it"),
+    ),
     ("connectInject.nodeSelector", Injector),
     ("connectInject.tolerations", Injector),
     ("connectInject.affinity", Injector),
@@ -255,13 +269,18 @@ const RULES: &[(&str, Rule)] = &[
     ("connectInject.annotations", Injector),
     ("connectInject.serviceAccount", Injector),
     ("connectInject.aclInjectToken", Injector),
-    ("connectInject.globalConfigACLToken", Injector),
+    (
+        "connectInject.globalConfigACLToken",
+        Remedy(
+            "it is for entries that the original's controllers write, such as RateLimit: write those with `consul config write`",
+        ),
+    ),
     (
         "connectInject.failurePolicy",
         Remedy("write it as spec.failurePolicy of the ClusterAdmissionPolicy, whose default is Fail"),
     ),
     ("server", Consul),
-    ("externalServers", Consul),
+    ("externalServers", Special),
     ("dns", Consul),
     ("ui", Consul),
     ("syncCatalog", Consul),
@@ -274,6 +293,9 @@ const RULES: &[(&str, Rule)] = &[
     ("prometheus", Consul),
     ("grafana", Consul),
     ("tests", Consul),
+    ("test", Consul),
+    ("common", Consul),
+    ("rbac", Consul),
     ("telemetryCollector", Consul),
     ("fullnameOverride", Special),
     ("nameOverride", Consul),
@@ -347,7 +369,8 @@ impl Translator<'_> {
             ),
             Consul => (Fate::Deployment, "stays with the chart, which deploys Consul".to_owned()),
             OtherMode(instead) => {
-                let off = empty || *value == json!(false) || value.get("enabled") == Some(&json!(false));
+                let switch = ["enabled", "defaultEnabled"].iter().find_map(|key| value.get(key));
+                let off = empty || self.is_off(value) || switch.is_some_and(|switch| self.is_off(switch));
                 let text = if off { "off: nothing to do".to_owned() } else { (*instead).to_owned() };
                 (Fate::NotInThisMode, text)
             }
@@ -413,8 +436,17 @@ impl Translator<'_> {
             "global.tls.enableAutoEncrypt" if *value == json!(true) => self.told(
                 path,
                 Fate::Elsewhere,
-                "the agents' certificates come from Connect's own CA: write its root into tls.caCert as well, as `consul connect ca` and the agents' /v1/connect/ca/roots show it",
+                "the agents' certificates come from Connect's own CA: write its root into tls.caCert as well, which /v1/connect/ca/roots of an agent shows",
             ),
+            "externalServers" if value.get("enabled") == Some(&json!(true)) => {
+                for leaf in leaves(path, value) {
+                    self.told(
+                        &leaf,
+                        Fate::Elsewhere,
+                        "the policy speaks to the client agent on a pod's node, not to servers: let agents join these by client.join",
+                    );
+                }
+            }
             "client.enabled" if *value == json!(false) => self.told(
                 path,
                 Fate::Elsewhere,
@@ -478,6 +510,32 @@ impl Translator<'_> {
                     .to_owned(),
             );
         }
+        if written("/connectInject/enabled").is_some_and(|enabled| *enabled != json!(false)) {
+            self.notes.push(
+                "the chart's own injector and the policy must not both inject: when the policy serves, set \
+                 connectInject.enabled to false in the chart, or connectInject.k8sAllowNamespaces to [] where its injector \
+                 has to stay, for API gateways or for the service account of an auth method that it made"
+                    .to_owned(),
+            );
+        }
+        let images = ["/imageConsul", "/imageEnvoy"].map(|image| self.settings.pointer(image).is_some());
+        if let [consul, envoy] = images
+            && consul != envoy
+        {
+            let (written, other) =
+                if consul { ("imageConsul", "imageEnvoy") } else { ("imageEnvoy", "imageConsul") };
+            self.notes.push(format!(
+                "{written} comes from the values and {other} stays at the policy's default: write an {other} that goes with it, \
+                 as Consul's own table of supported Envoy versions says"
+            ));
+        }
+        if written("/client/enabled").is_none() && written("/connectInject/transparentProxy").is_none() {
+            self.notes.push(
+                "since Consul 1.10 the chart proxies pods transparently unless connectInject.transparentProxy.defaultEnabled is \
+                 false; the policy does not: such pods need the annotation connect-service-upstreams"
+                    .to_owned(),
+            );
+        }
         if written("/client/enabled").is_none() {
             self.notes.push(
                 "client.enabled is not written: today's chart deploys no client agents then, and the policy needs \
@@ -509,6 +567,12 @@ impl Translator<'_> {
             }
             self.notes.push(note);
         }
+    }
+
+    /// Whether a switch is off; `-` leaves it to the metrics of the whole chart, the
+    /// only block where a mode of the injector has it.
+    fn is_off(&self, switch: &Value) -> bool {
+        *switch == json!(false) || (*switch == json!("-") && !self.is_true("/global/metrics/enabled"))
     }
 
     fn is_true(&self, pointer: &str) -> bool {
@@ -551,6 +615,11 @@ impl Translator<'_> {
             *place = value;
         }
     }
+}
+
+/// The keys of the charts that [`translate`] knows, each with all that is below it.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(key, _)| *key)
 }
 
 /// The keys that the chart knows in a block; the top is the empty path.

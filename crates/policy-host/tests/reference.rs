@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use consul_connect_injector::annotations::name;
-use policy_host::{ValidateRequest, documents, manifest};
+use policy_host::{ValidateRequest, documents, helm, helm::Fate, manifest};
 use serde_json::{Map, Value, json};
 use support::project::{nested, policy, read, refusal, schema, settings};
 
@@ -199,5 +199,100 @@ fn the_documented_annotations_do_what_is_documented() {
                 "{mistake}: documented\n{documented}\nand really\n{message}"
             );
         }
+    }
+}
+
+/// The rows of the table about the Helm chart: the keys, and what it says of them.
+fn helm_rows() -> Vec<(Vec<String>, String)> {
+    let text = read("docs/settings.md");
+    let (_, table) = text.split_once("| Helm values | settings |\n").unwrap();
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let rows = rows.filter(|line| !line.starts_with("| all else"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let mut keys: Vec<String> = Vec::new();
+        for name in cells[0].split('`').skip(1).step_by(2).filter(|name| *name != "ports") {
+            // `.default` after `connectInject.enabled` is its neighbour.
+            let block = keys.last().and_then(|last| last.rsplit_once('.')).map(|(block, _)| block.to_owned());
+            keys.push(if name.starts_with('.') { block.unwrap() + name } else { name.to_owned() });
+        }
+        (keys, cells[1].to_owned())
+    })
+    .collect()
+}
+
+/// What becomes of a key with each of some values.
+fn fates(key: &str) -> Vec<(Fate, String)> {
+    let samples = [
+        json!(true),
+        json!(false),
+        json!("x"),
+        json!(["x"]),
+        json!({ "enabled": true }),
+        json!({ "requests": { "cpu": "1" } }),
+        json!({ "ports": { "http": 1, "https": 2, "grpc": 3 } }),
+    ];
+    let outcomes = samples.into_iter().flat_map(|sample| {
+        let mut values = nested(key, sample);
+        // What some keys depend on.
+        if key != "global.bootstrapACLs" {
+            values["global"]["bootstrapACLs"] = json!(true);
+        }
+        if key != "global.metrics" {
+            values["global"]["metrics"]["enabled"] = json!(true);
+        }
+        helm::translate(&values, None).unwrap().outcomes
+    });
+    let below = format!("{key}.");
+    outcomes
+        .filter(|outcome| outcome.key == key || outcome.key.starts_with(&below))
+        .map(|outcome| (outcome.fate, outcome.text))
+        .collect()
+}
+
+#[test]
+fn the_helm_table_says_what_becomes_of_its_keys() {
+    let settings = settings().0;
+    for (keys, says) in helm_rows() {
+        for key in keys {
+            let fates = fates(&key);
+            let is = |wanted: Fate| fates.iter().any(|(fate, _)| *fate == wanted);
+            let named: Vec<&str> = says.split('`').skip(1).step_by(2).collect();
+            let named = named.iter().filter(|name| settings.iter().any(|(path, _)| path.starts_with(**name)));
+            let fits = if says.starts_with("the same name") {
+                let name = key.strip_prefix("connectInject.").unwrap();
+                fates.iter().any(|(fate, text)| *fate == Fate::Translated && text.starts_with(name))
+            } else if says.starts_with("not in this mode") {
+                is(Fate::NotInThisMode)
+            } else if named.clone().next().is_some() {
+                named.into_iter().any(|name| fates.iter().any(|(_, text)| text.contains(name)))
+            } else {
+                is(Fate::Elsewhere)
+            };
+            assert!(fits && !is(Fate::Unknown), "{key}: documented: {says}; really: {fates:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_helm_table_leaves_out_is_about_a_deployment() {
+    let rows: Vec<String> = helm_rows().into_iter().flat_map(|(keys, _)| keys).collect();
+    for key in helm::keys() {
+        let told = rows.iter().any(|row| key == row || key.starts_with(&format!("{row}.")));
+        let fates = fates(key);
+        assert!(!fates.is_empty(), "{key}");
+        if !told {
+            assert!(fates.iter().all(|(fate, _)| *fate == Fate::Deployment), "{key}: {fates:#?}");
+        }
+    }
+}
+
+/// What stands in a values file's block and is copied into the settings is either
+/// valid there or answered with what becomes of it.
+#[test]
+fn every_key_of_the_charts_block_has_a_word_of_its_own_in_the_settings() {
+    for key in helm::keys().filter_map(|key| key.strip_prefix("connectInject.")) {
+        let message = refusal(&nested(key, json!(7))).unwrap_or_default();
+        assert!(!message.contains("is not known"), "{message}");
     }
 }

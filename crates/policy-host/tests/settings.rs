@@ -226,11 +226,58 @@ fn todays_chart() {
             "acls": { "enabled": true, "authMethod": "own-method" }, "sidecarProxy": { "concurrency": 4 },
         })
     );
-    for expected in
-        ["connectInject.transparentProxy.defaultEnabled", "spec.failurePolicy", "connect-service-upstreams"]
-    {
+    for expected in [
+        "connectInject.transparentProxy.defaultEnabled",
+        "spec.failurePolicy",
+        "connect-service-upstreams",
+        "envoy_prometheus_bind_addr",
+        "must not both inject",
+    ] {
         assert!(report.contains(expected), "{expected}: {report}");
     }
+}
+
+fn texts(values: &Value) -> (Vec<(String, String)>, String) {
+    let translation = helm::translate(values, None).unwrap();
+    let outcomes = translation.outcomes.into_iter().map(|outcome| (outcome.key, outcome.text));
+    (outcomes.collect(), translation.notes.join("\n"))
+}
+
+#[test]
+fn a_mode_that_is_off_asks_for_nothing() {
+    let off = json!({
+        "global": { "metrics": { "enabled": false }, "peering": { "enabled": false } },
+        "connectInject": {
+            "metrics": { "defaultEnabled": "-", "defaultPrometheusScrapePort": 20200 },
+            "transparentProxy": { "defaultEnabled": false, "defaultOverwriteProbes": true },
+        },
+    });
+    for (key, text) in texts(&off).0 {
+        assert_eq!(text, "off: nothing to do", "{key}");
+    }
+    let on = json!({ "global": { "metrics": { "enabled": true } }, "connectInject": { "metrics": { "defaultEnabled": "-" } } });
+    assert!(texts(&on).0.iter().all(|(_, text)| text.contains("proxy-defaults")));
+}
+
+#[test]
+fn what_the_values_leave_open_is_noted() {
+    let (_, notes) = texts(
+        &json!({ "connectInject": { "enabled": true }, "global": { "image": "hashicorp/consul:1.20.1" } }),
+    );
+    for expected in
+        ["write an imageEnvoy that goes with it", "transparently", "client.enabled is not written"]
+    {
+        assert!(notes.contains(expected), "{expected}: {notes}");
+    }
+    let whole = json!({
+        "connectInject": { "enabled": false, "transparentProxy": { "defaultEnabled": false } },
+        "client": { "enabled": true },
+        "global": { "image": "hashicorp/consul:1.20.1", "imageEnvoy": "envoyproxy/envoy:v1.31.3" },
+    });
+    assert_eq!(texts(&whole).1, "");
+    let (outcomes, _) =
+        texts(&json!({ "externalServers": { "enabled": true, "hosts": ["consul.example.com"] } }));
+    assert!(outcomes.iter().all(|(_, text)| text.contains("client.join")), "{outcomes:?}");
 }
 
 #[test]
@@ -285,6 +332,15 @@ fn the_values_blocks_of_the_documentation_pass_whole() {
             json!({ "enabled": true, "enableConsulNamespaces": true,
                     "consulNamespaces": { "consulDestinationNamespace": "my-consul-ns" } }),
         ),
+        (
+            "connectInject:\n  enabled: true\n  k8sAllowNamespaces: ['*']\n  k8sDenyNamespaces: []",
+            json!({ "enabled": true, "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": [] }),
+        ),
+        (
+            "global:\n  enableConsulNamespaces: true\nconnectInject:\n  enabled: true\n  consulNamespaces:\n    mirroringK8S: true",
+            json!({ "enabled": true, "enableConsulNamespaces": true, "consulNamespaces": { "mirroringK8S": true } }),
+        ),
+        ("global: {bootstrapACLs: true}", json!({ "acls": { "enabled": true } })),
         (
             "global:\n  enableConsulNamespaces: true\nconnectInject:\n  enabled: true\n  consulNamespaces:\n    mirroringK8S: true\n    mirroringK8SPrefix: 'k8s-'",
             json!({ "enabled": true, "enableConsulNamespaces": true,
