@@ -3,6 +3,9 @@
 
 /// Why `text` is not one or several certificates, if it is not.
 pub fn flaw(text: &str) -> Option<&'static str> {
+    if text.contains('\0') {
+        return Some("has a NUL character, which no variable can have");
+    }
     let mut certificates = 0_usize;
     let mut inside: Option<Decoder> = None;
     for line in text.lines().map(str::trim) {
@@ -113,6 +116,7 @@ mod tests {
     fn damage_is_noticed() {
         for (text, word) in [
             ("", "no PEM"),
+            (&format!("a\0b\n{SMALL}"), "NUL"),
             ("hello", "no PEM"),
             ("-----BEGIN CERTIFICATE-----\nMAMC\n", "without an end"),
             ("-----BEGIN CERTIFICATE-----\nMAMC\n-----END CERTIFICATE-----", "damaged"),

@@ -32,6 +32,9 @@ impl EnvoyArgs {
         let words = words::split(text).map_err(|_| {
             flaw("has a quote that is not closed".into(), "close it, or put a backslash before it")
         })?;
+        if text.contains('\0') {
+            return Err(flaw("has a NUL character, which no argument can have".into(), "take it out"));
+        }
         let mut seen = BTreeSet::new();
         for word in &words {
             let Some(flag) = flag(word) else { continue };
@@ -96,6 +99,7 @@ mod tests {
     fn what_envoy_or_the_mesh_would_not_survive() {
         for (text, why) in [
             ("\"a", "not closed"),
+            ("a\0b", "NUL"),
             ("-c /tmp/x", "--config-path"),
             ("-c/tmp/x", "--config-path"),
             ("--config-yaml '{}'", "--config-yaml"),
