@@ -26,7 +26,8 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         | "consulNode"
         | "healthChecks.reconcilePeriod"
         | "aclInjectToken"
-        | "argocd" => DEPLOYMENT,
+        | "argocd"
+        | "imageK8S" => DEPLOYMENT,
         "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
         "dataplaneAsSidecarInitContainer" => "write nativeSidecars instead, which is true by default",
         "globalConfigACLToken" => "it is for entries that the original's controllers write: remove it",
@@ -48,7 +49,6 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         "lifecycleSidecarContainer" | "consulSidecarContainer" => {
             "write its resources as lifecycleSidecar.resources"
         }
-        "imageK8S" => DEPLOYMENT,
         "tls.enableAutoEncrypt"
         | "tls.httpsOnly"
         | "tls.verify"
