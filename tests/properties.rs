@@ -14,6 +14,7 @@ mod support;
 use soak::tree::Tree;
 
 mod any_pod {
+    use consul_connect_injector::admission;
     use policy_host::{AdmissionResponse, PolicyAnswer};
     use proptest::collection::vec;
     use proptest::option;
@@ -68,19 +69,30 @@ mod any_pod {
             number(numbers),
             text(),
         ];
-        leaf.prop_recursive(4, 24, 4, |inner| {
+        let tree = leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 vec(inner.clone(), 0..4).prop_map(Tree::List),
-                vec(inner, 0..4).prop_map(|values| Tree::Object(
+                vec((inner, ".{0,4}"), 0..4).prop_map(|values| Tree::Object(
                     values
                         .into_iter()
                         .enumerate()
-                        .map(|(index, value)| (format!("k{index}"), value))
+                        .map(|(index, (value, key))| (format!("{index}{key}"), value))
                         .collect()
                 )),
             ]
+        });
+        match numbers {
+            // Deeper than this host's parser goes.
+            Numbers::Any => prop_oneof![19 => tree, 1 => deep()].boxed(),
+            Numbers::OfThisHost => tree.boxed(),
+        }
+    }
+
+    fn deep() -> impl Strategy<Value = Tree> {
+        (100..400_usize, any::<bool>()).prop_map(|(depth, list)| {
+            let (open, close) = if list { ("[", "]") } else { ("{\"a\":", "}") };
+            Tree::Token(format!("{}1{}", open.repeat(depth), close.repeat(depth)))
         })
-        .boxed()
     }
 
     /// Members that no Kubernetes knows, to be put among the known ones.
@@ -287,7 +299,9 @@ mod any_pod {
 
             let again = policy().call("validate", request.as_bytes()).unwrap();
             let once = policy().call("validate", request.as_bytes()).unwrap();
-            prop_assert_eq!(again, once, "the same input gives the same bytes");
+            prop_assert_eq!(&again, &once, "the same input gives the same bytes");
+            let library = admission::validate(request.as_bytes()).response;
+            prop_assert_eq!(again, library.into_bytes(), "the library's own");
             let second = Answer::to(payload("shop", answer.text(), &settings).as_bytes());
             prop_assert_eq!(second.reason(), "already-injected");
         }
@@ -307,8 +321,12 @@ mod any_pod {
         fn that_asks_for_nothing_gets_no_object(pod in pod(Numbers::Any)) {
             let text = pod.to_string();
             prop_assume!(!text.contains("connect-inject\":\"true\""));
+            // The form of all answers has it that only an injection has an object.
             let answer = Answer::to(payload("shop", &text, "{}").as_bytes());
             prop_assert_eq!(answer.reason(), "not-requested");
+            let denied = payload("shop", &text, r#"{"default":true,"k8sDenyNamespaces":["shop"]}"#);
+            let answer = Answer::to(denied.as_bytes());
+            prop_assert_eq!(answer.reason(), "namespace-denied");
         }
     }
 }
