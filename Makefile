@@ -71,6 +71,11 @@ soak: policy.wasm
 	@cargo run --quiet --locked -p soak -- policy.wasm --folder $(TARGET_DIR)/soak \
 	  $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(INPUT),--input $(INPUT))
 
+# Two builds in different places give the same bytes.
+.PHONY: reproducible
+reproducible: | target
+	@scripts/check-reproducible.sh
+
 # The policy through kwctl, or through the development host in its place.
 .PHONY: e2e-tests
 e2e-tests: policy.wasm host tools

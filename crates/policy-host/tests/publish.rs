@@ -215,6 +215,92 @@ fn artifact_hub_is_told_what_the_metadata_says() {
     assert!(created.len() == 20 && created.bytes().enumerate().all(form), "{created}");
 }
 
+/// Every step of every job, with the file it is in.
+fn steps() -> Vec<(String, Value)> {
+    let mut steps = Vec::new();
+    for path in files(".github/workflows", ".yml") {
+        let workflow = document(&path);
+        let name = path.display().to_string();
+        assert_eq!(
+            workflow["permissions"],
+            json!({ "contents": "read" }),
+            "{name}: what the rest may not have"
+        );
+        for (job, body) in workflow["jobs"].as_object().unwrap() {
+            let name = format!("{name}: {job}");
+            let Some(list) = body.get("steps") else {
+                steps.push((name, body.clone()));
+                continue;
+            };
+            assert!(body.get("timeout-minutes").is_some(), "{name}: no limit");
+            steps.extend(list.as_array().unwrap().iter().map(|step| (name.clone(), step.clone())));
+        }
+    }
+    steps
+}
+
+#[test]
+fn workflows_use_what_is_pinned_and_run_what_is_there() {
+    let makefile = read("Makefile");
+    let mut used = BTreeSet::new();
+    for (name, step) in steps() {
+        if let Some(action) = step.get("uses").and_then(Value::as_str) {
+            used.insert(action.to_owned());
+            if let Some(own) = action.strip_prefix("./") {
+                assert!(root().join(own).is_file(), "{name}: {action}");
+                continue;
+            }
+            let (_, commit) = action.split_once('@').unwrap_or_else(|| panic!("{name}: {action}"));
+            let pinned = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(pinned, "{name}: {action} is not pinned to a commit");
+        }
+        let Some(script) = step.get("run").and_then(Value::as_str) else { continue };
+        assert!(
+            !script.contains("${{"),
+            "{name}: an expression in a script, where it is code: put it into env"
+        );
+        for command in script.split(['\n', ';', '|', '&']).map(str::trim) {
+            let words: Vec<_> = command.split_whitespace().collect();
+            for target in words.iter().skip_while(|word| **word != "make").skip(1) {
+                let there = makefile.contains(&format!("\n{target}:"));
+                assert!(there || target.starts_with('"'), "{name}: make {target}");
+            }
+            for script in words.iter().filter(|word| word.starts_with("scripts/")) {
+                assert!(root().join(script).is_file(), "{name}: {script}");
+            }
+        }
+    }
+    // What is pinned says to people which version that is.
+    for path in files(".github/workflows", ".yml") {
+        for line in read(&path).lines().filter(|line| line.contains("uses: ") && line.contains('@')) {
+            assert!(line.contains(" # v"), "{}: {line}", path.display());
+        }
+    }
+    for needed in ["policy-release", "kwctl-installer", "actions/attest@"] {
+        assert!(used.iter().any(|action| action.contains(needed)), "{needed}");
+    }
+}
+
+#[test]
+fn workflows_build_with_one_compiler() {
+    let manifest = read("Cargo.toml");
+    let least =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    let mut versions = BTreeSet::new();
+    for path in files(".github/workflows", ".yml") {
+        versions.extend(
+            read(&path)
+                .lines()
+                .filter_map(|line| Some(line.trim().strip_prefix("RUST_VERSION: ")?.to_owned())),
+        );
+    }
+    assert_eq!(versions.len(), 1, "{versions:?}");
+    assert!(
+        versions.first().unwrap().starts_with(&format!("\"{least}.")),
+        "{versions:?}: Cargo.toml wants {least}"
+    );
+}
+
 fn questions() -> Vec<Map<String, Value>> {
     let questions = document("questions-ui.yml");
     questions["questions"]

@@ -1,0 +1,338 @@
+//! The documentation: its links lead somewhere, and what the policy and its
+//! scripts say can be looked up in it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use consul_connect_injector::reason;
+use support::project::{files, read, root};
+
+/// All documents of the project.
+fn documents() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        ["docs", "examples", "e2e"].iter().flat_map(|folder| files(folder, ".md")).collect();
+    let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let top = top.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    found.extend(top.map(|path| path.strip_prefix(root()).unwrap().to_owned()));
+    found.sort();
+    found
+}
+
+/// The text without its code blocks.
+fn prose(text: &str) -> String {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    });
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let prose = prose(text);
+    let headings =
+        prose.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+    let mut seen = BTreeMap::<String, usize>::new();
+    headings
+        .map(|heading| {
+            let kept = heading.to_lowercase();
+            let kept: String =
+                kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect();
+            let slug = kept.replace(' ', "-");
+            let times = seen.entry(slug.clone()).or_default();
+            *times += 1;
+            if *times > 1 { format!("{slug}-{}", *times - 1) } else { slug }
+        })
+        .collect()
+}
+
+/// What stands in the round brackets of `[text](target)`.
+fn links(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let targets = prose.split("](").skip(1);
+    targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target.to_owned())).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut checked = 0;
+    for path in documents() {
+        let text = read(&path);
+        for link in links(&text) {
+            if link.contains("://") {
+                assert!(link.starts_with("https://"), "{}: {link}", path.display());
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let whole = root().join(&target);
+            assert!(whole.exists(), "{}: {link} leads nowhere", path.display());
+            if !anchor.is_empty() {
+                assert!(
+                    anchors(&read(&target)).contains(anchor),
+                    "{}: {link}: no such heading",
+                    path.display()
+                );
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
+fn every_document_can_be_reached_from_the_readme() {
+    let (mut reached, mut rest) = (BTreeSet::new(), vec![PathBuf::from("README.md")]);
+    while let Some(path) = rest.pop() {
+        if !reached.insert(path.clone()) || path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        for link in links(&read(&path)).iter().filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap();
+            if !file.is_empty() {
+                rest.push(tidy(&path.parent().unwrap().join(file)));
+            }
+        }
+    }
+    for path in files("docs", ".md") {
+        assert!(reached.contains(&path), "{}: no way leads there from the README", path.display());
+    }
+}
+
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        if part.as_os_str() == ".." {
+            tidy.pop();
+        } else {
+            tidy.push(part);
+        }
+    }
+    tidy
+}
+
+#[test]
+fn the_make_targets_that_are_named_are_there() {
+    let makefile = read("Makefile");
+    let targets: BTreeSet<_> = makefile
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(target, _)| !target.starts_with(['\t', '#', '.']))
+        .map(|(target, _)| target.trim())
+        .collect();
+    for path in documents() {
+        for named in read(&path).split("`make ").skip(1) {
+            let target: String = named
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+                .collect();
+            let there = target.is_empty() || targets.contains(target.as_str());
+            assert!(there, "{}: make {target}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_reason_can_be_looked_up() {
+    let text = read("docs/troubleshooting.md");
+    for reason in reason::ALL {
+        let row = format!("| `{}` | {}", reason.name, reason.sentence);
+        assert!(text.contains(&row), "docs/troubleshooting.md lacks {row}");
+    }
+}
+
+/// The texts in double quotes after these words, in all scripts of the pod.
+fn script_messages() -> Vec<(String, String)> {
+    let mut messages = Vec::new();
+    for path in files("src/sidecar/scripts", ".sh") {
+        let script = read(&path);
+        let code = script.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let code = code.fold(String::new(), |text, line| text + line + "\n");
+        for (index, _) in code.match_indices('"') {
+            let before = code[..index].rsplit(['\n', ';', '{', '(']).next().unwrap().trim_start();
+            let said = before.ends_with("why=")
+                || before.ends_with("log ")
+                || before.ends_with("die ")
+                || before
+                    .split("trouble ")
+                    .nth(1)
+                    .is_some_and(|key| !key.contains('"') && key.ends_with(' '))
+                || before.ends_with("trouble \"$code\" ");
+            if said {
+                let message = code[index + 1..].split('"').next().unwrap();
+                messages.push((path.display().to_string(), message.to_owned()));
+            }
+        }
+    }
+    messages
+}
+
+/// The text between a shell's expansions.
+fn literal_pieces(message: &str) -> Vec<String> {
+    let (mut pieces, mut piece, mut rest) = (Vec::new(), String::new(), message.chars().peekable());
+    while let Some(character) = rest.next() {
+        if character != '$' {
+            piece.push(character);
+            continue;
+        }
+        pieces.push(std::mem::take(&mut piece));
+        let closing = rest.peek().copied().filter(|next| *next == '{' || *next == '(');
+        if closing.is_some() {
+            let mut depth = 0;
+            for next in rest.by_ref() {
+                depth += i32::from(matches!(next, '{' | '(')) - i32::from(matches!(next, '}' | ')'));
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            while rest
+                .next_if(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '@' | '*'))
+                .is_some()
+            {}
+        }
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// The first few words that stand together: what somebody would search for.
+fn head(pieces: &[String]) -> Option<String> {
+    let parts = pieces.iter().flat_map(|piece| piece.split([':', ';', '(', ')', ',']));
+    let mut parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>());
+    let words = parts.find(|words| words.len() >= 2)?;
+    Some(words.into_iter().take(8).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn every_message_of_the_scripts_can_be_looked_up() {
+    let text = read("docs/troubleshooting.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let messages = script_messages();
+    assert!(messages.len() > 40, "{}", messages.len());
+    let missing: Vec<_> = messages
+        .iter()
+        .filter_map(|(path, message)| Some((path, message, head(&literal_pieces(message))?)))
+        .filter(|(.., head)| !text.contains(head.as_str()))
+        .map(|(path, message, head)| format!("{path}: {head}\n    {message}"))
+        .collect();
+    assert!(missing.is_empty(), "docs/troubleshooting.md lacks\n{}", missing.join("\n"));
+}
+
+/// The string literals of Rust code, without those of its tests.
+fn rust_literals(code: &str) -> Vec<String> {
+    let code = code.split("#[cfg(test)]").next().unwrap();
+    let (mut literals, mut rest) = (Vec::new(), code.chars().peekable());
+    while let Some(character) = rest.next() {
+        match character {
+            '/' if rest.peek() == Some(&'/') => {
+                rest.by_ref().find(|next| *next == '\n');
+            }
+            '\'' => {
+                // A character, or a lifetime.
+                let ahead: Vec<char> = rest.clone().take(3).collect();
+                let length = match ahead.as_slice() {
+                    ['\\', 'u', ..] => rest.clone().position(|next| next == '\'').unwrap() + 1,
+                    ['\\', _, '\''] => 3,
+                    [_, '\'', ..] => 2,
+                    _ => 0,
+                };
+                rest.by_ref().take(length).for_each(drop);
+            }
+            '"' => {
+                let mut literal = String::new();
+                while let Some(next) = rest.next().filter(|next| *next != '"') {
+                    match (next, rest.peek()) {
+                        ('\\', Some('\n')) => while rest.next_if(|next| next.is_whitespace()).is_some() {},
+                        ('\\', Some(_)) => literal.extend(rest.next()),
+                        _ => literal.push(next),
+                    }
+                }
+                literals.push(literal);
+            }
+            _ => (),
+        }
+    }
+    literals
+}
+
+/// The text between the places that `format!` fills in.
+fn format_pieces(literal: &str) -> Vec<String> {
+    literal
+        .split('{')
+        .enumerate()
+        .map(|(index, piece)| match piece.split_once('}') {
+            Some((_, after)) if index > 0 => after.to_owned(),
+            _ => piece.to_owned(),
+        })
+        .collect()
+}
+
+/// A remedy is an order: what comes after the semicolon of a problem. And what goes
+/// to Consul is no message.
+const ORDERS: [&str; 16] = [
+    "write",
+    "remove",
+    "use",
+    "give",
+    "name",
+    "create",
+    "leave",
+    "close",
+    "did",
+    "list",
+    "opt",
+    "ask",
+    "the known keys",
+    "it belongs",
+    "a pod needs",
+    "Auto-generated",
+];
+
+#[test]
+fn every_message_of_the_policy_can_be_looked_up() {
+    let text = read("docs/troubleshooting.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (mut missing, mut found) = (Vec::new(), 0);
+    for path in files("src", ".rs") {
+        for literal in rust_literals(&read(&path)) {
+            let pieces = format_pieces(&literal);
+            let parts = pieces.iter().flat_map(|piece| piece.split([';', ':']));
+            let mut parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>());
+            let Some(words) = parts.find(|words| words.len() >= 3) else { continue };
+            let head = words.into_iter().take(9).collect::<Vec<_>>().join(" ");
+            let head = head.trim_matches([',', '.', ' ']);
+            if ORDERS.iter().any(|order| head.starts_with(order)) {
+                continue;
+            }
+            found += 1;
+            if !text.contains(head) {
+                missing.push(format!("{}: {head}", path.display()));
+            }
+        }
+    }
+    assert!(found > 80, "{found}");
+    assert!(missing.is_empty(), "docs/troubleshooting.md lacks\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_difference_from_the_original_is_told() {
+    let text = read("docs/migrate.md");
+    let test = read("tests/conformance.rs");
+    let reasons: Vec<_> =
+        test.split("says: \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(reasons.len() > 10);
+    for reason in &reasons {
+        assert!(text.contains(&format!("\n- {reason}\n")), "docs/migrate.md lacks: {reason}");
+    }
+    // And none that is not one.
+    let section = text.split("## What differs, and why").nth(1).unwrap();
+    let told = section.lines().filter(|line| line.starts_with("- ")).count();
+    assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
+}
