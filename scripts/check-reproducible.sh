@@ -14,8 +14,7 @@ trap 'exit 130' INT TERM
 build() {
   name=$1 folder=$work/$2 target=$work/$3
   mkdir -p "$folder" "$work/home-$name"
-  (cd "$root" && git ls-files -z --cached --others --exclude-standard | tar -cf - --null -T - --ignore-failed-read) |
-    tar -xf - -C "$folder"
+  tar -xf "$work/source.tar" -C "$folder"
   # What cargo has downloaded is the same; its path is not.
   for part in registry git config.toml bin; do
     [ ! -e "$home/$part" ] || ln -s "$home/$part" "$work/home-$name/$part"
@@ -33,6 +32,9 @@ build() {
   rm -rf "$target"
 }
 
+# Taken once: somebody may be at work in the folder.
+(cd "$root" && git ls-files -z --cached --others --exclude-standard |
+  tar -cf "$work/source.tar" --null -T - --ignore-failed-read)
 build one source target-one
 build two a/folder/with/another/name somewhere/else/target-two
 
