@@ -39,7 +39,7 @@ fn prose(text: &str) -> String {
 fn anchors(text: &str) -> BTreeSet<String> {
     let prose = prose(text);
     let headings =
-        prose.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+        prose.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let mut seen = BTreeMap::<String, usize>::new();
     headings
         .map(|heading| {
@@ -277,7 +277,7 @@ fn format_pieces(literal: &str) -> Vec<String> {
 
 /// A remedy is an order: what comes after the semicolon of a problem. And what goes
 /// to Consul is no message.
-const ORDERS: [&str; 16] = [
+const ORDERS: [&str; 18] = [
     "write",
     "remove",
     "use",
@@ -292,6 +292,8 @@ const ORDERS: [&str; 16] = [
     "ask",
     "the known keys",
     "it belongs",
+    "it is for",
+    "take",
     "a pod needs",
     "Auto-generated",
 ];
