@@ -109,6 +109,10 @@ fn parse_yaml(text: &str) -> Result<Vec<Value>, SyntaxError> {
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let location = error.location();
         let message = error.without_snippet().to_string();
+        // The place is said in front already.
+        let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+        let message =
+            place.and_then(|place| Some(message.strip_suffix(&place)?.to_owned())).unwrap_or(message);
         SyntaxError {
             format: "YAML",
             line: location.map_or(0, |at| at.line()),
@@ -155,6 +159,7 @@ mod tests {
         assert_eq!(error, "not valid JSON at line 3, column 1: trailing comma");
         let error = parse("a: b\n c: d: e\n").unwrap_err().to_string();
         assert!(error.starts_with("not valid YAML at line 2, column "), "{error}");
+        assert_eq!(error.matches("line 2").count(), 1, "{error}");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::{
 };
 
 /// Kinds that belong to no namespace, as far as one meets them in manifests.
-const CLUSTER_SCOPED: [&str; 11] = [
+const CLUSTER_SCOPED: [&str; 14] = [
     "APIService",
+    "ClusterAdmissionPolicy",
+    "ClusterAdmissionPolicyGroup",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
@@ -18,6 +20,7 @@ const CLUSTER_SCOPED: [&str; 11] = [
     "MutatingWebhookConfiguration",
     "Namespace",
     "PersistentVolume",
+    "PolicyServer",
     "PriorityClass",
     "StorageClass",
     "ValidatingWebhookConfiguration",

@@ -11,10 +11,11 @@ use std::{
 };
 
 use consul_connect_injector::reason;
-use support::project::{files, read, root};
+use policy_host::{documents, helm};
+use support::project::{files, read, refusal, root};
 
-/// All documents of the project.
-fn documents() -> Vec<PathBuf> {
+/// All Markdown of the project.
+fn pages() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         ["docs", "examples", "e2e"].iter().flat_map(|folder| files(folder, ".md")).collect();
     let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
@@ -64,7 +65,7 @@ fn links(text: &str) -> Vec<String> {
 #[test]
 fn links_lead_somewhere() {
     let mut checked = 0;
-    for path in documents() {
+    for path in pages() {
         let text = read(&path);
         for link in links(&text) {
             if link.contains("://") {
@@ -128,7 +129,7 @@ fn the_make_targets_that_are_named_are_there() {
         .filter(|(target, _)| !target.starts_with(['\t', '#', '.']))
         .map(|(target, _)| target.trim())
         .collect();
-    for path in documents() {
+    for path in pages() {
         for named in read(&path).split("`make ").skip(1) {
             let target: String = named
                 .chars()
@@ -337,4 +338,35 @@ fn every_difference_from_the_original_is_told() {
     let section = text.split("## What differs, and why").nth(1).unwrap();
     let told = section.lines().filter(|line| line.starts_with("- ")).count();
     assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
+}
+
+/// Values of the Helm chart, policies and settings: each of them is what it says it is.
+#[test]
+fn the_yaml_in_the_documentation_is_right() {
+    let (mut values, mut settings) = (0, 0);
+    for path in ["README.md", "docs/install.md", "docs/migrate.md", "docs/troubleshooting.md"] {
+        for block in read(path).split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let document =
+                documents::parse_one(block).unwrap_or_else(|error| panic!("{path}: {error}\n{block}"));
+            if document.get("spec").is_some() {
+                assert_eq!(refusal(&document["spec"]["settings"]), None, "{path}:\n{block}");
+                settings += 1;
+            } else if document.get("connectInject").is_some() {
+                let translation = helm::translate(&document, None).unwrap();
+                let unknown: Vec<_> = translation
+                    .outcomes
+                    .iter()
+                    .filter(|outcome| outcome.fate == helm::Fate::Unknown)
+                    .collect();
+                assert!(unknown.is_empty(), "{path}: {unknown:?}");
+                assert_eq!(refusal(&translation.settings), None, "{path}:\n{block}");
+                values += 1;
+            } else {
+                assert_eq!(refusal(&document), None, "{path}:\n{block}");
+                settings += 1;
+            }
+        }
+    }
+    assert!(values >= 4 && settings >= 2, "{values} {settings}");
 }

@@ -159,6 +159,30 @@ fn all_problems_are_told_and_so_is_what_is_unwise() {
 }
 
 #[test]
+fn a_policys_manifest_is_taken_for_its_settings() {
+    let policy = |name: &str, settings: &str| {
+        format!(
+            "---\napiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {{name: {name}}}\n\
+             spec: {{settings: {settings}}}\n"
+        )
+    };
+    let server = "---\napiVersion: policies.kubewarden.io/v1\nkind: PolicyServer\nmetadata: {name: consul}\n";
+    let ran = host(&["-"], &(server.to_owned() + &policy("a", "{default: true}") + &policy("b", "null")));
+    assert_eq!(
+        ran.stdout, "ClusterAdmissionPolicy a: valid\nClusterAdmissionPolicy b: valid\n",
+        "{}",
+        ran.stderr
+    );
+    let ran = host(&["-"], &(policy("a", "{defualt: true}") + &policy("b", "{}")));
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, "ClusterAdmissionPolicy b: valid\n"));
+    assert!(
+        ran.stderr.contains("ClusterAdmissionPolicy a: ") && ran.stderr.contains("did you mean default?")
+    );
+    let ran = host(&["-"], &policy("a", "[]"));
+    assert_eq!(ran.status, 4, "{}", ran.stderr);
+}
+
+#[test]
 fn one_source_is_needed() {
     assert_eq!(host(&[], "").status, 2);
     assert_eq!(host(&["-", "--from-helm", "-"], "").status, 2);

@@ -40,7 +40,14 @@ pub fn read(path: &str) -> Result<String, Failure> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Failure::new(Status::BadInput, format!("{name} is not text in UTF-8")))
         }
-        Err(error) => Err(Failure::new(Status::Unreadable, format!("cannot read {name}: {error}"))),
+        Err(error) => {
+            let failure = Failure::new(Status::Unreadable, format!("cannot read {name}: {error}"));
+            Err(match error.kind() {
+                io::ErrorKind::IsADirectory => failure
+                    .hint("name its files, or pipe them: `kubectl kustomize FOLDER | policy-host ... -`"),
+                _ => failure,
+            })
+        }
     }
 }
 
@@ -101,26 +108,61 @@ fn title(request: &ValidateRequest) -> String {
     }
 }
 
-/// The settings that the policy gets: a file of YAML or JSON, JSON itself, or none.
+/// The settings that the policy gets: a file of YAML or JSON, which may be the
+/// manifest of a policy, JSON itself, or none.
 pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure> {
-    let (name, value) = match (path, json) {
+    match (path, json) {
         (Some(path), _) => {
-            let value = documents::parse_one(&read(path)?).map_err(|error| {
-                Failure::new(Status::BadInput, format!("Cannot parse settings file {path}: {error}"))
-            })?;
-            (path, value)
+            let mut found = settings_of_file(path)?;
+            match (found.pop(), found.len()) {
+                (Some((_, settings)), 0) => Ok(settings),
+                (_, others) => Err(Failure::new(
+                    Status::BadInput,
+                    format!("{path}: {} policies, and only one can be asked", others + 1),
+                )),
+            }
         }
         (None, Some(json)) => {
             let value = serde_json::from_str(json).map_err(|error| {
                 Failure::new(Status::BadInput, format!("Cannot parse settings JSON: {error}"))
             })?;
-            ("--settings-json", value)
+            object("--settings-json", value)
         }
-        (None, None) => ("", Value::Null),
+        (None, None) => Ok(Value::Object(Map::new())),
+    }
+}
+
+/// The settings in a file: its only document, or those of every policy whose
+/// manifest is in it, with the policy's title.
+pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Failure> {
+    let broken = |error: documents::SyntaxError| {
+        Failure::new(Status::BadInput, format!("Cannot parse settings file {path}: {error}"))
     };
-    match value {
+    let text = read(path)?;
+    let policies: Vec<_> =
+        documents::parse(&text).map_err(broken)?.into_iter().filter(is_policy_manifest).collect();
+    if policies.is_empty() {
+        return Ok(vec![(None, object(path, documents::parse_one(&text).map_err(broken)?)?)]);
+    }
+    policies
+        .into_iter()
+        .map(|mut policy| {
+            let title = manifest::title(&policy, None);
+            let settings = policy.pointer_mut("/spec/settings").map(Value::take).unwrap_or_default();
+            Ok((Some(title.clone()), object(&format!("{path}: {title}"), settings)?))
+        })
+        .collect()
+}
+
+fn is_policy_manifest(document: &Value) -> bool {
+    let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("apiVersion").starts_with("policies.kubewarden.io/") && text("kind").ends_with("AdmissionPolicy")
+}
+
+fn object(name: &str, settings: Value) -> Result<Value, Failure> {
+    match settings {
         Value::Null => Ok(Value::Object(Map::new())),
-        Value::Object(_) => Ok(value),
+        Value::Object(_) => Ok(settings),
         _ => Err(Failure::new(
             Status::BadInput,
             format!("{name}: the settings must be an object, such as {{\"default\": true}}"),

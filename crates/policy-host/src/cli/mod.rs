@@ -27,7 +27,8 @@ Examples:
       helm template web ./chart | policy-host run policy.wasm -r - -o summary
   What kwctl would print, for an admission request or a whole review:
       policy-host run policy.wasm -r request.json --settings-json '{\"default\": true}'
-  Are these settings valid, and what do those of the Helm chart mean here?
+  Are these settings valid, alone or in a policy's manifest, and what do those of
+  the Helm chart mean here?
       policy-host settings settings.yaml
       policy-host settings --from-helm values.yaml >settings.yaml
   In a policy server's place, for the API server of a test cluster:
@@ -45,15 +46,17 @@ Exit status:
 #[command(name = "policy-host", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     /// Show more: the guest's debug lines, and where each line was logged
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Output", display_order = 100)]
     verbose: bool,
 
     /// When to use colours; NO_COLOR is obeyed, too
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(help_heading = "Output", display_order = 101)]
     color: Color,
 
     /// The same as --color never
     #[arg(long, global = true, action = ArgAction::SetTrue, conflicts_with = "color")]
+    #[arg(help_heading = "Output", display_order = 102)]
     no_color: bool,
 
     #[command(subcommand)]

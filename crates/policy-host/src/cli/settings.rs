@@ -13,19 +13,20 @@ use super::{
 
 /// Check the policy's settings, or translate them from a Helm values file
 ///
-/// The policy itself validates them. What is valid but unwise is noted on
-/// standard error. With --from-helm the settings go to standard output, and what
+/// The policy itself validates them, those of a file or of every policy whose
+/// manifest is in it. What is valid but unwise is noted on standard error. With --from-helm the settings go to standard output, and what
 /// became of every key of the values to standard error.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 #[command(after_help = "\
 Examples:
   policy-host settings settings.yaml
+  policy-host settings clusteradmissionpolicy.yaml
   policy-host settings --settings-json '{\"default\": true}'
   policy-host settings --from-helm values.yaml >settings.yaml
   helm get values consul -n consul | policy-host settings --from-helm - --ca-cert ca.pem")]
 pub struct Args {
-    /// The settings: a YAML or JSON file; - is standard input
+    /// The settings, or the manifest of a policy: a YAML or JSON file; - is standard input
     #[arg(value_name = "FILE", group = "what")]
     file: Option<String>,
 
@@ -47,25 +48,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
-    let settings = match &args.from_helm {
-        Some(path) => translated(path, args.ca_cert.as_deref(), screen)?,
-        None => input::settings(args.file.as_deref(), args.settings_json.as_deref())?,
+    let all = match (&args.from_helm, &args.file) {
+        (Some(path), _) => vec![(None, translated(path, args.ca_cert.as_deref(), screen)?)],
+        (None, Some(path)) => input::settings_of_file(path)?,
+        (None, None) => vec![(None, input::settings(None, args.settings_json.as_deref())?)],
     };
     let policy = Policy::builder()
         .path(input::policy_path(&args.policy)?)
         .map_err(|error| Failure::from(error).about(&args.policy))?;
-    let answer = policy.validate_settings(&settings)?;
-    for note in advice(&settings) {
-        tell(screen, &note);
+    let mut refusals = Vec::new();
+    for (title, settings) in &all {
+        let answer = policy.validate_settings(settings)?;
+        for note in advice(settings) {
+            tell(screen, &note);
+        }
+        let prefix = title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
+        if !answer.valid {
+            let message = answer.message.unwrap_or_else(|| "the policy gives no reason".to_owned());
+            refusals.push(format!("{prefix}{message}"));
+        } else if args.from_helm.is_none() {
+            writeln!(anstream::stdout(), "{prefix}{}", paint(style::GOOD, "valid"))?;
+        }
     }
-    if !answer.valid {
-        let message = answer.message.unwrap_or_else(|| "the policy gives no reason".to_owned());
-        return Err(Failure::other(message));
-    }
-    if args.from_helm.is_none() {
-        writeln!(anstream::stdout(), "{}", paint(style::GOOD, "valid"))?;
-    }
-    Ok(())
+    if refusals.is_empty() { Ok(()) } else { Err(Failure::other(refusals.join("\n"))) }
 }
 
 /// The settings of a values file, printed; the report is on standard error.
