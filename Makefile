@@ -84,6 +84,7 @@ e2e-tests: policy.wasm host tools
 # The injected pod on a real cluster: real Kubernetes, Consul and Envoy.
 .PHONY: e2e
 e2e: policy.wasm host
+	@scripts/crds.sh >/dev/null
 	POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" SCENARIO="$(SCENARIO)" e2e/run.sh
 
 .PHONY: e2e-down

@@ -517,6 +517,16 @@ fn the_pods_of_the_examples_are_injected_without_a_warning() {
 }
 
 #[test]
+fn the_policy_server_is_of_the_version_that_the_examples_are_checked_against() {
+    let pinned = read("scripts/crds/go.mod");
+    let pinned = pinned
+        .lines()
+        .find_map(|line| line.strip_prefix("require github.com/kubewarden/kubewarden-controller "));
+    let image = document("examples/base/policy-server.yaml")["spec"]["image"].as_str().unwrap().to_owned();
+    assert_eq!(image.rsplit_once(':').unwrap().1, pinned.unwrap());
+}
+
+#[test]
 fn the_kustomizations_name_what_there_is() {
     let kustomizations = files("examples", "kustomization.yaml");
     assert_eq!(kustomizations.len(), 2);
