@@ -51,7 +51,9 @@ fn is_registry(registry: &str) -> bool {
         _ => (registry, None),
     };
     let host_fine = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        Some(address) => {
+            !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+        }
         None => host.split('.').all(|label| {
             !label.is_empty()
                 && !label.starts_with('-')
@@ -59,7 +61,9 @@ fn is_registry(registry: &str) -> bool {
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         }),
     };
-    host_fine && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    // A number would be read with a sign, too.
+    let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok();
+    host_fine && port.is_none_or(is_port)
 }
 
 fn is_component(component: &str) -> bool {
