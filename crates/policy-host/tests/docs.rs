@@ -8,6 +8,7 @@ mod support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use consul_connect_injector::reason;
@@ -369,4 +370,35 @@ fn the_yaml_in_the_documentation_is_right() {
         }
     }
     assert!(values >= 4 && settings >= 2, "{values} {settings}");
+}
+
+/// The options in the documentation's commands are those of `--help`.
+#[test]
+fn the_commands_of_the_development_host_are_right() {
+    let help = |command: &str| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_policy-host")).args([command, "--help"]).output().unwrap();
+        assert!(ran.status.success(), "policy-host {command}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let helps: BTreeMap<_, _> =
+        ["run", "serve", "settings", "completions"].map(|command| (command, help(command))).into();
+    let mut checked = 0;
+    for path in pages() {
+        // In code, a command begins with the host's name and ends with the line or the backtick.
+        for call in read(&path).split("policy-host ").skip(1) {
+            let call = call.split(['\n', '`', '|', '#']).next().unwrap();
+            let Some(help) = call.split_whitespace().next().and_then(|command| helps.get(command)) else {
+                continue;
+            };
+            for option in call.split_whitespace().filter(|word| word.starts_with("--")) {
+                assert!(
+                    option == "--help" || help.contains(&format!("{option} ")),
+                    "{}: policy-host {call}",
+                    path.display()
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 5, "{checked}");
 }
