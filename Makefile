@@ -76,6 +76,24 @@ soak: policy.wasm
 reproducible: | target
 	@scripts/check-reproducible.sh
 
+# Inputs that coverage guides, for each parser a minute (FUZZ_SECONDS=). Needs
+# cargo-fuzz; the switches of the nightly compiler that it uses are asked of this one.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	@for target in $$(cd fuzz && cargo fuzz list); do \
+	  echo "fuzz: $$target" && (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run $$target --target-dir $(abspath $(TARGET_DIR))/fuzz -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=2 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0) || exit 1; \
+	done
+
+# Licences, holes, bans and sources of all dependencies (deny.toml). DENY= chooses
+# what is checked: without a way to the advisories' repository, DENY="bans licenses sources".
+.PHONY: deny
+deny:
+	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny --locked --workspace check $(DENY)
+
 # The policy through kwctl, or through the development host in its place.
 .PHONY: e2e-tests
 e2e-tests: policy.wasm host tools

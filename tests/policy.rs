@@ -635,6 +635,120 @@ mod pod {
     }
 }
 
+mod limits {
+    use super::*;
+
+    /// A process's environment takes 128 KiB in one string, and no more.
+    #[test]
+    fn what_fits_into_no_variable_is_refused() {
+        // Service and proxy both have the tag.
+        for (length, fits) in [(45 * 1024, true), (55 * 1024, false), (500 * 1024, false)] {
+            let answer = ask(&web(&[("service-tags", &"t".repeat(length))]), &json!({}));
+            assert_eq!(answer.accepted, fits, "{length}");
+            if fits {
+                let pod = answer.pod();
+                let longest = environment(container(&pod, INIT)).values().map(String::len).max();
+                assert!(longest > Some(length) && longest < Some(128 * 1024), "{longest:?}");
+            } else {
+                assert!(answer.message().contains("the service's registration: is "), "{}", answer.message());
+            }
+        }
+        // A `$` is two until the kubelet has read it.
+        assert!(!ask(&web(&[("service-tags", &"$".repeat(30 * 1024))]), &json!({})).accepted);
+    }
+
+    /// Consul's limits of metadata, of which two pairs are the policy's own.
+    #[test]
+    fn metadata_that_consul_would_refuse_is_refused() {
+        let accepted = |pairs: &[(&str, &str)]| {
+            let own: Vec<_> =
+                pairs.iter().map(|(key, value)| (format!("service-meta-{key}"), *value)).collect();
+            let own: Vec<_> = own.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let answer = ask(&web(&own), &json!({}));
+            if answer.accepted {
+                let (service, proxy) = registration(&answer.pod());
+                for registered in [service, proxy] {
+                    let meta = registered["meta"].as_object().unwrap();
+                    assert!(meta.len() <= 64 && meta.len() == pairs.len() + 2, "{meta:?}");
+                    assert_eq!(
+                        (&meta["pod-name"], &meta["k8s-namespace"]),
+                        (&json!("web-0"), &json!("shop"))
+                    );
+                }
+            }
+            answer.accepted
+        };
+        for (key, value, fits) in [
+            ("a_B-9", "", true),
+            ("pod-name", "x", false),
+            ("k8s-namespace", "x", false),
+            ("consul-x", "x", false),
+            ("", "x", false),
+            ("a.b", "x", false),
+            (&"k".repeat(128), "x", true),
+            (&"k".repeat(129), "x", false),
+            ("x", &"v".repeat(512), true),
+            ("x", &"v".repeat(513), false),
+            ("x", &"\u{e9}".repeat(256), true),
+            ("x", &"\u{e9}".repeat(257), false),
+        ] {
+            assert_eq!(accepted(&[(key, value)]), fits, "{key}: {value}");
+        }
+        let keys: Vec<String> = (0..63).map(|index| index.to_string()).collect();
+        let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
+        assert!(accepted(&pairs[..62]) && !accepted(&pairs));
+    }
+
+    /// Envoy's own configuration comes from Consul, and from nowhere else.
+    #[test]
+    fn arguments_that_would_replace_envoys_bootstrap_are_refused() {
+        for arguments in
+            ["-c /x", "-c/x", "'-c' /x", "--config-path=/x", "--config-yaml '{}'", "--log-level x -c y"]
+        {
+            let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
+            assert!(answer.message().contains("would replace the bootstrap"), "{arguments}");
+            let answer = check_settings(&json!({ "envoyExtraArgs": arguments }));
+            assert!(answer.message.unwrap().contains("would replace the bootstrap"), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn ports_of_init_containers_are_the_pods_too() {
+        let mut pod = web(&[]);
+        pod["spec"]["initContainers"] = json!([
+            { "name": "a", "ports": [{ "containerPort": 20000 }] },
+            { "name": "b", "ports": [{ "containerPort": 19000 }], "restartPolicy": "Always" },
+        ]);
+        let pod = ask(&pod, &json!({})).pod();
+        assert_eq!(registration(&pod).1["port"], 20001);
+        assert_eq!(environment(container(&pod, INIT))["CONNECT_INJECT_ENVOY_ADMIN"], "19001");
+    }
+
+    /// Of a key that is written twice the API server takes the last.
+    #[test]
+    fn the_last_of_a_repeated_key_counts() {
+        // The key's only member gets one before it, of the same name.
+        let twice = |key: &str, first: &str, pod: &str| {
+            let member = format!("\"{key}\":");
+            assert_eq!(pod.matches(&member).count(), 1, "{pod}");
+            let pod = pod.replace(&member, &format!("{member}{first},{member}"));
+            Answer::to(payload("shop", &pod, "{}").as_bytes())
+        };
+        let inject = "consul.hashicorp.com/connect-inject";
+        let pod = web(&[]).to_string();
+        assert_eq!(twice(inject, "\"false\"", &pod).reason(), "injected");
+        assert_eq!(twice(inject, "\"true\"", &pod.replace("\"true\"", "\"false\"")).reason(), "opted-out");
+        let answer = twice("metadata", "{\"annotations\":null}", &pod);
+        assert_eq!(answer.reason(), "injected");
+        assert!(answer.text().contains("\"metadata\":{\"annotations\":null}"), "it comes back, too");
+        assert_eq!(twice("spec", "{\"hostNetwork\":true}", &pod).reason(), "injected");
+        let name = r#"{"containers":[{"name":"Not A Name","name":"web","ports":[]}]}"#;
+        let pod = format!(r#"{{"metadata":{{"annotations":{{"{inject}":"true"}}}},"spec":{name}}}"#);
+        let answer = Answer::to(payload("shop", &pod, "{}").as_bytes());
+        assert_eq!(registration(&answer.pod()).0["name"], "web");
+    }
+}
+
 mod lossless {
     use super::*;
 

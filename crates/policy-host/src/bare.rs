@@ -49,6 +49,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Run {
     pub outcome: Outcome,
     pub stderr: String,
+    /// A host capability that the guest asked for and that there is not.
+    pub refused: Option<String>,
     pub fuel: Option<u64>,
     pub memory: u64,
     pub start: Duration,
@@ -95,6 +97,7 @@ impl Runner {
         let mut run = Run {
             outcome: Outcome::Interrupted,
             stderr: String::new(),
+            refused: None,
             fuel: None,
             memory: 0,
             start: Duration::ZERO,
@@ -102,6 +105,8 @@ impl Runner {
         };
         run.outcome = self.drive(&mut store, limits, &mut run);
         run.stderr = String::from_utf8_lossy(&stderr.contents()).into_owned();
+        let refused = std::mem::take(&mut store.data_mut().host_error);
+        run.refused = (!refused.is_empty()).then_some(refused);
         run.fuel = limits.fuel.and_then(|all| Some(all - store.get_fuel().ok()?));
         Ok(run)
     }

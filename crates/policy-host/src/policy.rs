@@ -155,6 +155,8 @@ pub struct Observation {
     pub start: Duration,
     /// The time of the call itself.
     pub call: Duration,
+    /// The last host capability that the guest asked for and that there is not.
+    pub refused: Option<String>,
 }
 
 /// What one call took, its fuel included.
@@ -265,9 +267,13 @@ impl Policy {
         let began = Instant::now();
         let run = self.bare(operation, payload, &self.log)?;
         match run.outcome {
-            Outcome::Response(response) => {
-                Ok(Observation { response, peak_memory: run.memory, start: run.start, call: run.call })
-            }
+            Outcome::Response(response) => Ok(Observation {
+                response,
+                peak_memory: run.memory,
+                start: run.start,
+                call: run.call,
+                refused: run.refused,
+            }),
             other => Err(failure(operation, other, run.stderr, began.elapsed())),
         }
     }
@@ -276,7 +282,7 @@ impl Policy {
     /// and for its fuel, since counting fuel takes time.
     pub fn measure(&self, operation: &str, payload: &[u8]) -> Result<Measurement, CallError> {
         let began = Instant::now();
-        let Observation { response, peak_memory, start, call } = self.observe(operation, payload)?;
+        let Observation { response, peak_memory, start, call, .. } = self.observe(operation, payload)?;
         let silent: LogSink = Arc::new(|_| {});
         let limits = Limits { epochs: None, fuel: Some(FUEL) };
         let metered = self

@@ -39,6 +39,9 @@ impl Trial {
         if seen.peak_memory > MEMORY_LIMIT {
             return Err(format!("{} bytes of memory", seen.peak_memory));
         }
+        if let Some(refused) = seen.refused {
+            return Err(format!("more than a log line was asked of the host: {refused}"));
+        }
         check_log(&logs.take())?;
         let outcome = match input.operation {
             "validate_settings" => about_settings(&seen.response)?,

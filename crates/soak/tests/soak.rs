@@ -16,6 +16,8 @@ fn module(answer: &str, pages: u32, first: &str) -> Vec<u8> {
     wat::parse_str(format!(
         r#"(module
           (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+          (import "wapc" "__host_call" (func $host_call
+            (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
           (memory (export "memory") {pages})
           (data (i32.const 0) "{}")
           (data (i32.const 1000) "{}")
@@ -54,11 +56,15 @@ fn shown(output: &Output) -> String {
 #[test]
 fn a_failure_is_told_with_its_input_and_how_to_have_it_again() {
     let silent = r#"{"accepted":false,"code":422,"message":"","audit_annotations":{"connect-inject-reason":"rejected: No."}}"#;
+    // The capability's name is what stands at the beginning of the memory.
+    let host_call = "(drop (call $host_call (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)
+        (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)))";
     for (module, told) in [
         (module(ACCEPT, 1, "unreachable"), "unreachable"),
         (module(ACCEPT, 1, "(loop (br 0))"), "2"),
         (module(ACCEPT, 1025, ""), "bytes of memory"),
         (module(silent, 1, ""), "says nothing"),
+        (module(ACCEPT, 1, host_call), "more than a log line was asked of the host"),
         (module("no JSON", 1, ""), "no JSON"),
     ] {
         let folder = tempfile::tempdir().unwrap();
