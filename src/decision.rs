@@ -110,8 +110,9 @@ pub fn decide<'a>(
         }
         // What asks for nothing is not broken by the setting `default`.
         _ if annotations.0.is_empty() => {
-            let first = problems.first().map(ToString::to_string).unwrap_or_default();
-            warnings = vec![Warning::new(&format!("not injected with Consul Connect by default: {first}"))];
+            let first = problems.first().into_iter();
+            let warnings =
+                first.map(|first| first.warning("not injected with Consul Connect by default")).collect();
             Ok(Decision::Skip { reason: reason::NOT_INJECTABLE, warnings })
         }
         _ => Ok(Decision::Reject { problems, warnings }),

@@ -40,6 +40,21 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The problem as a warning that begins so. Where there is no room for all of
+    /// it, what to write instead is the part that stays.
+    pub fn warning(&self, beginning: &str) -> Warning {
+        let Problem { subject, why, remedy, .. } = self;
+        let shorter = [
+            format!("{beginning}: {self}"),
+            format!("{beginning}: {subject}: {why}; {remedy}"),
+            format!("{beginning}: {subject}; {remedy}"),
+        ];
+        let fits = shorter.iter().find(|text| text.len() < Warning::ROOM);
+        Warning::new(fits.unwrap_or(&format!("{beginning}: {subject}: {why}")))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.subject)?;
@@ -207,6 +222,17 @@ mod tests {
             let warning = Warning::new(text);
             assert!(warning.as_str().len() < 256);
             assert!(!warning.as_str().chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn a_problem_that_is_too_long_for_a_warning_keeps_its_remedy() {
+        let problem = Problem::new("spec.serviceAccountName", "is wrong, ".repeat(10), "write another");
+        let whole = problem.warning("not injected");
+        assert!(whole.as_str().starts_with("not injected: spec.serviceAccountName: is wrong, is wrong"));
+        for problem in [problem.clone().value(&"x".repeat(150)), problem.value("x")] {
+            let warning = problem.warning(&"not injected ".repeat(12));
+            assert!(warning.as_str().ends_with("; write another"), "{warning:?}");
         }
     }
 

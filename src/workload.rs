@@ -88,9 +88,8 @@ pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) ->
                 return Ok(reject(reason::WORKLOAD_REJECTED, 422, &message, &warnings, Some(log)));
             }
             // It was so before: an update of something else goes through.
-            warnings.extend(problems.iter().map(|problem| {
-                Warning::new(&format!("the pods of this {} will be rejected: {problem}", workload.kind))
-            }));
+            let beginning = format!("the pods of this {} will be rejected", workload.kind);
+            warnings.extend(problems.iter().map(|problem| problem.warning(&beginning)));
         }
     }
     Ok(accept(reason::WORKLOAD_ACCEPTED, &warnings, None))

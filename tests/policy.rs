@@ -233,6 +233,11 @@ mod decision {
             assert_eq!((answer.reason(), answer.code), ("rejected", Some(422)), "{told}");
             assert!(answer.message().contains(told), "{}", answer.message());
         }
+        // The usual one, which is too long for a warning, keeps its remedy.
+        let mut other = plain();
+        other["spec"]["serviceAccountName"] = json!("default");
+        let answer = ask(&other, &json!({ "default": true, "acls": { "enabled": true } }));
+        assert!(answer.warnings[0].ends_with("to the service account's name"), "{:?}", answer.warnings);
         // Any annotation of the injector's own counts as asking.
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
