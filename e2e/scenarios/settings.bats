@@ -51,7 +51,10 @@ deny_path() {
 @test "envoy-extra-args: the documentation's own reach Envoy" {
     server extra 'envoy-extra-args: "--log-level debug --disable-hot-restart"'
     client extra-client extra:1234 'envoy-extra-args: "--component-log-level upstream:debug --concurrency 1"'
-    ready extra extra-client
+    client documented extra:1234 'envoy-extra-args: "--log-level debug --disable-hot-restart"'
+    ready extra extra-client documented
+    equal "the documentation's options" "debug true" \
+        "$(envoy documented server_info | jq -r '.command_line_options | "\(.log_level) \(.disable_hot_restart)"')"
     equal "options" "upstream:debug 1" \
         "$(envoy extra-client server_info | jq -r '.command_line_options | "\(.component_log_level) \(.concurrency)"')"
     contains "Envoy's log" "[debug]" "$(k logs extra -c consul-connect-envoy-sidecar --tail=500)"

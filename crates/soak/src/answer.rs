@@ -70,6 +70,10 @@ impl Answer {
         for warning in &self.warnings {
             promise(!warning.is_empty() && warning.len() < 256, "a warning that the API server drops")?;
             promise(!warning.chars().any(misleads), "a warning that misleads")?;
+            // Behind the cause comes what to do about it; a text cut at the end may have lost it.
+            let then = ["; ", ", write it on ", ", move it to "];
+            let remedy = then.iter().any(|then| warning.contains(then)) || warning.ends_with("...");
+            promise(remedy, "a warning with nothing to do about it")?;
         }
         Ok(())
     }
@@ -119,6 +123,7 @@ mod tests {
             (format!(r#"{{"accepted":true,"mutated_object":{{}},{audit}}}"#), "an object is for"),
             (format!(r#"{{"accepted":true,"warnings":["a\u0007"],{audit}}}"#), "misleads"),
             (format!(r#"{{"accepted":true,"warnings":[""],{audit}}}"#), "drops"),
+            (format!(r#"{{"accepted":true,"warnings":["it is so"],{audit}}}"#), "nothing to do"),
             (format!(r#"{{"accepted":true,"more":1,{audit}}}"#), "unknown field"),
             ("".to_owned(), "EOF"),
         ] {
