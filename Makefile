@@ -26,7 +26,7 @@ host:
 	@cargo build --quiet --locked -p policy-host
 
 policy.wasm: $(SOURCES) | target
-	RUSTFLAGS="$(REPRODUCIBLE)" cargo build --locked --release --target wasm32-wasip1 -p consul-connect-injector
+	RUSTFLAGS="$(REPRODUCIBLE) -Cstrip=symbols" cargo rustc --locked --release --target wasm32-wasip1 -p consul-connect-injector --lib --crate-type cdylib
 	cp $(WASM) policy.wasm
 
 annotated-policy.wasm: policy.wasm metadata.yml README.md

@@ -1,9 +1,11 @@
 //! Prepares the scripts of the injected containers: comments and blank lines go,
-//! since every pod carries the text, and where the kubelet expands `$(NAME)` every
-//! `$` is doubled.
+//! since every pod carries the text, where the kubelet expands `$(NAME)` every `$`
+//! is doubled, and the rest is escaped as the inside of a JSON string.
 
 use std::path::Path;
-use std::{env, fs, io};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
 
 const FOLDER: &str = "src/sidecar/scripts";
 
@@ -15,19 +17,23 @@ const SCRIPTS: &[(&str, &[&str], bool)] = &[
     ("envoy-pre-stop.sh", &["envoy-pre-stop.sh"], false),
 ];
 
-fn main() -> io::Result<()> {
+fn main() -> Result<()> {
     println!("cargo::rerun-if-changed={FOLDER}");
-    let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    let out = env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?;
     for (name, parts, expanded) in SCRIPTS {
         let mut script = String::new();
         for part in *parts {
-            let text = fs::read_to_string(Path::new(FOLDER).join(part))?;
+            let file = Path::new(FOLDER).join(part);
+            let text =
+                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let lines =
                 text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
             lines.for_each(|line| script.extend([line, "\n"]));
         }
         let script = if *expanded { script.replace('$', "$$") } else { script };
-        fs::write(Path::new(&out).join(name), script)?;
+        let json = serde_json::to_string(&script)?;
+        let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+        fs::write(Path::new(&out).join(name), inside.context("a string is in quotes")?)?;
     }
     Ok(())
 }

@@ -3,98 +3,74 @@
 //! <https://docs.kubewarden.io/reference/spec/mutating-policies>,
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
-use std::fmt::{self, Write as _};
-use std::marker::PhantomData;
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::core::v1::Pod;
 
-use crate::decision::{Decision, Injection, Origin, decide};
-use crate::json::{Text, Unreadable, encode, without_position};
+use crate::decision::{Decision, Failure, Injection, Origin, decide};
+use crate::json::{Document, Members, Object, Unreadable, Value, object as write_object};
 use crate::pod::Head;
 use crate::problem::{Problem, Quoted, Warning, bounded, list};
 use crate::reason::{self, Reason};
-use crate::settings::Settings;
+use crate::settings::{Configuration, Settings};
 use crate::{sidecar, workload};
 
-/// What the policy server sends: `{"request": ..., "settings": ...}`.
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow, default)]
-    request: Option<Object<Request<'a>>>,
-    #[serde(borrow, default)]
-    settings: Option<&'a RawValue>,
-}
-
 /// The parts of an `AdmissionRequest` that the decision needs.
-#[derive(Debug, Deserialize)]
-pub struct Request<'a> {
-    #[serde(borrow, default)]
-    kind: Option<Object<Kind<'a>>>,
-    #[serde(borrow, default, alias = "subResource")]
-    sub_resource: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    operation: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub object: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "oldObject")]
-    pub old_object: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow, default)]
-    group: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    version: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "kind")]
-    name: Option<Text<'a>>,
-}
-
-/// An object alone. Derived code would take a list, too, as the members in their
-/// order: an empty one would be a request that asks for nothing.
 #[derive(Debug)]
-struct Object<T>(T);
+pub struct Request<'a> {
+    group: Cow<'a, str>,
+    version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    sub_resource: Cow<'a, str>,
+    operation: Cow<'a, str>,
+    name: Cow<'a, str>,
+    namespace: Cow<'a, str>,
+    object: Option<Value<'a>>,
+    pub old_object: Option<Value<'a>>,
+}
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfMembers<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMembers<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
-            }
-        }
-
-        deserializer.deserialize_map(OfMembers(PhantomData))
+impl<'a> Request<'a> {
+    fn read(request: Value<'a>) -> Result<Self, Unreadable> {
+        let members = request.expect_members(|| "request".to_owned())?;
+        let kind = match members.get("kind") {
+            Some(kind) => kind.expect_members(|| "request.kind".to_owned())?,
+            None => Members::default(),
+        };
+        // The policy server's own names have underscores in some versions.
+        let either = |name: &str, other: &str| members.get(name).or_else(|| members.get(other));
+        let part = |key: &str| kind.string(key, || format!("request.kind.{key}"));
+        let text = |key: &str| members.string(key, || format!("request.{key}"));
+        Ok(Request {
+            group: part("group")?,
+            version: part("version")?,
+            kind: part("kind")?,
+            sub_resource: either("subResource", "sub_resource").map_or(Ok(Cow::default()), |value| {
+                value.expect_string(|| "request.subResource".to_owned())
+            })?,
+            operation: text("operation")?,
+            name: text("name")?,
+            namespace: text("namespace")?,
+            object: members.get("object"),
+            old_object: either("oldObject", "old_object"),
+        })
     }
-}
 
-fn text<'t>(text: Option<&'t Text<'_>>) -> &'t str {
-    text.map_or("", |Text(text)| text)
-}
-
-impl Request<'_> {
     pub fn operation(&self) -> &str {
-        text(self.operation.as_ref())
+        &self.operation
     }
 
     /// Group, version and kind.
     pub fn kind(&self) -> (&str, &str, &str) {
-        self.kind.as_ref().map_or(("", "", ""), |Object(kind)| {
-            (text(kind.group.as_ref()), text(kind.version.as_ref()), text(kind.name.as_ref()))
+        (&self.group, &self.version, &self.kind)
+    }
+
+    /// The object, which a request of this kind must have.
+    pub fn object(&self) -> Result<Value<'a>, Unreadable> {
+        self.object.ok_or_else(|| Unreadable {
+            path: "object".to_owned(),
+            why: format!("the request has no object, expected a {}", self.kind),
         })
     }
 }
@@ -107,49 +83,44 @@ pub struct Answer {
 }
 
 /// A line for the policy server's log.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct LogLine {
     pub level: Level,
     pub message: String,
 }
 
 /// The policy server's own names of the levels; it drops a line with another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Info,
     Warning,
 }
 
-/// The response but for the changed object, which is written before it.
-#[derive(Serialize)]
-struct Rest<'a> {
-    accepted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u16>,
-    audit_annotations: Audit,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<Warning>,
-}
-
-#[derive(Serialize)]
-struct Audit {
-    // The same word as `reason::AUDIT_ANNOTATION`, tested below.
-    #[serde(rename = "connect-inject-reason")]
-    reason: String,
+impl LogLine {
+    /// As the policy server's `log` takes it.
+    pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        write_object(&mut json, |line| {
+            let level = match self.level {
+                Level::Info => "INFO",
+                Level::Warning => "WARNING",
+            };
+            line.string("level", level);
+            line.string("message", &self.message);
+        });
+        json
+    }
 }
 
 /// The pod or workload of a request, as log lines call it.
 #[derive(Debug)]
-pub struct Subject {
-    pub kind: String,
-    pub namespace: String,
-    name: String,
+pub struct Subject<'a> {
+    kind: &'a str,
+    pub namespace: Cow<'a, str>,
+    name: Cow<'a, str>,
 }
 
-impl Subject {
+impl Subject<'_> {
     pub fn line(&self, level: Level, what: &str) -> LogLine {
         // Escaped, so that one line stays one; without the quotes, for people.
         let shown = |text: &str| Quoted(text, 253).to_string().replace('"', "");
@@ -161,89 +132,79 @@ impl Subject {
 
 /// Answers one admission request; whatever the payload is, there is an answer.
 pub fn validate(payload: &[u8]) -> Answer {
-    let Object(payload) = match serde_json::from_slice::<Object<Payload>>(payload) {
+    let payload = match Document::scan_bytes(payload) {
         Ok(payload) => payload,
-        Err(error) => {
-            return unreadable(&format!("the request is not readable JSON: {}", without_position(&error)));
+        Err(malformed) => {
+            return unreadable(&format!("the request is not readable JSON: {malformed}"));
         }
     };
-    let settings = match Settings::parse(payload.settings) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            let message = settings_message(&problems);
-            return reject(reason::INVALID_SETTINGS, 500, &message, &[], None);
+    answer(payload.root()).unwrap_or_else(|failure| match failure {
+        Failure::Unreadable(unread) => unreadable(&unread.to_string()),
+        Failure::Settings(problems) => {
+            reject(reason::INVALID_SETTINGS, 500, &settings_message(&problems), &[], None)
         }
-    };
-    let Some(Object(request)) = payload.request else { return unreadable("the payload has no request") };
-    answer(&request, &settings).unwrap_or_else(|error| unreadable(&error.to_string()))
+    })
 }
 
-fn answer(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable> {
-    if !settings.enabled {
+/// `payload` is what the policy server sends: `{"request": ..., "settings": ...}`.
+fn answer(payload: Value<'_>) -> Result<Answer, Failure> {
+    let payload = payload.expect_members(|| "the payload".to_owned())?;
+    let configuration = Configuration::read(payload.get("settings")).map_err(Failure::Settings)?;
+    let Some(request) = payload.get("request") else {
+        return Ok(unreadable("the payload has no request"));
+    };
+    let request = Request::read(request)?;
+    if !configuration.enabled {
         return Ok(accept(reason::DISABLED, &[], None));
     }
-    if !text(request.sub_resource.as_ref()).is_empty() {
+    if !request.sub_resource.is_empty() {
         return Ok(accept(reason::NOT_A_POD_CREATION, &[], None));
     }
     let (group, version, kind) = request.kind();
-    if (group, version, kind) == ("", "v1", "Pod") {
+    if (group, version, kind) == (Pod::GROUP, Pod::VERSION, Pod::KIND) {
         return if request.operation() == "CREATE" {
-            pod(request, settings)
+            pod(&request, &configuration)
         } else {
             Ok(accept(reason::NOT_A_POD_CREATION, &[], None))
         };
     }
     match workload::Workload::of(group, kind).filter(|_| matches!(request.operation(), "CREATE" | "UPDATE")) {
-        Some(workload) => workload::review(workload, request, settings),
+        Some(workload) => workload::review(workload, &request, &configuration),
         None => Ok(accept(reason::NOT_A_POD_CREATION, &[], None)),
     }
 }
 
 /// Who the request is about; the namespace is the request's, else the object's.
-pub fn subject(request: &Request<'_>, head: &Head<'_>) -> Subject {
-    let or_head = |written: Option<&Text<'_>>, key: &str| match text(written) {
-        "" => head.text(key).unwrap_or_default().into_owned(),
-        written => written.to_owned(),
+pub fn subject<'a>(request: &'a Request<'a>, head: &'a Head<'a>) -> Subject<'a> {
+    let or_head = |written: &'a str, key: &str| match written {
+        "" => head.text(key).unwrap_or_default(),
+        written => Cow::Borrowed(written),
     };
-    let mut namespace = or_head(request.namespace.as_ref(), "namespace");
+    let mut namespace = or_head(&request.namespace, "namespace");
     if namespace.is_empty() {
-        "default".clone_into(&mut namespace);
+        namespace = Cow::Borrowed("default");
     }
-    let mut name = or_head(request.name.as_ref(), "name");
+    let mut name = or_head(&request.name, "name");
     if name.is_empty() {
-        name = format!("{}*", head.text("generateName").unwrap_or_default());
+        name = Cow::Owned(format!("{}*", head.text("generateName").unwrap_or_default()));
     }
-    Subject {
-        kind: request.kind().2.to_owned(),
-        namespace,
-        name: Quoted(&name, 253).to_string().replace('"', ""),
-    }
+    Subject { kind: &request.kind, namespace, name }
 }
 
 /// Says what is wrong with settings, if they cannot be used.
 pub fn validate_settings(payload: &[u8]) -> Result<(), String> {
-    let raw: &RawValue = serde_json::from_slice(payload)
-        .map_err(|error| format!("the settings are not readable JSON: {}", without_position(&error)))?;
-    Settings::parse(Some(raw)).map(|_| ()).map_err(|problems| settings_message(&problems))
+    let settings = Document::scan_bytes(payload)
+        .map_err(|malformed| format!("the settings are not readable JSON: {malformed}"))?;
+    Settings::parse(Some(settings.root())).map(|_| ()).map_err(|problems| settings_message(&problems))
 }
 
-/// The request's object, which must be of the request's kind.
-pub fn object<'a>(request: &Request<'a>) -> Result<&'a RawValue, Unreadable> {
-    let kind = request.kind().2;
-    let object = request.object.ok_or_else(|| Unreadable {
-        path: "object".into(),
-        why: format!("the request has no object, expected a {kind}"),
-    })?;
-    Ok(object)
-}
-
-fn pod(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable> {
-    let object = object(request)?;
+fn pod(request: &Request<'_>, configuration: &Configuration<'_>) -> Result<Answer, Failure> {
+    let object = request.object()?;
     let head = Head::read(object, "")?;
-    of_kind(&head, "Pod")?;
+    of_kind(&head, Pod::KIND)?;
     let subject = subject(request, &head);
     let origin = Origin { namespace: &subject.namespace, path: "" };
-    match decide(&head, origin, settings)? {
+    match decide(&head, origin, configuration)? {
         Decision::Skip { reason, warnings } => {
             let log = warnings.first().map(|warning| subject.line(Level::Info, warning.as_str()));
             Ok(accept(reason, &warnings, log))
@@ -254,39 +215,32 @@ fn pod(request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable>
             let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
             Ok(reject(reason::REJECTED, 422, &message, &warnings, Some(log)))
         }
-        Decision::Inject(injection) => inject(object, &head, &injection, &subject, settings),
+        Decision::Inject(injection) => Ok(inject(&head, &injection, &subject)),
     }
 }
 
 /// An object that says it is something else than the request says is no such thing.
 pub fn of_kind(head: &Head<'_>, kind: &str) -> Result<(), Unreadable> {
-    let Some(raw) = head.members.get("kind") else { return Ok(()) };
-    if raw.get() == encode(kind) {
-        return Ok(());
+    match head.members.get("kind").map(Value::string) {
+        None => Ok(()),
+        Some(Some(written)) if written == kind => Ok(()),
+        Some(_) => {
+            let why = format!("the object is not a {kind}");
+            Err(Unreadable { path: "object.kind".to_owned(), why })
+        }
     }
-    let why = format!("the object is not a {kind}");
-    Err(Unreadable { path: "object.kind".into(), why })
 }
 
-fn inject(
-    object: &RawValue,
-    head: &Head<'_>,
-    injection: &Injection<'_>,
-    subject: &Subject,
-    settings: &Settings,
-) -> Result<Answer, Unreadable> {
-    // The containers alone are some 16 KiB.
-    let mut response = String::with_capacity(object.get().len().saturating_add(20_480));
+fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> Answer {
+    // The containers alone are some 35 KiB.
+    let mut response = String::with_capacity(head.object.text().len().saturating_add(40_960));
     response.push_str("{\"mutated_object\":");
-    sidecar::inject(object, head, injection, settings, &mut response)?;
-    let rest = encode(&Rest {
-        accepted: true,
-        message: None,
-        code: None,
-        audit_annotations: Audit { reason: reason::INJECTED.audit_value() },
-        warnings: bounded(&injection.warnings),
-    });
+    sidecar::inject(head, injection, &mut response);
     response.push(',');
+    let mut rest = String::new();
+    write_object(&mut rest, |response| {
+        outcome(response, true, reason::INJECTED, None, &injection.warnings);
+    });
     response.push_str(rest.get(1..).unwrap_or_default());
 
     let wanted = &injection.wanted;
@@ -297,7 +251,7 @@ fn inject(
     if !wanted.upstreams.is_empty() {
         let _ = write!(what, ", {} upstreams", wanted.upstreams.len());
     }
-    Ok(Answer { response, log: Some(subject.line(Level::Info, &what)) })
+    Answer { response, log: Some(subject.line(Level::Info, &what)) }
 }
 
 pub fn heading(what: &str, problems: &[Problem]) -> String {
@@ -321,25 +275,48 @@ pub fn settings_message(problems: &[Problem]) -> String {
     list(&heading("the settings of the Consul Connect injector are not valid", problems), problems)
 }
 
+/// The response's members but for the changed object.
+fn outcome(
+    response: &mut Object<'_>,
+    accepted: bool,
+    reason: Reason,
+    refusal: Option<(u64, &str)>,
+    warnings: &[Warning],
+) {
+    response.bool("accepted", accepted);
+    if let Some((code, message)) = refusal {
+        response.string("message", message);
+        response.number("code", code);
+    }
+    response.object("audit_annotations", |audit| {
+        audit.string(reason::AUDIT_ANNOTATION, &reason.audit_value());
+    });
+    if !warnings.is_empty() {
+        response.list("warnings", |list| {
+            for warning in bounded(warnings) {
+                list.string(warning.as_str());
+            }
+        });
+    }
+}
+
 pub fn accept(reason: Reason, warnings: &[Warning], log: Option<LogLine>) -> Answer {
-    let audit_annotations = Audit { reason: reason.audit_value() };
-    let warnings = bounded(warnings);
-    let response = encode(&Rest { accepted: true, message: None, code: None, audit_annotations, warnings });
+    let mut response = String::new();
+    write_object(&mut response, |response| outcome(response, true, reason, None, warnings));
     Answer { response, log }
 }
 
 pub fn reject(
     reason: Reason,
-    code: u16,
+    code: u64,
     message: &str,
     warnings: &[Warning],
     log: Option<LogLine>,
 ) -> Answer {
-    let audit_annotations = Audit { reason: reason.audit_value() };
-    let warnings = bounded(warnings);
-    let rest =
-        Rest { accepted: false, message: Some(message), code: Some(code), audit_annotations, warnings };
-    Answer { response: encode(&rest), log }
+    let mut response = String::new();
+    let refusal = Some((code, message));
+    write_object(&mut response, |response| outcome(response, false, reason, refusal, warnings));
+    Answer { response, log }
 }
 
 fn unreadable(why: &str) -> Answer {

@@ -1,7 +1,6 @@
 //! What a pod asks for: every annotation is parsed once, into types.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::consul::protocol::Protocol;
 use crate::consul::registration::names::{META_NAMESPACE, META_POD_NAME};
@@ -144,11 +143,33 @@ pub enum MetaValue {
 
 /// The injector's annotations of one pod, by their names without the prefix.
 #[derive(Debug)]
-pub struct Annotations<'a>(pub BTreeMap<&'a str, Cow<'a, str>>);
+pub struct Annotations<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Annotations<'_> {
+impl<'a> Annotations<'a> {
+    /// Sorted by name; of a repeated name the last one counts.
+    pub fn new(mut written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Self {
+        let mut order: Vec<usize> = (0..written.len()).collect();
+        let name = |at: &usize| written.get(*at).map(|(name, _)| name);
+        order.sort_unstable_by(|left, right| name(left).cmp(&name(right)).then(right.cmp(left)));
+        order.dedup_by(|later, earlier| name(later) == name(earlier));
+        let take = |at: usize| written.get_mut(at).map(std::mem::take);
+        Annotations(order.into_iter().filter_map(take).collect())
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(AsRef::as_ref)
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|(name, _)| name)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -202,9 +223,9 @@ fn misspelt(name: &str, meant: &str) -> Warning {
 }
 
 fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
-    let mut unknown = annotations.0.keys().filter(|name| !is_known(name));
+    let mut unknown = annotations.names().filter(|name| !is_known(name));
     for name in unknown.by_ref().take(UNKNOWN_SHOWN) {
-        warnings.push(if name::OTHER_MODES.contains(name) {
+        warnings.push(if name::OTHER_MODES.contains(&name) {
             Warning::new(&format!(
                 "{} belongs to another mode of Consul's injector and has no effect here; remove it",
                 full(name)
@@ -229,13 +250,13 @@ fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
 /// What to tell of a pod that has no annotation `connect-inject`, and others that
 /// mean something only with it. Names that other programs may own are left alone.
 pub fn without_wish(annotations: &Annotations<'_>) -> Vec<Warning> {
-    let unknown = annotations.0.keys().filter(|name| !is_known(name) && !name::OTHER_MODES.contains(name));
+    let unknown = annotations.names().filter(|name| !is_known(name) && !name::OTHER_MODES.contains(name));
     let mut warnings: Vec<Warning> = unknown
         .take(UNKNOWN_SHOWN)
         .filter_map(|name| meant(name).map(|meant| misspelt(name, meant)))
         .collect();
     let written = |name: &str| [name::STATUS, name::NAMESPACE].contains(&name);
-    let mut idle = annotations.0.keys().filter(|name| is_known(name) && !written(name));
+    let mut idle = annotations.names().filter(|name| is_known(name) && !written(name));
     if let Some(first) = idle.next() {
         let (others, them) = match idle.count() {
             0 => (String::new(), "it"),
@@ -415,7 +436,7 @@ const META_PAIRS_LIMIT: usize = 62;
 
 fn meta(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Vec<(String, MetaValue)> {
     let mut pairs = Vec::new();
-    for (name, value) in &annotations.0 {
+    for (name, value) in annotations.iter() {
         let Some(key) = name.strip_prefix(name::META) else { continue };
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let flaw = if key.is_empty() {
@@ -469,7 +490,7 @@ fn resources(annotations: &Annotations<'_>, settings: &Settings, problems: &mut 
         match written.parse::<Quantity>() {
             Ok(quantity) => {
                 let amounts = if limit { &mut resources.limits } else { &mut resources.requests };
-                amounts.insert(resource.to_owned(), Amount { quantity, built_in: false });
+                amounts.set(resource, Amount { quantity, built_in: false });
             }
             Err(why) => problems.push(
                 Problem::new(full(name), why.to_string(), "write a quantity such as 100m or 64Mi")
@@ -512,17 +533,18 @@ fn sync_period(annotations: &Annotations<'_>, settings: &Settings, problems: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::value::RawValue;
+    use crate::json::Document;
 
     fn parsed(settings: &str, written: &[(&str, &str)]) -> (Option<Wanted>, Vec<String>, Vec<Warning>) {
-        let settings: &RawValue = serde_json::from_str(settings).unwrap();
-        let settings = Settings::parse(Some(settings)).unwrap();
+        let settings = Document::scan(settings).unwrap();
+        let settings = Settings::parse(Some(settings.root())).unwrap();
         let spec = r#"{"serviceAccountName":"web","containers":[{"name":"web","ports":[
             {"containerPort":53,"name":"dns","protocol":"UDP"},{"containerPort":8080,"name":"http"}]}]}"#;
-        let spec: &RawValue = serde_json::from_str(spec).unwrap();
-        let spec = Spec::read(spec, "spec").unwrap();
-        let annotations =
-            Annotations(written.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).collect());
+        let spec = Document::scan(spec).unwrap();
+        let spec = Spec::read(spec.root(), "spec").unwrap();
+        let annotations = Annotations::new(
+            written.iter().map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(*value))).collect(),
+        );
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let wanted = parse(&annotations, &spec, &settings, &mut problems, &mut warnings);
         (wanted, problems.iter().map(ToString::to_string).collect(), warnings)

@@ -3,12 +3,14 @@
 
 use crate::annotations::{self, Wanted, full, name};
 use crate::consul::namespace::Namespace;
+use crate::consul::readiness;
+use crate::consul::registration::Registration;
 use crate::json::Unreadable;
 use crate::pod::{Head, Spec};
 use crate::problem::{Problem, Quoted, Warning};
 use crate::reason::{self, Reason};
-use crate::settings::Settings;
-use crate::sidecar;
+use crate::settings::{Configuration, Settings};
+use crate::sidecar::{self, Environment, EnvoyPorts};
 
 /// What becomes of a pod.
 #[derive(Debug)]
@@ -21,10 +23,27 @@ pub enum Decision<'a> {
 /// All that is needed to inject a pod.
 #[derive(Debug)]
 pub struct Injection<'a> {
+    pub settings: Settings,
     pub spec: Spec<'a>,
     pub wanted: Wanted,
     pub namespace: Option<Namespace>,
+    pub ports: EnvoyPorts,
+    pub registration: Registration,
+    pub environment: Environment,
     pub warnings: Vec<Warning>,
+}
+
+/// Why there is no decision.
+#[derive(Debug)]
+pub enum Failure {
+    Unreadable(Unreadable),
+    Settings(Vec<Problem>),
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Failure::Unreadable(unreadable)
+    }
 }
 
 /// Where the pod comes from.
@@ -43,17 +62,21 @@ const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
 pub fn decide<'a>(
     head: &Head<'a>,
     origin: Origin<'_>,
-    settings: &Settings,
-) -> Result<Decision<'a>, Unreadable> {
+    configuration: &Configuration<'_>,
+) -> Result<Decision<'a>, Failure> {
     let annotations = head.injector_annotations(origin.path)?;
     let asked = annotations.get(name::INJECT).map(|written| (written, annotations::parse_bool(written)));
     let wants = matches!(asked, Some((_, Some(true))));
 
     let reason = if SYSTEM_NAMESPACES.contains(&origin.namespace) {
         Some(reason::SYSTEM_NAMESPACE)
-    } else if settings.deny_namespaces.iter().any(|denied| denied == origin.namespace) {
+    } else if configuration.deny_namespaces.iter().any(|denied| denied == origin.namespace) {
         Some(reason::NAMESPACE_DENIED)
-    } else if !settings.allow_namespaces.iter().any(|allowed| allowed == "*" || allowed == origin.namespace) {
+    } else if !configuration
+        .allow_namespaces
+        .iter()
+        .any(|allowed| allowed == "*" || allowed == origin.namespace)
+    {
         Some(reason::NAMESPACE_NOT_ALLOWED)
     } else {
         None
@@ -71,13 +94,14 @@ pub fn decide<'a>(
     }
     match asked {
         Some((_, Some(false))) => return skip(reason::OPTED_OUT),
-        None if !settings.default_inject => {
+        None if !configuration.default_inject => {
             let warnings = annotations::without_wish(&annotations);
             return Ok(Decision::Skip { reason: reason::NOT_REQUESTED, warnings });
         }
         _ => (),
     }
 
+    let settings = configuration.settings().map_err(Failure::Settings)?;
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     if let Some((written, None)) = asked {
@@ -88,28 +112,42 @@ pub fn decide<'a>(
         Some(raw) => Spec::read(raw, &format!("{}spec", origin.path))?,
         None => {
             let path = format!("{}spec", origin.path);
-            return Err(Unreadable { path, why: "a pod needs a specification".into() });
+            return Err(Unreadable { path, why: "a pod needs a specification".into() }.into());
         }
     };
     impossible(&spec, &mut problems);
-    let wanted = annotations::parse(&annotations, &spec, settings, &mut problems, &mut warnings);
+    let wanted = annotations::parse(&annotations, &spec, &settings, &mut problems, &mut warnings);
     let namespace = settings.consul_namespaces.as_ref();
     let namespace = namespace.map(|namespaces| Namespace::of(namespaces, origin.namespace)).transpose();
     let namespace = namespace.unwrap_or_else(|problem| {
         problems.push(problem);
         None
     });
-    if let Some(wanted) = &wanted {
-        problems.extend(sidecar::too_large(wanted, &spec, namespace.as_ref(), settings));
+    let registration = wanted.as_ref().map(|wanted| {
         problems.extend(sidecar::too_many_variables(wanted, &spec));
-    }
-    match wanted {
-        Some(wanted) if problems.is_empty() => {
-            warnings.extend(sidecar::warnings(&wanted, &spec, head, settings));
-            Ok(Decision::Inject(Box::new(Injection { spec, wanted, namespace, warnings })))
+        let ports = EnvoyPorts::choose(wanted, &spec);
+        let readiness = |family| readiness::of_service(wanted, &spec, &settings, family);
+        (ports, Registration::new(wanted, namespace.as_ref(), ports.public, readiness))
+    });
+    problems.extend(registration.as_ref().and_then(|(_, registration)| registration.too_large()));
+    match wanted.zip(registration) {
+        Some((wanted, (ports, registration))) if problems.is_empty() => {
+            let (environment, kept) = Environment::of(&wanted.upstreams, &spec)?;
+            warnings.extend(kept);
+            warnings.extend(sidecar::unfinished_job(&spec, head, &settings));
+            Ok(Decision::Inject(Box::new(Injection {
+                settings,
+                spec,
+                wanted,
+                namespace,
+                ports,
+                registration,
+                environment,
+                warnings,
+            })))
         }
         // What asks for nothing is not broken by the setting `default`.
-        _ if annotations.0.is_empty() => {
+        _ if annotations.is_empty() => {
             let first = problems.first().into_iter();
             let warnings =
                 first.map(|first| first.warning("not injected with Consul Connect by default")).collect();

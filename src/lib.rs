@@ -31,7 +31,6 @@ mod guest {
     use wapc_guest::{CallResult, host_call, register_function};
 
     use crate::admission::{self, LogLine};
-    use crate::json::encode;
 
     /// Called once by the host before anything else.
     // The symbol's name is the waPC guest ABI.
@@ -54,11 +53,11 @@ mod guest {
     fn validate_settings(payload: &[u8]) -> CallResult {
         let message = admission::validate_settings(payload).err();
         let response = SettingsValidationResponse { valid: message.is_none(), message };
-        Ok(encode(&response).into_bytes())
+        Ok(serde_json::to_vec(&response)?)
     }
 
     /// A log line that is lost is no reason to refuse a pod.
     fn log(line: &LogLine) {
-        let _ = host_call("kubewarden", "tracing", "log", encode(line).as_bytes());
+        let _ = host_call("kubewarden", "tracing", "log", line.to_json().as_bytes());
     }
 }

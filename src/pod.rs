@@ -1,18 +1,15 @@
 //! A pod, or a workload's pod template, as far as the policy looks at it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::annotations::{Annotations, PREFIX};
-use crate::json::{Elements, Members, Text, Unreadable, or_default, read};
+use crate::json::{Members, Unreadable, Value};
 use crate::problem::Quoted;
 
 /// The metadata: all that most decisions need.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
+    pub object: Value<'a>,
     pub members: Members<'a>,
     pub metadata: Members<'a>,
     pub annotations: Members<'a>,
@@ -21,36 +18,44 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// `path` is where `object` stands: empty for a pod, `spec.template.` in most
     /// workloads.
-    pub fn read(object: &'a RawValue, path: &str) -> Result<Self, Unreadable> {
-        let members: Members = read(object, path.strip_suffix('.').unwrap_or("object"))?;
-        let metadata: Members = members_of(&members, path, "metadata")?;
-        let annotations = members_of(&metadata, &format!("{path}metadata."), "annotations")?;
-        Ok(Head { members, metadata, annotations })
+    pub fn read(object: Value<'a>, path: &str) -> Result<Self, Unreadable> {
+        let members = object.expect_members(|| path.strip_suffix('.').unwrap_or("object").to_owned())?;
+        let metadata = members_of(members, "metadata", || format!("{path}metadata"))?;
+        let annotations = members_of(metadata, "annotations", || format!("{path}metadata.annotations"))?;
+        // Read when the pod is changed; whatever becomes of it, this must be a map.
+        members_of(metadata, "labels", || format!("{path}metadata.labels"))?;
+        Ok(Head { object, members, metadata, annotations })
     }
 
-    /// The injector's annotations: the names without the prefix, and the values. Of
-    /// a repeated key the last one counts.
-    pub fn injector_annotations(&self, path: &str) -> Result<Annotations<'_>, Unreadable> {
-        let own =
-            self.annotations.iter().filter_map(|(key, raw)| Some((key, key.strip_prefix(PREFIX)?, raw)));
-        let mut found = BTreeMap::new();
-        for (key, name, raw) in own {
-            let Text(value) = match raw.get() {
-                "null" => Text::default(),
-                _ => read(raw, &format!("{path}metadata.annotations.{key}"))?,
+    /// The injector's annotations.
+    pub fn injector_annotations(self, path: &str) -> Result<Annotations<'a>, Unreadable> {
+        let mut found = Vec::new();
+        for (key, value) in self.annotations.iter() {
+            let name = match key {
+                Cow::Borrowed(key) => key.strip_prefix(PREFIX).map(Cow::Borrowed),
+                Cow::Owned(key) => key.strip_prefix(PREFIX).map(|name| Cow::Owned(name.to_owned())),
             };
-            found.insert(name, value);
+            let Some(name) = name else { continue };
+            let value = match value.is_null() {
+                true => Cow::default(),
+                false => value.expect_string(|| format!("{path}metadata.annotations.{PREFIX}{name}"))?,
+            };
+            found.push((name, value));
         }
-        Ok(Annotations(found))
+        Ok(Annotations::new(found))
     }
 
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
-        read::<Text>(self.metadata.get(key)?, key).ok().map(|Text(text)| text)
+        self.metadata.get(key)?.string()
     }
 }
 
-fn members_of<'a>(members: &Members<'a>, path: &str, key: &str) -> Result<Members<'a>, Unreadable> {
-    members.get(key).map_or_else(|| Ok(Members::default()), |raw| read(raw, &format!("{path}{key}")))
+fn members_of<'a>(
+    members: Members<'a>,
+    key: &str,
+    path: impl Fn() -> String,
+) -> Result<Members<'a>, Unreadable> {
+    members.get(key).map_or_else(|| Ok(Members::default()), |value| value.expect_members(path))
 }
 
 /// The specification of a pod.
@@ -58,8 +63,7 @@ fn members_of<'a>(members: &Members<'a>, path: &str, key: &str) -> Result<Member
 pub struct Spec<'a> {
     /// Where it stands in the request's object: `spec` of a pod.
     pub path: String,
-    pub raw: &'a RawValue,
-    pub members: Members<'a>,
+    pub value: Value<'a>,
     pub containers: Vec<Container<'a>>,
     pub init_containers: Vec<Container<'a>>,
     pub volume_names: Vec<Cow<'a, str>>,
@@ -73,65 +77,56 @@ pub struct Spec<'a> {
 
 #[derive(Debug)]
 pub struct Container<'a> {
-    pub raw: &'a RawValue,
-    pub members: Members<'a>,
+    pub value: Value<'a>,
+    members: Members<'a>,
     pub name: Cow<'a, str>,
     pub ports: Vec<Port<'a>>,
     /// An init container that goes on running beside the others.
     pub native_sidecar: bool,
 }
 
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Os<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-}
-
 impl<'a> Spec<'a> {
-    pub fn read(raw: &'a RawValue, path: &str) -> Result<Self, Unreadable> {
-        let members: Members = read(raw, path)?;
-        let text = |key: &str| -> Result<Cow<'a, str>, Unreadable> {
-            members.get(key).map_or_else(
-                || Ok(Cow::default()),
-                |raw| read::<Text>(raw, &format!("{path}.{key}")).map(|Text(text)| text),
-            )
-        };
-        let containers = containers(&members, path, "containers")?;
-        let init_containers = containers_or_none(&members, path, "initContainers")?;
+    pub fn read(value: Value<'a>, path: &str) -> Result<Self, Unreadable> {
+        let members = value.expect_members(|| path.to_owned())?;
+        let text = |key: &str| members.string(key, || format!("{path}.{key}"));
+        let containers = containers(members, path, "containers")?;
+        if containers.is_empty() {
+            let why = "a pod needs at least one container".to_owned();
+            return Err(Unreadable { path: format!("{path}.containers"), why });
+        }
+        let init_containers = self::containers(members, path, "initContainers")?;
         let service_account = match text("serviceAccountName")? {
             name if name.is_empty() => text("serviceAccount")?,
             name => name,
         };
-        let windows = members.get("os").map(|os| read::<Os>(os, &format!("{path}.os"))).transpose()?;
-        let windows = windows.and_then(|os| os.name).is_some_and(|Text(name)| name == "windows");
-        let volume_names = match members.get("volumes") {
-            None => Vec::new(),
-            Some(raw) => read::<Vec<Named>>(raw, &format!("{path}.volumes"))?
-                .into_iter()
-                .map(|volume| volume.name.map(|Text(name)| name).unwrap_or_default())
-                .collect(),
+        let windows = match members.get("os") {
+            Some(os) => {
+                let os = os.expect_members(|| format!("{path}.os"))?;
+                os.string("name", || format!("{path}.os.name"))? == "windows"
+            }
+            None => false,
         };
+        let mut volume_names = Vec::new();
+        if let Some(volumes) = members.get("volumes") {
+            for (index, volume) in volumes.expect_elements(|| format!("{path}.volumes"))?.enumerate() {
+                let volume = volume.expect_members(|| format!("{path}.volumes[{index}]"))?;
+                volume_names.push(volume.string("name", || format!("{path}.volumes[{index}].name"))?);
+            }
+        }
         let grace = members.get("terminationGracePeriodSeconds");
         let all = containers.iter().chain(init_containers.iter().filter(|c| c.native_sidecar));
         let ports = Ports::new(all.flat_map(|container| container.ports.iter().cloned()).collect());
         Ok(Spec {
             path: path.to_owned(),
-            raw,
+            value,
             service_account: if service_account.is_empty() { "default".into() } else { service_account },
-            host_network: members.get("hostNetwork").is_some_and(|raw| raw.get() == "true"),
+            host_network: members.get("hostNetwork").is_some_and(Value::is_true),
             windows,
             restart_policy: text("restartPolicy")?,
-            termination_grace_seconds: grace.and_then(|raw| raw.get().parse().ok()).unwrap_or(30),
+            termination_grace_seconds: grace.and_then(|value| value.text().parse().ok()).unwrap_or(30),
             volume_names,
             containers,
             init_containers,
-            members,
             ports,
         })
     }
@@ -143,67 +138,38 @@ impl<'a> Spec<'a> {
     }
 }
 
-fn containers<'a>(members: &Members<'a>, path: &str, key: &str) -> Result<Vec<Container<'a>>, Unreadable> {
-    let containers = containers_or_none(members, path, key)?;
-    if containers.is_empty() {
-        return Err(Unreadable {
-            path: format!("{path}.{key}"),
-            why: "a pod needs at least one container".into(),
-        });
-    }
-    Ok(containers)
-}
-
-fn containers_or_none<'a>(
-    members: &Members<'a>,
-    path: &str,
-    key: &str,
-) -> Result<Vec<Container<'a>>, Unreadable> {
-    let Some(raw) = members.get(key) else { return Ok(Vec::new()) };
-    let Elements(elements) = read(raw, &format!("{path}.{key}"))?;
-    let containers = elements.into_iter().enumerate();
-    containers.map(|(index, raw)| Container::read(raw, || format!("{path}.{key}[{index}]"))).collect()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawPort<'a> {
-    #[serde(default)]
-    container_port: i64,
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    protocol: Option<Text<'a>>,
+fn containers<'a>(members: Members<'a>, path: &str, key: &str) -> Result<Vec<Container<'a>>, Unreadable> {
+    let Some(list) = members.get(key) else { return Ok(Vec::new()) };
+    let containers = list.expect_elements(|| format!("{path}.{key}"))?.enumerate();
+    containers.map(|(index, value)| Container::read(value, || format!("{path}.{key}[{index}]"))).collect()
 }
 
 impl<'a> Container<'a> {
-    fn read(raw: &'a RawValue, path: impl Fn() -> String) -> Result<Self, Unreadable> {
-        let at = |mut error: Unreadable| {
-            error.path = format!("{}{}", path(), error.path);
-            error
-        };
-        let members: Members = read(raw, "").map_err(at)?;
-        let Text(name) =
-            members.get("name").map_or_else(|| Ok(Text::default()), |raw| read(raw, ".name")).map_err(at)?;
-        let ports: Vec<RawPort> =
-            members.get("ports").map_or_else(|| Ok(Vec::new()), |raw| read(raw, ".ports")).map_err(at)?;
-        let ports = ports.into_iter().filter_map(|port| {
-            Some(Port {
-                number: u16::try_from(port.container_port).ok().filter(|port| *port > 0)?,
-                name: port.name.map(|Text(name)| name).filter(|name| !name.is_empty()),
-                tcp: port.protocol.is_none_or(|Text(protocol)| protocol.is_empty() || protocol == "TCP"),
-            })
-        });
-        let ports = ports.collect();
-        let native_sidecar = members.get("restartPolicy").is_some_and(|raw| raw.get() == "\"Always\"");
-        Ok(Container { raw, members, name, ports, native_sidecar })
+    fn read(value: Value<'a>, path: impl Fn() -> String) -> Result<Self, Unreadable> {
+        let members = value.expect_members(&path)?;
+        let mut ports = Vec::new();
+        if let Some(list) = members.get("ports") {
+            let list = list.expect_elements(|| format!("{}.ports", path()))?;
+            for (index, port) in list.enumerate() {
+                ports.extend(Port::read(port, || format!("{}.ports[{index}]", path()))?);
+            }
+        }
+        Ok(Container {
+            value,
+            members,
+            name: members.string("name", || format!("{}.name", path()))?,
+            ports,
+            native_sidecar: members.string("restartPolicy", String::new).is_ok_and(|p| p == "Always"),
+        })
     }
 
     /// The names of the container's own variables.
-    pub fn env_names(&self) -> Vec<Cow<'a, str>> {
-        let env: Vec<Named> =
-            self.members.get("env").and_then(|raw| read(raw, "env").ok()).unwrap_or_default();
-        env.into_iter().filter_map(|variable| variable.name.map(|Text(name)| name)).collect()
+    pub fn env_names(&self) -> Result<Vec<Cow<'a, str>>, Unreadable> {
+        let path = || format!("env of the container {}", Quoted(&self.name, 63));
+        let Some(env) = self.members.get("env") else { return Ok(Vec::new()) };
+        let names =
+            env.expect_elements(path)?.filter_map(|variable| variable.members()?.get("name")?.string());
+        Ok(names.collect())
     }
 }
 
@@ -215,7 +181,26 @@ pub struct Port<'a> {
     pub tcp: bool,
 }
 
-impl Port<'_> {
+impl<'a> Port<'a> {
+    /// Nothing for a number that the API server will refuse.
+    fn read(port: Value<'a>, path: impl Fn() -> String) -> Result<Option<Self>, Unreadable> {
+        let members = port.expect_members(&path)?;
+        let number = match members.get("containerPort") {
+            Some(number) if number.is_number() => number.text().parse().ok().filter(|port| *port > 0),
+            Some(other) => {
+                return Err(other.unexpected("a number", || format!("{}.containerPort", path())));
+            }
+            None => None,
+        };
+        let name = members.string("name", || format!("{}.name", path()))?;
+        let protocol = members.string("protocol", || format!("{}.protocol", path()))?;
+        Ok(number.map(|number| Port {
+            number,
+            name: Some(name).filter(|name| !name.is_empty()),
+            tcp: matches!(&*protocol, "" | "TCP"),
+        }))
+    }
+
     #[cfg(test)]
     pub fn tcp(name: &'static str, number: u16) -> Port<'static> {
         Port { name: Some(name.into()), number, tcp: true }
@@ -283,76 +268,85 @@ impl<'a> Ports<'a> {
 }
 
 /// A readiness probe, as far as Consul can do the same.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Probe<'a> {
-    #[serde(borrow, default)]
-    pub http_get: Option<HttpGet<'a>>,
-    #[serde(borrow, default)]
-    pub tcp_socket: Option<TcpSocket<'a>>,
-    #[serde(borrow, default)]
-    pub grpc: Option<GrpcProbe<'a>>,
-    #[serde(default, deserialize_with = "or_default")]
+    pub action: ProbeAction<'a>,
+    pub port: Option<Value<'a>>,
+    /// Empty: the pod itself.
+    pub host: Cow<'a, str>,
     pub period_seconds: i64,
-    #[serde(default, deserialize_with = "or_default")]
     pub timeout_seconds: i64,
-    #[serde(default, deserialize_with = "or_default")]
     pub success_threshold: i64,
-    #[serde(default, deserialize_with = "or_default")]
     pub failure_threshold: i64,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+pub enum ProbeAction<'a> {
+    HttpGet(HttpGet<'a>),
+    TcpSocket,
+    Grpc { service: Cow<'a, str> },
+}
+
+#[derive(Debug)]
 pub struct HttpGet<'a> {
-    #[serde(borrow, default)]
-    pub path: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub port: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub host: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub scheme: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub http_headers: Option<Vec<Header<'a>>>,
+    pub path: Cow<'a, str>,
+    pub https: bool,
+    pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct Header<'a> {
-    #[serde(borrow, default)]
-    pub name: Text<'a>,
-    #[serde(borrow, default)]
-    pub value: Text<'a>,
+impl<'a> Probe<'a> {
+    /// Nothing for `exec`, and for what is no probe.
+    fn read(probe: Value<'a>) -> Option<Self> {
+        let members = probe.members()?;
+        // An integer, or 0 as Kubernetes' own zero value.
+        let number = |key: &str| members.get(key).map_or(Some(0), |value| value.text().parse().ok());
+        let (action, inner) = if let Some(http) = members.get("httpGet") {
+            let http = http.members()?;
+            (ProbeAction::HttpGet(HttpGet::read(http)?), http)
+        } else if let Some(tcp) = members.get("tcpSocket") {
+            (ProbeAction::TcpSocket, tcp.members()?)
+        } else {
+            let grpc = members.get("grpc")?.members()?;
+            (ProbeAction::Grpc { service: grpc.string("service", String::new).ok()? }, grpc)
+        };
+        Some(Probe {
+            action,
+            port: inner.get("port"),
+            host: inner.string("host", String::new).ok()?,
+            period_seconds: number("periodSeconds")?,
+            timeout_seconds: number("timeoutSeconds")?,
+            success_threshold: number("successThreshold")?,
+            failure_threshold: number("failureThreshold")?,
+        })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub struct TcpSocket<'a> {
-    #[serde(borrow, default)]
-    pub port: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub host: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct GrpcProbe<'a> {
-    #[serde(borrow, default)]
-    pub port: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub service: Option<Text<'a>>,
+impl<'a> HttpGet<'a> {
+    fn read(members: Members<'a>) -> Option<Self> {
+        let text = |members: Members<'a>, key: &str| members.string(key, String::new).ok();
+        let mut headers = Vec::new();
+        if let Some(list) = members.get("httpHeaders") {
+            for header in list.elements()? {
+                let header = header.members()?;
+                headers.push((text(header, "name")?, text(header, "value")?));
+            }
+        }
+        Some(HttpGet { path: text(members, "path")?, https: text(members, "scheme")? == "HTTPS", headers })
+    }
 }
 
 impl<'a> Container<'a> {
     pub fn readiness_probe(&self) -> Option<Probe<'a>> {
-        read(self.members.get("readinessProbe")?, "readinessProbe").ok()
+        Probe::read(self.members.get("readinessProbe")?)
     }
 
     /// A probe's port, which is a number or a name of this container's own.
-    pub fn probe_port(&self, raw: Option<&'a RawValue>) -> Option<u16> {
-        let raw = raw?;
-        if let Ok(number) = raw.get().parse::<u16>() {
+    pub fn probe_port(&self, port: Option<Value<'a>>) -> Option<u16> {
+        let port = port?;
+        if let Ok(number) = port.text().parse::<u16>() {
             return Some(number).filter(|number| *number > 0);
         }
-        let Text(name) = read(raw, "port").ok()?;
+        let name = port.string()?;
         let named = self.ports.iter().find(|port| port.name.as_deref() == Some(&*name));
         named.map(|port| port.number).or_else(|| name.parse().ok())
     }
@@ -361,6 +355,7 @@ impl<'a> Container<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Document;
 
     #[test]
     fn ports_by_name_and_number() {
@@ -378,8 +373,8 @@ mod tests {
     #[test]
     fn wrong_types_are_named_by_their_place() {
         let read = |text: &str| {
-            let raw: &RawValue = serde_json::from_str(text).unwrap();
-            Spec::read(raw, "spec").map(|_| ()).map_err(|error| error.to_string())
+            let document = Document::scan(text).unwrap();
+            Spec::read(document.root(), "spec").map(|_| ()).map_err(|error| error.to_string())
         };
         assert_eq!(read(r#"{"containers":[{"name":"a"}]}"#), Ok(()));
         for (text, place) in [
@@ -388,7 +383,10 @@ mod tests {
             (r#"{"containers":{}}"#, "spec.containers: "),
             (r#"{"containers":[1]}"#, "spec.containers[0]: "),
             (r#"{"containers":[{"name":{}}]}"#, "spec.containers[0].name: "),
-            (r#"{"containers":[{"ports":[{"containerPort":"x"}]}]}"#, "spec.containers[0].ports: "),
+            (
+                r#"{"containers":[{"ports":[{"containerPort":"x"}]}]}"#,
+                "spec.containers[0].ports[0].containerPort: ",
+            ),
             (r#"{"containers":[{}],"volumes":3}"#, "spec.volumes: "),
         ] {
             let error = read(text).unwrap_err();

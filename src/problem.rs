@@ -168,8 +168,7 @@ fn harmless(character: char) -> bool {
 
 /// A warning that `kubectl` prints. It travels in an HTTP header: one line, under
 /// 256 bytes, no control character, or the API server drops it in silence.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(String);
 
 impl Warning {

@@ -9,8 +9,6 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
-    /// In billionths, the finest that Kubernetes keeps; as far as it counts.
-    nano: u128,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +32,25 @@ impl Quantity {
     }
 
     pub fn exceeds(&self, limit: &Quantity) -> bool {
-        self.nano > limit.nano
+        self.nano() > limit.nano()
     }
+
+    /// In billionths, the finest that Kubernetes keeps; as far as it counts.
+    fn nano(&self) -> u128 {
+        parts(&self.text).map_or(0, |(whole, fraction, scale)| scale.apply(whole, fraction))
+    }
+}
+
+/// The digits before and after the point, and what they count.
+fn parts(text: &str) -> Option<(&str, &str, Scale)> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at_checked(end)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    Some((whole, fraction, Scale::from_suffix(suffix)?))
 }
 
 const NANO: u128 = 1_000_000_000;
@@ -44,20 +59,12 @@ impl FromStr for Quantity {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let negative = text.starts_with('-');
-        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
-        let (number, suffix) = unsigned.split_at_checked(end).ok_or(QuantityError::Malformed)?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-            return Err(QuantityError::Malformed);
-        }
-        let scale = Scale::from_suffix(suffix).ok_or(QuantityError::Malformed)?;
-        let nano = scale.apply(whole, fraction);
-        if negative && nano > 0 {
+        parts(text).ok_or(QuantityError::Malformed)?;
+        let quantity = Quantity { text: text.to_owned() };
+        if text.starts_with('-') && quantity.nano() > 0 {
             return Err(QuantityError::Negative);
         }
-        Ok(Quantity { text: text.to_owned(), nano })
+        Ok(quantity)
     }
 }
 
@@ -127,7 +134,7 @@ mod tests {
     use super::*;
 
     fn nano(text: &str) -> u128 {
-        text.parse::<Quantity>().unwrap().nano
+        text.parse::<Quantity>().unwrap().nano()
     }
 
     #[test]

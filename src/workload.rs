@@ -1,16 +1,14 @@
 //! Workloads are never changed. Their pod templates are looked at, so that a
 //! mistake shows where it was made: at `kubectl apply`.
 
-use serde_json::value::RawValue;
-
-use crate::admission::{Answer, Level, Request, accept, heading, object, of_kind, one_line, reject, subject};
+use crate::admission::{Answer, Level, Request, accept, heading, of_kind, one_line, reject, subject};
 use crate::annotations::{PREFIX, full, is_known, meant, name};
-use crate::decision::{Decision, Origin, decide};
-use crate::json::{Members, Unreadable, read};
+use crate::decision::{Decision, Failure, Origin, decide};
+use crate::json::{Unreadable, Value};
 use crate::pod::Head;
 use crate::problem::{Problem, Quoted, Warning, list};
 use crate::reason;
-use crate::settings::Settings;
+use crate::settings::Configuration;
 
 /// A kind of workload, by the place of its pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +44,11 @@ impl Workload {
         Some(Workload { kind, steps, path })
     }
 
-    fn template(self, object: &RawValue) -> Result<Option<&RawValue>, Unreadable> {
+    fn template(self, object: Value<'_>) -> Result<Option<Value<'_>>, Unreadable> {
         let mut place = object;
         let mut path = String::from("object");
         for step in self.steps {
-            let members: Members = read(place, &path)?;
+            let members = place.expect_members(|| path.clone())?;
             let Some(next) = members.get(step) else { return Ok(None) };
             place = next;
             path = if path == "object" { (*step).to_owned() } else { format!("{path}.{step}") };
@@ -59,8 +57,12 @@ impl Workload {
     }
 }
 
-pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) -> Result<Answer, Unreadable> {
-    let object = object(request)?;
+pub fn review(
+    workload: Workload,
+    request: &Request<'_>,
+    configuration: &Configuration<'_>,
+) -> Result<Answer, Failure> {
+    let object = request.object()?;
     let head = Head::read(object, "")?;
     of_kind(&head, workload.kind)?;
     let subject = subject(request, &head);
@@ -72,12 +74,12 @@ pub fn review(workload: Workload, request: &Request<'_>, settings: &Settings) ->
         return Ok(accept(reason::WORKLOAD_ACCEPTED, &warnings, None));
     };
     let origin = Origin { namespace: &subject.namespace, path: workload.path };
-    match decide(&template_head, origin, settings)? {
+    match decide(&template_head, origin, configuration)? {
         Decision::Skip { warnings: more, .. } => warnings.extend(more),
         Decision::Inject(injection) => warnings.extend(injection.warnings),
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
-            let old = old_problems(workload, request, origin, settings);
+            let old = old_problems(workload, request, origin, configuration);
             if problems.iter().any(|problem| !old.iter().any(|old| old.is_about_the_same(problem))) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
@@ -100,12 +102,12 @@ fn old_problems(
     workload: Workload,
     request: &Request<'_>,
     origin: Origin<'_>,
-    settings: &Settings,
+    configuration: &Configuration<'_>,
 ) -> Vec<Problem> {
     let old = request.old_object.filter(|_| request.operation() == "UPDATE");
     let template = old.and_then(|old| workload.template(old).ok().flatten());
     let head = template.and_then(|template| Head::read(template, workload.path).ok());
-    match head.as_ref().map(|head| decide(head, origin, settings)) {
+    match head.as_ref().map(|head| decide(head, origin, configuration)) {
         Some(Ok(Decision::Reject { problems, .. })) => problems,
         _ => Vec::new(),
     }
@@ -120,7 +122,7 @@ fn misplaced(
     let own = head.injector_annotations("")?;
     let in_template = template.map(|template| template.injector_annotations(workload.path)).transpose()?;
     let written = |name: &str| in_template.as_ref().is_some_and(|template| template.get(name).is_some());
-    let missing = own.0.iter().filter(|(name, _)| !written(name) && !written(intended(name)));
+    let missing = own.iter().filter(|(name, _)| !written(name) && !written(intended(name)));
     Ok(missing.map(|(name, value)| elsewhere(workload, name, value)).collect())
 }
 

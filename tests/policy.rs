@@ -335,9 +335,12 @@ mod messages {
     #[test]
     fn a_request_with_invalid_settings_is_rejected_with_the_same_words() {
         let settings = json!({ "defualt": true });
-        let answer = ask(&plain(), &settings);
+        let answer = ask(&web(&[]), &settings);
         assert_eq!((answer.reason(), answer.code), ("invalid-settings", Some(500)));
         assert_eq!(answer.message, check_settings(&settings).message);
+        // What decides about every pod is read for every pod, the rest when it is due.
+        assert_eq!(ask(&plain(), &settings).reason(), "not-requested");
+        assert_eq!(ask(&plain(), &json!({ "default": "yes" })).reason(), "invalid-settings");
     }
 
     #[test]

@@ -3,43 +3,49 @@
 //! <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>,
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/checks-configuration-reference>
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::consul::registration::{Check, EnvText};
-use crate::pod::{Container, HttpGet, Probe};
+use crate::annotations::Wanted;
+use crate::consul::registration::{Check, EnvText, Family};
+use crate::pod::{Container, HttpGet, Probe, ProbeAction, Spec};
+use crate::settings::Settings;
+
+/// The check that stands for the readiness probe of the container that owns the
+/// service's port.
+pub fn of_service(wanted: &Wanted, spec: &Spec<'_>, settings: &Settings, family: Family) -> Option<Check> {
+    let port = wanted.port.as_ref().filter(|_| settings.health_checks)?.number;
+    let mut running = spec.running();
+    let owner =
+        running.find(|container| container.ports.iter().any(|listed| listed.tcp && listed.number == port));
+    // A port that nobody lists can only be the only container's.
+    let owner = owner.or_else(|| spec.containers.first().filter(|_| spec.running().count() == 1))?;
+    check(owner, &family.host())
+}
 
 /// The check that does what the probe does, if Consul can: it cannot run `exec`,
 /// and it runs beside the pod, so that a probe with a host of its own would mean
 /// something else.
-pub fn check(container: &Container<'_>, address: &EnvText) -> Option<Check> {
+fn check(container: &Container<'_>, address: &EnvText) -> Option<Check> {
     let probe = container.readiness_probe()?;
+    let port = container.probe_port(probe.port)?;
+    if !probe.host.is_empty() {
+        return None;
+    }
+    let at = |rest: &str| address.clone().with(&format!(":{port}{rest}"));
     let mut check = Check { name: "Readiness".into(), ..timing(&probe) };
-    if let Some(http) = &probe.http_get {
-        if http.host.as_ref().is_some_and(|host| !host.0.is_empty()) {
-            return None;
+    match &probe.action {
+        ProbeAction::HttpGet(http) => {
+            let scheme = if http.https { "https" } else { "http" };
+            let url = EnvText::literal(scheme).with("://");
+            check.http = Some(url.join(&at(&url_path(&http.path))));
+            check.method = Some("GET");
+            check.header = headers(http);
+            // As the kubelet does.
+            check.tls_skip_verify = http.https;
         }
-        let port = container.probe_port(http.port)?;
-        let https = http.scheme.as_ref().is_some_and(|scheme| scheme.0 == "HTTPS");
-        let scheme = if https { "https" } else { "http" };
-        let path = url_path(http.path.as_ref().map_or("", |path| &path.0));
-        check.http = Some(EnvText::literal(scheme).with("://").join(address).with(&format!(":{port}{path}")));
-        check.method = Some("GET");
-        check.header = headers(http);
-        // As the kubelet does.
-        check.tls_skip_verify = https;
-    } else if let Some(tcp) = &probe.tcp_socket {
-        if tcp.host.as_ref().is_some_and(|host| !host.0.is_empty()) {
-            return None;
-        }
-        let port = container.probe_port(tcp.port)?;
-        check.tcp = Some(address.clone().with(&format!(":{port}")));
-    } else {
-        let grpc = probe.grpc.as_ref()?;
-        let port = container.probe_port(grpc.port)?;
-        let service = grpc.service.as_ref().map_or("", |service| &service.0);
-        let service = if service.is_empty() { String::new() } else { format!("/{service}") };
-        check.grpc = Some(address.clone().with(&format!(":{port}{service}")));
+        ProbeAction::TcpSocket => check.tcp = Some(at("")),
+        ProbeAction::Grpc { service } if service.is_empty() => check.grpc = Some(at("")),
+        ProbeAction::Grpc { service } => check.grpc = Some(at(&format!("/{service}"))),
     }
     Some(check)
 }
@@ -66,15 +72,18 @@ fn timing(probe: &Probe<'_>) -> Check {
     }
 }
 
-fn headers(http: &HttpGet<'_>) -> BTreeMap<EnvText, Vec<EnvText>> {
-    let mut headers: BTreeMap<EnvText, Vec<EnvText>> = BTreeMap::new();
-    let mut user_agent = false;
-    for header in http.http_headers.iter().flatten() {
-        user_agent |= header.name.0.eq_ignore_ascii_case("user-agent");
-        headers.entry(EnvText::literal(&header.name.0)).or_default().push(EnvText::literal(&header.value.0));
+/// Values by name, each name once.
+fn headers(http: &HttpGet<'_>) -> Vec<(EnvText, Vec<EnvText>)> {
+    let mut headers: Vec<(EnvText, Vec<EnvText>)> = Vec::new();
+    for (name, value) in &http.headers {
+        let (name, value) = (EnvText::literal(name), EnvText::literal(value));
+        match headers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => headers.push((name, vec![value])),
+        }
     }
-    if !user_agent {
-        headers.insert(EnvText::literal("User-Agent"), vec![EnvText::literal("kube-probe/consul")]);
+    if !http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+        headers.push(("User-Agent".into(), vec!["kube-probe/consul".into()]));
     }
     headers
 }
@@ -108,17 +117,18 @@ fn url_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::Spec;
-    use serde_json::value::RawValue;
+    use crate::json::{Document, object};
 
     fn checked(probe: &str) -> Option<serde_json::Value> {
         let text = format!(
             r#"{{"containers":[{{"name":"a","ports":[{{"name":"web","containerPort":8080}}],"readinessProbe":{probe}}}]}}"#
         );
-        let raw: &RawValue = serde_json::from_str(&text).unwrap();
-        let spec = Spec::read(raw, "spec").unwrap();
-        check(&spec.containers[0], &EnvText::reference("POD_IP"))
-            .map(|check| serde_json::to_value(check).unwrap())
+        let document = Document::scan(&text).unwrap();
+        let spec = Spec::read(document.root(), "spec").unwrap();
+        let check = check(&spec.containers[0], &EnvText::reference("POD_IP"))?;
+        let mut json = String::new();
+        object(&mut json, |out| check.write(out));
+        Some(serde_json::from_str(&json).unwrap())
     }
 
     #[test]

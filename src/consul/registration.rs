@@ -3,15 +3,12 @@
 //!
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference>
 
-use std::collections::BTreeMap;
-
-use serde::{Serialize, Serializer};
-
 use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::duration::Millis;
-use crate::json::encode;
+use crate::json::{Object, object};
+use crate::problem::Problem;
 
 /// A text that the kubelet puts into a container's environment. The kubelet
 /// expands `$(NAME)` there and makes `$` of `$$`, so a text that is meant to the
@@ -44,20 +41,14 @@ impl EnvText {
         self
     }
 
-    pub fn into_inner(self) -> String {
-        self.0
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl From<&str> for EnvText {
     fn from(literal: &str) -> Self {
         EnvText::literal(literal)
-    }
-}
-
-impl Serialize for EnvText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 
@@ -75,94 +66,84 @@ const DEREGISTER_AFTER: &str = "10m";
 /// Every listener of a mesh pod is reached through loopback.
 pub const LOOPBACK: &str = "127.0.0.1";
 
-#[derive(Debug, Serialize)]
-struct Document {
-    services: [Service; 2],
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Service {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    name: EnvText,
-    id: EnvText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<EnvText>,
-    address: EnvText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<EnvText>,
-    meta: BTreeMap<EnvText, EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proxy: Option<Proxy>,
-    checks: Vec<Check>,
-}
-
-#[derive(Debug, Serialize)]
-struct Proxy {
-    destination_service_name: EnvText,
-    destination_service_id: EnvText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_service_address: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_service_port: Option<u16>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    upstreams: Vec<ProxyUpstream>,
-}
-
-#[derive(Debug, Serialize)]
-struct ProxyUpstream {
-    destination_type: &'static str,
-    destination_name: EnvText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    destination_namespace: Option<EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    datacenter: Option<EnvText>,
-    local_bind_address: &'static str,
-    local_bind_port: u16,
-}
-
 /// A health check of Consul's agent.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Check {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<EnvText>,
     pub name: EnvText,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'static str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub header: BTreeMap<EnvText, Vec<EnvText>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub header: Vec<(EnvText, Vec<EnvText>)>,
     pub tls_skip_verify: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub alias_service: Option<EnvText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub success_before_passing: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub failures_before_critical: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub deregister_critical_service_after: Option<&'static str>,
 }
 
-/// A service of the pod with its proxy, ready to be written down.
+impl Check {
+    pub fn write(&self, out: &mut Object<'_>) {
+        let mut text = |key: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                out.string(key, value);
+            }
+        };
+        text("id", self.id.as_ref().map(EnvText::as_str));
+        text("name", Some(self.name.as_str()));
+        text("ttl", self.ttl.as_deref());
+        text("http", self.http.as_ref().map(EnvText::as_str));
+        text("method", self.method);
+        text("tcp", self.tcp.as_ref().map(EnvText::as_str));
+        text("grpc", self.grpc.as_ref().map(EnvText::as_str));
+        text("alias_service", self.alias_service.as_ref().map(EnvText::as_str));
+        text("interval", self.interval.as_deref());
+        text("timeout", self.timeout.as_deref());
+        text("deregister_critical_service_after", self.deregister_critical_service_after);
+        if !self.header.is_empty() {
+            out.object("header", |headers| {
+                for (name, values) in &self.header {
+                    headers.list(name.as_str(), |list| {
+                        for value in values {
+                            list.string(value.as_str());
+                        }
+                    });
+                }
+            });
+        }
+        if self.tls_skip_verify {
+            out.bool("tls_skip_verify", true);
+        }
+        for (key, times) in [
+            ("success_before_passing", self.success_before_passing),
+            ("failures_before_critical", self.failures_before_critical),
+        ] {
+            if let Some(times) = times {
+                out.number(key, times);
+            }
+        }
+    }
+}
+
+/// A single string of a process's environment may have 128 KiB on Linux.
+const DOCUMENT_LIMIT: usize = 100 * 1024;
+
+/// What the pod registers, ready to be handed to its containers.
 #[derive(Debug)]
-pub struct Registration<'w> {
-    pub wanted: &'w Wanted,
-    pub namespace: Option<&'w Namespace>,
-    pub public_port: u16,
+pub struct Registration {
+    pub service_id: EnvText,
+    pub proxy_id: EnvText,
+    /// The TTL check that the lifecycle sidecar keeps alive.
+    pub check_id: EnvText,
+    /// The document for pods with an IPv4 address.
+    pub ipv4: EnvText,
+    pub ipv6: EnvText,
+    /// Whether Consul itself checks that the service is ready.
+    pub has_readiness: bool,
 }
 
 /// The address that a check or registration has in the pod's URLs.
@@ -183,46 +164,85 @@ impl Family {
     }
 }
 
-impl Registration<'_> {
-    pub fn service_id(&self) -> EnvText {
-        EnvText::reference("POD_NAME").with("-").with(self.wanted.service.as_str())
+impl Registration {
+    /// `readiness` is the service's check for each family, if there is one.
+    pub fn new(
+        wanted: &Wanted,
+        namespace: Option<&Namespace>,
+        public_port: u16,
+        readiness: impl Fn(Family) -> Option<Check>,
+    ) -> Self {
+        let service_id = EnvText::reference("POD_NAME").with("-").with(wanted.service.as_str());
+        let mut registration = Registration {
+            proxy_id: service_id.clone().with("-sidecar-proxy"),
+            check_id: service_id.clone().with("-pod"),
+            service_id,
+            ipv4: EnvText::default(),
+            ipv6: EnvText::default(),
+            has_readiness: false,
+        };
+        let document = |family, readiness| {
+            let mut document = String::with_capacity(2048);
+            let parts = Parts { registration: &registration, wanted, namespace, public_port };
+            object(&mut document, |document| {
+                document.list("services", |services| {
+                    services.object(|service| parts.service(service, readiness));
+                    services.object(|proxy| parts.proxy(proxy, family));
+                });
+            });
+            EnvText(document)
+        };
+        let readiness = [readiness(Family::Ipv4), readiness(Family::Ipv6)];
+        let [ipv4_check, ipv6_check] = &readiness;
+        let documents =
+            (document(Family::Ipv4, ipv4_check.as_ref()), document(Family::Ipv6, ipv6_check.as_ref()));
+        (registration.ipv4, registration.ipv6) = documents;
+        registration.has_readiness = ipv4_check.is_some();
+        registration
     }
 
-    pub fn proxy_id(&self) -> EnvText {
-        self.service_id().with("-sidecar-proxy")
+    /// The problem of a pod whose registration does not fit into a variable.
+    pub fn too_large(&self) -> Option<Problem> {
+        let size = self.ipv6.0.len();
+        (size > DOCUMENT_LIMIT).then(|| {
+            let why = format!(
+                "is {size} bytes long, over the {DOCUMENT_LIMIT} that fit into a container's variable"
+            );
+            Problem::new(
+                "the service's registration",
+                why,
+                "use fewer or shorter upstreams, tags, metadata or probe headers",
+            )
+        })
     }
+}
 
-    /// The id of the TTL check that the lifecycle sidecar keeps alive.
-    pub fn check_id(&self) -> EnvText {
-        self.service_id().with("-pod")
-    }
+/// What a document is written from.
+struct Parts<'r> {
+    registration: &'r Registration,
+    wanted: &'r Wanted,
+    namespace: Option<&'r Namespace>,
+    public_port: u16,
+}
 
-    /// The document for pods with an address of this family.
-    pub fn document(&self, family: Family, readiness: Option<Check>) -> EnvText {
-        EnvText(encode(&Document { services: [self.service(readiness), self.proxy(family)] }))
-    }
-
-    fn service(&self, readiness: Option<Check>) -> Service {
+impl Parts<'_> {
+    fn service(&self, out: &mut Object<'_>, readiness: Option<&Check>) {
         let pod = Check {
-            id: Some(self.check_id()),
+            id: Some(self.registration.check_id.clone()),
             name: names::POD_CHECK.into(),
             ttl: Some(ttl(self.wanted.sync_period).to_string()),
             deregister_critical_service_after: Some(DEREGISTER_AFTER),
             ..Check::default()
         };
-        let mut checks = vec![pod];
-        checks.extend(readiness);
-        Service {
-            name: self.wanted.service.as_str().into(),
-            id: self.service_id(),
-            port: self.wanted.port.as_ref().map(|port| port.number),
-            checks,
-            ..self.common()
+        let name = EnvText::literal(self.wanted.service.as_str());
+        self.common(out, &name, &self.registration.service_id);
+        if let Some(port) = &self.wanted.port {
+            out.number("port", port.number.into());
         }
+        checks(out, std::iter::once(&pod).chain(readiness));
     }
 
-    fn proxy(&self, family: Family) -> Service {
-        let port = self.wanted.port.as_ref().map(|port| port.number);
+    fn proxy(&self, out: &mut Object<'_>, family: Family) {
         let listener = Check {
             name: names::PUBLIC_LISTENER_CHECK.into(),
             tcp: Some(family.host().with(&format!(":{}", self.public_port))),
@@ -233,61 +253,78 @@ impl Registration<'_> {
         };
         let alias = Check {
             name: names::ALIAS_CHECK.into(),
-            alias_service: Some(self.service_id()),
+            alias_service: Some(self.registration.service_id.clone()),
             deregister_critical_service_after: Some(DEREGISTER_AFTER),
             ..Check::default()
         };
-        Service {
-            kind: Some("connect-proxy"),
-            name: EnvText::literal(self.wanted.service.as_str()).with("-sidecar-proxy"),
-            id: self.proxy_id(),
-            port: Some(self.public_port),
-            proxy: Some(Proxy {
-                destination_service_name: self.wanted.service.as_str().into(),
-                destination_service_id: self.service_id(),
-                local_service_address: port.map(|_| LOOPBACK),
-                local_service_port: port,
-                upstreams: self.wanted.upstreams.iter().map(upstream).collect(),
-            }),
-            checks: vec![listener, alias],
-            ..self.common()
-        }
+        let name = EnvText::literal(self.wanted.service.as_str()).with("-sidecar-proxy");
+        out.string("kind", "connect-proxy");
+        self.common(out, &name, &self.registration.proxy_id);
+        out.number("port", self.public_port.into());
+        out.object("proxy", |proxy| {
+            let service = EnvText::literal(self.wanted.service.as_str());
+            proxy.string("destination_service_name", service.as_str());
+            proxy.string("destination_service_id", self.registration.service_id.as_str());
+            if let Some(port) = &self.wanted.port {
+                proxy.string("local_service_address", LOOPBACK);
+                proxy.number("local_service_port", port.number.into());
+            }
+            if !self.wanted.upstreams.is_empty() {
+                proxy.list("upstreams", |list| {
+                    for upstream in &self.wanted.upstreams {
+                        list.object(|out| write_upstream(out, upstream));
+                    }
+                });
+            }
+        });
+        checks(out, [&listener, &alias].into_iter());
     }
 
-    fn common(&self) -> Service {
-        let mut meta: BTreeMap<EnvText, EnvText> = BTreeMap::new();
-        for (key, value) in &self.wanted.meta {
-            let value = match value {
-                MetaValue::Literal(text) => EnvText::literal(text),
-                MetaValue::Variable(name) => EnvText::reference(name),
-            };
-            meta.insert(EnvText::literal(key), value);
+    fn common(&self, out: &mut Object<'_>, name: &EnvText, id: &EnvText) {
+        out.string("name", name.as_str());
+        out.string("id", id.as_str());
+        if let Some(namespace) = self.namespace {
+            out.string("namespace", EnvText::literal(&namespace.name).as_str());
         }
-        meta.insert(names::META_POD_NAME.into(), EnvText::reference("POD_NAME"));
-        meta.insert(names::META_NAMESPACE.into(), EnvText::reference("POD_NAMESPACE"));
-        Service {
-            namespace: self.namespace.map(|namespace| EnvText::literal(&namespace.name)),
-            address: EnvText::reference("POD_IP"),
-            tags: self.wanted.tags.iter().map(|tag| EnvText::literal(tag)).collect(),
-            meta,
-            ..Service::default()
+        out.string("address", EnvText::reference("POD_IP").as_str());
+        if !self.wanted.tags.is_empty() {
+            out.list("tags", |tags| {
+                self.wanted.tags.iter().for_each(|tag| tags.string(EnvText::literal(tag).as_str()));
+            });
         }
+        out.object("meta", |meta| {
+            for (key, value) in &self.wanted.meta {
+                let value = match value {
+                    MetaValue::Literal(text) => EnvText::literal(text),
+                    MetaValue::Variable(name) => EnvText::reference(name),
+                };
+                meta.string(EnvText::literal(key).as_str(), value.as_str());
+            }
+            meta.string(names::META_POD_NAME, EnvText::reference("POD_NAME").as_str());
+            meta.string(names::META_NAMESPACE, EnvText::reference("POD_NAMESPACE").as_str());
+        });
     }
 }
 
-fn upstream(upstream: &Upstream) -> ProxyUpstream {
-    let (destination_type, namespace) = match &upstream.destination {
+fn checks<'c>(out: &mut Object<'_>, checks: impl Iterator<Item = &'c Check>) {
+    out.list("checks", |list| checks.for_each(|check| list.object(|out| check.write(out))));
+}
+
+fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
+    let (kind, namespace) = match &upstream.destination {
         Destination::Service { namespace } => ("service", namespace.as_deref()),
         Destination::PreparedQuery => ("prepared_query", None),
     };
-    ProxyUpstream {
-        destination_type,
-        destination_name: upstream.name.as_str().into(),
-        destination_namespace: namespace.map(EnvText::literal),
-        datacenter: upstream.datacenter.as_deref().map(EnvText::literal),
-        local_bind_address: LOOPBACK,
-        local_bind_port: upstream.port,
+    out.string("destination_type", kind);
+    out.string("destination_name", EnvText::literal(upstream.name.as_str()).as_str());
+    for (key, value) in [("destination_namespace", namespace), ("datacenter", upstream.datacenter.as_deref())]
+    {
+        if let Some(value) = value {
+            out.string(key, EnvText::literal(value).as_str());
+        }
     }
+    out.string("local_bind_address", LOOPBACK);
+    out.number("local_bind_port", upstream.port.into());
 }
 
 /// Two heartbeats may be lost before the pod counts as gone.
@@ -299,22 +336,17 @@ fn ttl(period: Millis) -> Millis {
 ///
 /// <https://developer.hashicorp.com/consul/docs/reference/config-entry/service-defaults>
 pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Option<EnvText> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Entry<'a> {
-        kind: &'static str,
-        name: EnvText,
-        protocol: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        namespace: Option<&'a str>,
-    }
     let protocol = wanted.protocol?;
-    Some(EnvText(encode(&Entry {
-        kind: "service-defaults",
-        name: wanted.service.as_str().into(),
-        protocol: protocol.to_string(),
-        namespace: namespace.map(|namespace| namespace.name.as_str()),
-    })))
+    let mut entry = String::new();
+    object(&mut entry, |out| {
+        out.string("Kind", "service-defaults");
+        out.string("Name", EnvText::literal(wanted.service.as_str()).as_str());
+        out.string("Protocol", &protocol.to_string());
+        if let Some(namespace) = namespace {
+            out.string("Namespace", EnvText::literal(&namespace.name).as_str());
+        }
+    });
+    Some(EnvText(entry))
 }
 
 #[cfg(test)]

@@ -9,26 +9,30 @@ mod image;
 mod pem;
 mod reader;
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
+use crate::json::Value;
 use crate::problem::Problem;
 use crate::quantity::Quantity;
 use crate::sidecar::envoy_args::EnvoyArgs;
 use reader::Block;
 
-/// The policy's settings, parsed and complete.
-// The booleans are independent of each other, as they are written.
-#[expect(clippy::struct_excessive_bools)]
+/// What decides whether a pod is looked at, and the rest of the settings as they
+/// were written: most requests are decided without it.
 #[derive(Debug)]
-pub struct Settings {
+pub struct Configuration<'a> {
+    written: Option<Value<'a>>,
     pub enabled: bool,
     pub default_inject: bool,
     pub allow_namespaces: Vec<String>,
     pub deny_namespaces: Vec<String>,
+}
+
+/// What an injection needs, parsed and complete.
+// The booleans are independent of each other, as they are written.
+#[expect(clippy::struct_excessive_bools)]
+#[derive(Debug)]
+pub struct Settings {
     pub image_consul: String,
     pub image_envoy: String,
     pub image_pull_policy: Option<&'static str>,
@@ -70,8 +74,33 @@ pub struct Tls {
 /// Resources of a container: amounts by resource name.
 #[derive(Debug, Default, Clone)]
 pub struct Resources {
-    pub limits: BTreeMap<String, Amount>,
-    pub requests: BTreeMap<String, Amount>,
+    pub limits: Amounts,
+    pub requests: Amounts,
+}
+
+/// Amounts by resource name, each name once.
+#[derive(Debug, Default, Clone)]
+pub struct Amounts(Vec<(String, Amount)>);
+
+impl Amounts {
+    pub fn get(&self, name: &str) -> Option<&Amount> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, amount)| amount)
+    }
+
+    pub fn set(&mut self, name: &str, amount: Amount) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = amount,
+            None => self.0.push((name.to_owned(), amount)),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
+        self.0.iter().map(|(name, amount)| (name.as_str(), amount))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// An amount, and whether somebody wrote it or it is the policy's own default.
@@ -102,16 +131,42 @@ pub mod default {
     pub const LIFECYCLE: (Amounts, Amounts) = (&[("cpu", "10m"), ("memory", "10Mi")], &[("memory", "250Mi")]);
 }
 
+impl<'a> Configuration<'a> {
+    /// Reads what the decision begins with. A mistake there is told together with
+    /// all others; one elsewhere when a pod is to be injected.
+    pub fn read(written: Option<Value<'a>>) -> Result<Self, Vec<Problem>> {
+        let written = written.filter(|written| !written.is_null());
+        let mut problems = Vec::new();
+        let configuration = Self::of(written, &mut Block::new(written, &mut problems));
+        if problems.is_empty() {
+            return Ok(configuration);
+        }
+        Err(Settings::parse(written).err().unwrap_or(problems))
+    }
+
+    fn of(written: Option<Value<'a>>, top: &mut Block<'_, '_>) -> Self {
+        Configuration {
+            written,
+            enabled: top.bool("enabled", true),
+            default_inject: top.bool("default", false),
+            allow_namespaces: namespaces(top, "k8sAllowNamespaces", true),
+            deny_namespaces: namespaces(top, "k8sDenyNamespaces", false),
+        }
+    }
+
+    pub fn settings(&self) -> Result<Settings, Vec<Problem>> {
+        Settings::parse(self.written)
+    }
+}
+
 impl Settings {
     /// Parses the settings, or says everything that is wrong with them.
-    pub fn parse(raw: Option<&RawValue>) -> Result<Self, Vec<Problem>> {
+    pub fn parse(written: Option<Value<'_>>) -> Result<Self, Vec<Problem>> {
+        let written = written.filter(|written| !written.is_null());
         let mut problems = Vec::new();
-        let mut top = Block::new(raw.filter(|raw| raw.get() != "null"), &mut problems);
+        let mut top = Block::new(written, &mut problems);
 
-        let enabled = top.bool("enabled", true);
-        let default_inject = top.bool("default", false);
-        let allow_namespaces = namespaces(&mut top, "k8sAllowNamespaces", true);
-        let deny_namespaces = namespaces(&mut top, "k8sDenyNamespaces", false);
+        Configuration::of(written, &mut top);
         let image_consul = image(&mut top, "imageConsul", default::IMAGE_CONSUL);
         let image_envoy = image(&mut top, "imageEnvoy", default::IMAGE_ENVOY);
         let image_pull_policy = pull_policy(&mut top);
@@ -162,10 +217,6 @@ impl Settings {
             return Err(problems);
         }
         Ok(Settings {
-            enabled,
-            default_inject,
-            allow_namespaces,
-            deny_namespaces,
             image_consul,
             image_envoy,
             image_pull_policy,
@@ -297,18 +348,14 @@ fn resources(
     resources
 }
 
-fn amounts(
-    block: &mut Block<'_, '_>,
-    key: &'static str,
-    defaults: default::Amounts,
-) -> BTreeMap<String, Amount> {
+fn amounts(block: &mut Block<'_, '_>, key: &'static str, defaults: default::Amounts) -> Amounts {
     let built_in = |text: &str| Some(Amount { quantity: text.parse().ok()?, built_in: true });
-    let mut amounts: BTreeMap<String, Amount> =
-        defaults.iter().filter_map(|(name, text)| Some(((*name).to_owned(), built_in(text)?))).collect();
+    let defaults = defaults.iter().filter_map(|(name, text)| Some(((*name).to_owned(), built_in(text)?)));
+    let mut amounts = Amounts(defaults.collect());
     for (name, text) in block.block(key).free_texts() {
         match text.parse::<Quantity>() {
             Ok(quantity) => {
-                amounts.insert(name, Amount { quantity, built_in: false });
+                amounts.set(&name, Amount { quantity, built_in: false });
             }
             Err(why) => {
                 let key = format!("{key}.{name}");
@@ -325,20 +372,16 @@ impl Resources {
     /// `(resource, request, limit)`.
     pub fn reconciled(mut self) -> (Self, Vec<(String, String, String)>) {
         let mut conflicts = Vec::new();
-        let names: Vec<String> = self.requests.keys().cloned().collect();
-        for name in names {
-            let (Some(request), Some(limit)) = (self.requests.get(&name), self.limits.get(&name)) else {
+        for (name, request) in &mut self.requests.0 {
+            let limit = self.limits.0.iter_mut().find(|(known, _)| known == name);
+            let Some((_, limit)) = limit.filter(|(_, limit)| request.quantity.exceeds(&limit.quantity))
+            else {
                 continue;
             };
-            if !request.quantity.exceeds(&limit.quantity) {
-                continue;
-            }
             if request.built_in {
-                let limit = limit.clone();
-                self.requests.insert(name, limit);
+                request.clone_from(limit);
             } else if limit.built_in {
-                let request = request.clone();
-                self.limits.insert(name, request);
+                limit.clone_from(request);
             } else {
                 let written = |amount: &Amount| amount.quantity.as_str().to_owned();
                 conflicts.push((name.clone(), written(request), written(limit)));
@@ -435,20 +478,24 @@ fn port(block: &mut Block<'_, '_>, key: &'static str, default: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Document;
 
     fn parse(json: &str) -> Result<Settings, Vec<String>> {
-        let raw: &RawValue = serde_json::from_str(json).unwrap();
-        Settings::parse(Some(raw)).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        let document = Document::scan(json).unwrap();
+        Settings::parse(Some(document.root()))
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn nothing_is_required() {
+        let configuration = Configuration::read(None).unwrap();
+        assert!(configuration.enabled && !configuration.default_inject);
+        assert_eq!(configuration.allow_namespaces, ["*"]);
         let settings = parse("{}").unwrap();
-        assert!(settings.enabled && !settings.default_inject && settings.native_sidecars);
-        assert_eq!(settings.allow_namespaces, ["*"]);
+        assert!(settings.native_sidecars);
         assert_eq!(settings.sync_period, Millis(10_000));
         assert_eq!(settings.http_port, 8500);
-        assert_eq!(settings.envoy_resources.requests.len(), 2);
+        assert_eq!(settings.envoy_resources.requests.iter().count(), 2);
         assert!(Settings::parse(None).is_ok());
         assert!(parse("null").is_ok());
     }
@@ -457,7 +504,7 @@ mod tests {
     fn null_is_the_default_as_in_a_values_file() {
         let settings =
             parse(r#"{"default":null,"sidecarProxy":{"resources":{"requests":{"cpu":null}}}}"#).unwrap();
-        assert!(settings.envoy_resources.requests.contains_key("cpu"));
+        assert!(settings.envoy_resources.requests.get("cpu").is_some());
     }
 
     #[test]
@@ -488,7 +535,7 @@ mod tests {
     #[test]
     fn a_default_request_gives_way_to_a_written_limit_and_two_written_amounts_do_not() {
         let settings = parse(r#"{"sidecarProxy":{"resources":{"limits":{"memory":"50Mi"}}}}"#).unwrap();
-        assert_eq!(settings.envoy_resources.requests["memory"].quantity.as_str(), "50Mi");
+        assert_eq!(settings.envoy_resources.requests.get("memory").unwrap().quantity.as_str(), "50Mi");
         let problems = parse(r#"{"sidecarProxy":{"resources":{"limits":{"cpu":1},"requests":{"cpu":"2"}}}}"#)
             .unwrap_err();
         assert!(

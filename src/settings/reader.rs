@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use crate::json::{Elements, Members, Text, read};
+use crate::json::{Members, Value};
 use crate::nearest::nearest;
 use crate::problem::{Problem, Quoted};
 
@@ -18,26 +16,26 @@ pub struct Block<'a, 'p> {
 }
 
 impl<'a, 'p> Block<'a, 'p> {
-    pub fn new(raw: Option<&'a RawValue>, problems: &'p mut Vec<Problem>) -> Self {
+    pub fn new(raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
         Self::at(String::new(), raw, problems)
     }
 
-    fn at(path: String, raw: Option<&'a RawValue>, problems: &'p mut Vec<Problem>) -> Self {
+    fn at(path: String, raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
         let mut members = Members::default();
         if let Some(raw) = raw {
-            match read(raw, &path) {
-                Ok(found) => members = found,
-                Err(_) if path.is_empty() => problems.push(
+            match raw.members() {
+                Some(found) => members = found,
+                None if path.is_empty() => problems.push(
                     Problem::new(
                         "the settings",
                         "are not an object",
                         "write keys and values, or {} for the defaults",
                     )
-                    .json(raw.get()),
+                    .json(raw.text()),
                 ),
-                Err(_) => problems.push(
+                None => problems.push(
                     Problem::new(subject(&path), "is not an object", "write keys and values below it")
-                        .json(raw.get()),
+                        .json(raw.text()),
                 ),
             }
         }
@@ -49,7 +47,7 @@ impl<'a, 'p> Block<'a, 'p> {
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
-    fn take(&mut self, key: &'static str) -> Option<&'a RawValue> {
+    fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.taken.push(key);
         self.members.get(key)
     }
@@ -62,7 +60,7 @@ impl<'a, 'p> Block<'a, 'p> {
 
     pub fn bool(&mut self, key: &'static str, default: bool) -> bool {
         let Some(raw) = self.take(key) else { return default };
-        match raw.get() {
+        match raw.text() {
             "true" => true,
             "false" => false,
             other => {
@@ -79,25 +77,22 @@ impl<'a, 'p> Block<'a, 'p> {
     /// `remedy` is for what is no text.
     pub fn text_or(&mut self, key: &'static str, remedy: &str) -> Option<Cow<'a, str>> {
         let raw = self.take(key)?;
-        match read::<Text>(raw, key) {
-            Ok(Text(text)) => Some(text),
-            Err(_) => {
-                self.problem(key, raw.get(), "is not a string", remedy);
-                None
-            }
+        let text = raw.string();
+        if text.is_none() {
+            self.problem(key, raw.text(), "is not a string", remedy);
         }
+        text
     }
 
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let raw = self.take(key)?;
-        let texts = read::<Elements>(raw, key).ok().and_then(|Elements(elements)| {
-            let texts = elements.into_iter().map(|element| read::<Text>(element, key));
-            texts.map(|text| text.ok().map(|Text(text)| text.into_owned())).collect()
-        });
+        let texts = raw
+            .elements()
+            .and_then(|elements| elements.map(|element| element.string().map(Cow::into_owned)).collect());
         if texts.is_none() {
             self.problem(
                 key,
-                raw.get(),
+                raw.text(),
                 "is not a list of strings",
                 "write a list such as [\"shop\", \"billing\"]",
             );
@@ -108,11 +103,11 @@ impl<'a, 'p> Block<'a, 'p> {
     /// A whole number from `least` on, at most `most`.
     pub fn number(&mut self, key: &'static str, least: u32, most: u32, default: u32) -> u32 {
         let Some(raw) = self.take(key) else { return default };
-        match raw.get().parse::<u32>() {
+        match raw.text().parse::<u32>() {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
                 let remedy = format!("write a number from {least} to {most}, without quotes");
-                self.problem(key, raw.get(), "is not such a number", &remedy);
+                self.problem(key, raw.text(), "is not such a number", &remedy);
                 default
             }
         }
@@ -121,16 +116,14 @@ impl<'a, 'p> Block<'a, 'p> {
     /// The members of this block with their values as text, for blocks whose keys
     /// are free. Numbers count as their digits, as in `cpu: 1`.
     pub fn free_texts(mut self) -> Vec<(String, Cow<'a, str>)> {
-        let members = std::mem::take(&mut self.members);
         let mut found = Vec::new();
-        for (key, raw) in members.iter().filter(|(_, raw)| raw.get() != "null") {
-            let first = raw.get().bytes().next().unwrap_or_default();
-            if first == b'-' || first.is_ascii_digit() {
-                found.push((key.to_owned(), Cow::Borrowed(raw.get())));
-            } else if let Ok(Text(text)) = read::<Text>(raw, key) {
-                found.push((key.to_owned(), text));
+        for (key, raw) in self.members.iter().filter(|(_, raw)| !raw.is_null()) {
+            if raw.is_number() {
+                found.push((key.into_owned(), Cow::Borrowed(raw.text())));
+            } else if let Some(text) = raw.string() {
+                found.push((key.into_owned(), text));
             } else {
-                self.problem(key, raw.get(), "is not a string", "write it in quotes");
+                self.problem(&key, raw.text(), "is not a string", "write it in quotes");
             }
         }
         found
@@ -157,12 +150,12 @@ impl<'a, 'p> Block<'a, 'p> {
     /// Reports the keys that are not known. `elsewhere` tells of keys that mean
     /// something in Consul's Helm chart what becomes of them here.
     pub fn end(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
-        for (key, _) in self.members.iter().filter(|(key, _)| !self.taken.contains(key)) {
-            let full = self.key(key);
+        for (key, _) in self.members.iter().filter(|(key, _)| !self.taken.contains(&&**key)) {
+            let full = self.key(&key);
             let problem = if let Some(what) = elsewhere(&full) {
                 Problem::new(subject(&full), "is not a setting of this policy", what)
             } else if let Some(known) =
-                (self.problems.len() < 100).then(|| nearest(key, self.taken.iter().copied())).flatten()
+                (self.problems.len() < 100).then(|| nearest(&key, self.taken.iter().copied())).flatten()
             {
                 let remedy = format!("did you mean {}?", self.key(known));
                 Problem::new(subject(&full), "is not known", remedy)

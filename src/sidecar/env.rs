@@ -1,13 +1,70 @@
 //! The variables by which the user's containers find their upstreams.
 
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+use std::borrow::Cow;
 
-use crate::consul::registration::{EnvText, LOOPBACK};
+use crate::consul::registration::LOOPBACK;
 use crate::consul::upstream::Upstream;
+use crate::json::{Unreadable, object};
+use crate::pod::{Container, Spec};
 use crate::problem::{Quoted, Warning};
 
+/// The variables that each container gets, as JSON without the brackets: first of
+/// the ordinary containers, then of the init containers.
+#[derive(Debug)]
+pub struct Environment(Vec<String>);
+
+impl Environment {
+    /// A variable that a container has already is its own, and a warning.
+    pub fn of(upstreams: &[Upstream], spec: &Spec<'_>) -> Result<(Self, Vec<Warning>), Unreadable> {
+        let (variables, mut warnings) = upstream_variables(upstreams);
+        let containers = spec.containers.iter().chain(&spec.init_containers);
+        if variables.is_empty() {
+            return Ok((Environment(Vec::new()), warnings));
+        }
+        let all = elements(&variables, &[]);
+        let mut environment = Vec::new();
+        for container in containers {
+            let own = container.env_names()?;
+            let kept = variables.iter().filter(|(name, _)| own.iter().any(|own| own == name));
+            let before = warnings.len();
+            warnings.extend(kept.map(|(name, _)| kept_variable(container, name)));
+            environment.push(if warnings.len() == before { all.clone() } else { elements(&variables, &own) });
+        }
+        Ok((Environment(environment), warnings))
+    }
+
+    /// The additions to the containers that get any.
+    pub fn additions<'s>(&'s self, spec: &'s Spec<'s>) -> impl Iterator<Item = (&'s Container<'s>, &'s str)> {
+        let containers = spec.containers.iter().chain(&spec.init_containers);
+        containers.zip(self.0.iter().map(String::as_str)).filter(|(_, variables)| !variables.is_empty())
+    }
+}
+
+fn kept_variable(container: &Container<'_>, name: &str) -> Warning {
+    Warning::new(&format!(
+        "container {}: its own variable {} is kept, so it does not hold the upstream's address; remove it from the container to have it set",
+        Quoted(&container.name, 40),
+        Quoted(name, 60)
+    ))
+}
+
+/// The variables that are not the container's `own`, as the elements of a list.
+fn elements(variables: &[(String, String)], own: &[Cow<'_, str>]) -> String {
+    let mut json = String::new();
+    for (name, value) in variables.iter().filter(|(name, _)| !own.iter().any(|own| own == name)) {
+        if !json.is_empty() {
+            json.push(',');
+        }
+        object(&mut json, |variable| {
+            variable.string("name", name);
+            variable.string("value", value);
+        });
+    }
+    json
+}
+
 /// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream.
-pub fn upstream_variables(upstreams: &[Upstream]) -> (Vec<(String, String)>, Vec<Warning>) {
+fn upstream_variables(upstreams: &[Upstream]) -> (Vec<(String, String)>, Vec<Warning>) {
     let mut variables: Vec<(String, String)> = Vec::new();
     let mut warnings = Vec::new();
     for upstream in upstreams {
@@ -43,23 +100,6 @@ fn variable_name(written: &str) -> String {
 
 fn letters(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
-/// A variable with a value of the policy's own making.
-pub fn value(name: &str, value: EnvText) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.into_inner()), ..EnvVar::default() }
-}
-
-/// A variable that the kubelet fills in from the pod.
-///
-/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
-pub fn field(name: &str, path: &str) -> EnvVar {
-    let field_ref = ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() };
-    EnvVar {
-        name: name.to_owned(),
-        value_from: Some(EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() }),
-        ..EnvVar::default()
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The scripts of the injected containers. `build.rs` takes them from
-//! `scripts/*.sh`, without their comments.
+//! `scripts/*.sh`, without their comments and escaped as the inside of a JSON
+//! string, so that nothing is left to do for each pod.
 
 /// For `command` and `args`, where the kubelet makes `$` of `$$`: doubled.
 pub const INIT: &str = include_str!(concat!(env!("OUT_DIR"), "/init.sh"));

@@ -1,0 +1,169 @@
+//! What is measured: one call of the policy each.
+
+use serde_json::{Value, json};
+
+/// A call of the policy, and the object that its answer is a change of.
+pub struct Case {
+    pub name: &'static str,
+    pub operation: &'static str,
+    pub payload: Vec<u8>,
+    pub object: Option<Value>,
+}
+
+/// Every case, in the order of the table.
+pub fn all() -> Vec<Case> {
+    vec![
+        validate("skip", &pod(4 * 1024, &json!({}))),
+        validate("inject 4 KB", &pod(4 * 1024, &asks())),
+        validate("inject 64 KB", &pod(64 * 1024, &asks())),
+        validate("inject 1 MB", &pod(1024 * 1024, &asks())),
+        validate("reject", &pod(4 * 1024, &wrong())),
+        Case {
+            name: "validate_settings",
+            operation: "validate_settings",
+            payload: settings().to_string().into_bytes(),
+            object: None,
+        },
+    ]
+}
+
+fn asks() -> Value {
+    json!({
+        "consul.hashicorp.com/connect-inject": "true",
+        "consul.hashicorp.com/connect-service-upstreams": "static-server:1234,billing:1235:dc2"
+    })
+}
+
+fn wrong() -> Value {
+    json!({
+        "consul.hashicorp.com/connect-inject": "true",
+        "consul.hashicorp.com/connect-service-port": "70000",
+        "consul.hashicorp.com/connect-service-upstreams": "static-server",
+        "consul.hashicorp.com/connect-sync-period": "1 minute"
+    })
+}
+
+/// As an administrator writes them: a few keys, the rest by default.
+fn settings() -> Value {
+    json!({
+        "default": false,
+        "k8sAllowNamespaces": ["*"],
+        "k8sDenyNamespaces": ["monitoring"],
+        "sidecarProxy": { "resources": { "requests": { "cpu": "100m", "memory": "100Mi" } } }
+    })
+}
+
+fn validate(name: &'static str, object: &Value) -> Case {
+    let payload = json!({
+        "request": {
+            "uid": "1299d386-525b-4032-98ae-1949f69f9cfc",
+            "kind": { "group": "", "version": "v1", "kind": "Pod" },
+            "resource": { "group": "", "version": "v1", "resource": "pods" },
+            "name": "web-5d9c7b8f4-x2x9z",
+            "namespace": "shop",
+            "operation": "CREATE",
+            "userInfo": {
+                "username": "system:serviceaccount:kube-system:replicaset-controller",
+                "groups": ["system:serviceaccounts", "system:authenticated"]
+            },
+            "object": object
+        },
+        "settings": settings()
+    });
+    let object = Some(object.clone());
+    Case { name, operation: "validate", payload: payload.to_string().into_bytes(), object }
+}
+
+/// A pod of about so many bytes of JSON: what grows is the containers'
+/// environment, 40 variables to a container, as in real large pods.
+fn pod(bytes: usize, injector: &Value) -> Value {
+    let mut annotations = json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "9090" });
+    if let (Some(all), Some(injector)) = (annotations.as_object_mut(), injector.as_object()) {
+        all.extend(injector.clone());
+    }
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "web-5d9c7b8f4-x2x9z",
+            "generateName": "web-5d9c7b8f4-",
+            "namespace": "shop",
+            "labels": { "app": "web", "pod-template-hash": "5d9c7b8f4", "app.kubernetes.io/part-of": "shop" },
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9c7b8f4",
+                "uid": "0b3a0f4e-9a41-4d0f-8a3e-3b6a5b0f6f0e", "controller": true, "blockOwnerDeletion": true
+            }]
+        },
+        "spec": {
+            "serviceAccountName": "web",
+            "restartPolicy": "Always",
+            "terminationGracePeriodSeconds": 30,
+            "dnsPolicy": "ClusterFirst",
+            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+            "tolerations": [
+                { "key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 },
+                { "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }
+            ],
+            "volumes": [
+                { "name": "config", "configMap": { "name": "web", "defaultMode": 420 } },
+                { "name": "cache", "emptyDir": {} }
+            ],
+            "containers": []
+        }
+    });
+    let mut length = pod.to_string().len();
+    let mut containers = Vec::new();
+    while length < bytes {
+        let mut container = container(containers.len());
+        length += container.to_string().len() + 1;
+        let mut env = Vec::new();
+        while length < bytes && env.len() < 40 {
+            let variable = json!({
+                "name": format!("FEATURE_{:03}", env.len()),
+                "value": format!("https://flags.shop.svc.cluster.local/{:03}?default=off", env.len())
+            });
+            length += variable.to_string().len() + 1;
+            env.push(variable);
+        }
+        container["env"] = env.into();
+        containers.push(container);
+    }
+    pod["spec"]["containers"] = containers.into();
+    pod
+}
+
+fn container(index: usize) -> Value {
+    let port = 8080 + index;
+    json!({
+        "name": format!("web-{index}"),
+        "image": "registry.example.com/shop/web:2.7.1",
+        "args": ["--config", "/etc/web/config.yaml", "--listen", format!(":{port}")],
+        "ports": [{ "name": format!("http-{index}"), "containerPort": port, "protocol": "TCP" }],
+        "resources": { "requests": { "cpu": "250m", "memory": "256Mi" }, "limits": { "memory": "512Mi" } },
+        "readinessProbe": {
+            "httpGet": { "path": "/healthz", "port": format!("http-{index}"), "scheme": "HTTP" },
+            "periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3
+        },
+        "volumeMounts": [
+            { "name": "config", "mountPath": "/etc/web", "readOnly": true },
+            { "name": "cache", "mountPath": "/var/cache/web" }
+        ],
+        "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+        "terminationMessagePath": "/dev/termination-log",
+        "imagePullPolicy": "IfNotPresent"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_have_the_size_that_the_table_says() {
+        for bytes in [4 * 1024, 64 * 1024, 1024 * 1024] {
+            let length = pod(bytes, &asks()).to_string().len();
+            assert!((bytes..bytes + 2048).contains(&length), "{bytes}: {length}");
+        }
+    }
+}

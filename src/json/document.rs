@@ -1,0 +1,601 @@
+//! A JSON text and where each of its values stands.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::{Unreadable, plain};
+
+/// A JSON text (RFC 8259) that was scanned once, from end to end. Nesting has no
+/// limit: nothing here calls itself.
+#[derive(Debug)]
+pub struct Document<'t> {
+    text: &'t str,
+    nodes: Vec<Node>,
+}
+
+/// A value, or the key of a member. What is inside follows at once: of an object
+/// key, value, key, value, and so on.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    start: u32,
+    end: u32,
+    /// The first node that is not inside.
+    next: u32,
+    /// Whether it is a string with escapes.
+    escaped: bool,
+}
+
+/// Why a text is no JSON, and at which byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed {
+    pub at: usize,
+    pub why: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} at byte {}", self.why, self.at)
+    }
+}
+
+impl<'t> Document<'t> {
+    pub fn scan(text: &'t str) -> Result<Self, Malformed> {
+        // About one node to a dozen bytes, in pods.
+        let nodes = Vec::with_capacity(text.len() / 12);
+        let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, nodes, open: Vec::with_capacity(16) };
+        if u32::try_from(text.len()).is_err() {
+            return Err(scanner.malformed("is larger than 4 GiB"));
+        }
+        scanner.run()?;
+        Ok(Document { text, nodes: scanner.nodes })
+    }
+
+    /// As [`Document::scan`], for bytes that may not be UTF-8 either.
+    pub fn scan_bytes(bytes: &'t [u8]) -> Result<Self, Malformed> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| Malformed { at: error.valid_up_to(), why: "invalid UTF-8" })?;
+        Document::scan(text)
+    }
+
+    pub fn root(&self) -> Value<'_> {
+        Value { document: self, index: 0 }
+    }
+
+    fn node(&self, index: usize) -> Node {
+        self.nodes.get(index).copied().unwrap_or(Node { start: 0, end: 0, next: u32::MAX, escaped: false })
+    }
+
+    fn text_of(&self, index: usize) -> &str {
+        let node = self.node(index);
+        self.text.get(node.start as usize..node.end as usize).unwrap_or_default()
+    }
+}
+
+struct Scanner<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    nodes: Vec<Node>,
+    /// The containers around this place: their nodes, and whether they are objects.
+    open: Vec<(usize, bool)>,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) -> Result<(), Malformed> {
+        loop {
+            self.blanks();
+            let first = self.peek();
+            if let (Some(b'{' | b'['), object) = (first, first == Some(b'{')) {
+                self.open.push((self.nodes.len(), object));
+                self.begin();
+                self.step();
+                self.blanks();
+                if self.peek() != Some(if object { b'}' } else { b']' }) {
+                    if object {
+                        self.key()?;
+                    }
+                    continue;
+                }
+                self.close();
+            } else {
+                self.begin();
+                match first {
+                    Some(b'"') => self.string()?,
+                    Some(b'-' | b'0'..=b'9') => self.number()?,
+                    Some(b't') => self.word(b"true")?,
+                    Some(b'f') => self.word(b"false")?,
+                    Some(b'n') => self.word(b"null")?,
+                    Some(_) => return Err(self.malformed("expected a value")),
+                    None => return Err(self.malformed("ends too early")),
+                }
+                self.end(self.nodes.len().wrapping_sub(1));
+            }
+            // A value ended: so may the containers around it, or they go on.
+            loop {
+                self.blanks();
+                match (self.peek(), self.open.last()) {
+                    (None, None) => return Ok(()),
+                    (Some(_), None) => return Err(self.malformed("has something after its end")),
+                    (Some(b'}'), Some((_, true))) | (Some(b']'), Some((_, false))) => self.close(),
+                    (Some(b','), Some((_, object))) => {
+                        let object = *object;
+                        self.step();
+                        if object {
+                            self.blanks();
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    (Some(_), Some((_, true))) => return Err(self.malformed("expected ',' or '}'")),
+                    (Some(_), Some((_, false))) => return Err(self.malformed("expected ',' or ']'")),
+                    (None, Some(_)) => return Err(self.malformed("ends too early")),
+                }
+            }
+        }
+    }
+
+    fn malformed(&self, why: &'static str) -> Malformed {
+        Malformed { at: self.at, why }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn step(&mut self) {
+        self.at = self.at.wrapping_add(1);
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.step();
+        }
+    }
+
+    // Positions fit: the text's length does.
+    #[expect(clippy::cast_possible_truncation)]
+    fn begin(&mut self) {
+        self.nodes.push(Node { start: self.at as u32, end: 0, next: 0, escaped: false });
+    }
+
+    #[expect(clippy::cast_possible_truncation)]
+    fn end(&mut self, index: usize) {
+        let next = self.nodes.len() as u32;
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.end = self.at as u32;
+            node.next = next;
+        }
+    }
+
+    fn close(&mut self) {
+        self.step();
+        if let Some((index, _)) = self.open.pop() {
+            self.end(index);
+        }
+    }
+
+    /// A key and its colon.
+    fn key(&mut self) -> Result<(), Malformed> {
+        if self.peek() != Some(b'"') {
+            return Err(self.malformed("expected a key in quotes"));
+        }
+        self.begin();
+        self.string()?;
+        self.end(self.nodes.len().wrapping_sub(1));
+        self.blanks();
+        if self.peek() != Some(b':') {
+            return Err(self.malformed("expected ':'"));
+        }
+        self.step();
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), Malformed> {
+        self.step();
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            self.at = self.at.wrapping_add(plain(rest));
+            match self.peek() {
+                Some(b'"') => {
+                    self.step();
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    if let Some(node) = self.nodes.last_mut() {
+                        node.escaped = true;
+                    }
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.malformed("has a control character in a string")),
+                None => return Err(self.malformed("ends too early")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Malformed> {
+        self.step();
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.step(),
+            Some(b'u') => {
+                self.step();
+                for _ in 0..4 {
+                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(self.malformed("has a broken escape in a string"));
+                    }
+                    self.step();
+                }
+            }
+            _ => return Err(self.malformed("has a broken escape in a string")),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Malformed> {
+        if self.peek() == Some(b'-') {
+            self.step();
+        }
+        if self.peek() == Some(b'0') {
+            self.step();
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.step();
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.step();
+            if let Some(b'+' | b'-') = self.peek() {
+                self.step();
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// At least one.
+    fn digits(&mut self) -> Result<(), Malformed> {
+        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return Err(self.malformed("has a broken number"));
+        }
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word) {
+            return Err(self.malformed("expected a value"));
+        }
+        self.at = self.at.wrapping_add(word.len());
+        Ok(())
+    }
+}
+
+/// A value in its document.
+#[derive(Clone, Copy)]
+pub struct Value<'d> {
+    document: &'d Document<'d>,
+    index: usize,
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text())
+    }
+}
+
+impl<'d> Value<'d> {
+    /// The value as it was written.
+    pub fn text(self) -> &'d str {
+        self.document.text_of(self.index)
+    }
+
+    fn node(self) -> Node {
+        self.document.node(self.index)
+    }
+
+    /// Where it stands in its document's text.
+    pub(super) fn place(self) -> (usize, usize) {
+        let node = self.node();
+        (node.start as usize, node.end as usize)
+    }
+
+    pub fn is_null(self) -> bool {
+        self.text() == "null"
+    }
+
+    pub fn is_true(self) -> bool {
+        self.text() == "true"
+    }
+
+    pub fn is_number(self) -> bool {
+        self.first().is_some_and(|byte| byte == b'-' || byte.is_ascii_digit())
+    }
+
+    fn first(self) -> Option<u8> {
+        self.text().bytes().next()
+    }
+
+    /// The text that a string stands for; borrowed unless the string has escapes.
+    pub fn string(self) -> Option<Cow<'d, str>> {
+        let inner = self.text().strip_prefix('"')?.strip_suffix('"')?;
+        if self.node().escaped { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    }
+
+    fn is_string(self, text: &str) -> bool {
+        let node = self.node();
+        // Without escapes, a string is as long as its text and two quotes.
+        let length = node.end.wrapping_sub(node.start) as usize;
+        (node.escaped || length == text.len().wrapping_add(2)) && self.string().as_deref() == Some(text)
+    }
+
+    pub fn members(self) -> Option<Members<'d>> {
+        (self.first() == Some(b'{')).then_some(Members(Some(self)))
+    }
+
+    pub fn elements(self) -> Option<impl Iterator<Item = Value<'d>>> {
+        let (mut index, end) = (self.index.wrapping_add(1), self.document.node(self.index).next as usize);
+        let document = self.document;
+        let elements = std::iter::from_fn(move || {
+            let element = (index < end).then_some(Value { document, index })?;
+            index = document.node(index).next as usize;
+            Some(element)
+        });
+        (self.first() == Some(b'[')).then_some(elements)
+    }
+
+    /// [`Value::string`], or what stands there instead.
+    pub fn expect_string(self, path: impl Fn() -> String) -> Result<Cow<'d, str>, Unreadable> {
+        self.string().ok_or_else(|| self.unexpected("a string", path))
+    }
+
+    pub fn expect_members(self, path: impl Fn() -> String) -> Result<Members<'d>, Unreadable> {
+        self.members().ok_or_else(|| self.unexpected("an object", path))
+    }
+
+    pub fn expect_elements(
+        self,
+        path: impl Fn() -> String,
+    ) -> Result<impl Iterator<Item = Value<'d>>, Unreadable> {
+        self.elements().ok_or_else(|| self.unexpected("a list", path))
+    }
+
+    pub fn unexpected(self, expected: &str, path: impl Fn() -> String) -> Unreadable {
+        let found = match self.first() {
+            Some(b'{') => "an object",
+            Some(b'[') => "a list",
+            Some(b'"') if expected == "a string" => "one with an escape that stands for no character",
+            Some(b'"') => "a string",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            _ => "a number",
+        };
+        Unreadable { path: path(), why: format!("expected {expected}, found {found}") }
+    }
+}
+
+/// The members of an object, in their order. The default has none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Members<'d>(Option<Value<'d>>);
+
+impl<'d> Members<'d> {
+    /// The object itself.
+    pub fn value(self) -> Option<Value<'d>> {
+        self.0
+    }
+
+    fn nodes(self) -> impl Iterator<Item = (Value<'d>, Value<'d>)> {
+        let document = self.0.map(|object| object.document);
+        let mut key = self.0.map_or(0, |object| object.index.wrapping_add(1));
+        let end = self.0.map_or(0, |object| object.document.node(object.index).next as usize);
+        std::iter::from_fn(move || {
+            let document = document.filter(|_| key < end)?;
+            let member = (Value { document, index: key }, Value { document, index: key.wrapping_add(1) });
+            key = document.node(key.wrapping_add(1)).next as usize;
+            Some(member)
+        })
+    }
+
+    /// The value of `key` as it was written, `null` included. Of a repeated key
+    /// the last one counts, as it does for the API server.
+    pub fn raw(self, key: &str) -> Option<Value<'d>> {
+        self.nodes().filter(|(written, _)| written.is_string(key)).last().map(|(_, value)| value)
+    }
+
+    /// The value of `key`, unless it is `null`.
+    pub fn get(self, key: &str) -> Option<Value<'d>> {
+        self.raw(key).filter(|value| !value.is_null())
+    }
+
+    /// Keys that no text can be (half of a surrogate pair) are empty here.
+    pub fn iter(self) -> impl Iterator<Item = (Cow<'d, str>, Value<'d>)> {
+        self.nodes().map(|(key, value)| (key.string().unwrap_or_default(), value))
+    }
+
+    /// The string of `key`; absent and `null` are empty.
+    pub fn string(self, key: &str, path: impl Fn() -> String) -> Result<Cow<'d, str>, Unreadable> {
+        self.get(key).map_or(Ok(Cow::Borrowed("")), |value| value.expect_string(path))
+    }
+}
+
+/// The text of a string's inside, whose escapes are complete. Half of a surrogate
+/// pair stands for nothing.
+fn unescaped(inner: &str) -> Option<String> {
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((before, after)) = rest.split_once('\\') {
+        text.push_str(before);
+        let mut characters = after.chars();
+        let escape = characters.next()?;
+        rest = characters.as_str();
+        text.push(match escape {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let first = unit(&mut rest)?;
+                let second = match first {
+                    0xd800..=0xdbff => {
+                        rest = rest.strip_prefix("\\u")?;
+                        Some(unit(&mut rest)?)
+                    }
+                    _ => None,
+                };
+                char::decode_utf16(std::iter::once(first).chain(second)).next()?.ok()?
+            }
+            itself => itself,
+        });
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// Four hexadecimal digits.
+fn unit(rest: &mut &str) -> Option<u16> {
+    let (digits, after) = rest.split_at_checked(4)?;
+    *rest = after;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same value as `serde_json` builds it, through the document.
+    fn decoded(value: Value<'_>) -> serde_json::Value {
+        if let Some(members) = value.members() {
+            return members.iter().map(|(key, value)| (key.into_owned(), decoded(value))).collect();
+        }
+        if let Some(elements) = value.elements() {
+            return elements.map(decoded).collect();
+        }
+        value.string().map_or_else(
+            || serde_json::from_str(value.text()).unwrap(),
+            |text| serde_json::Value::String(text.into_owned()),
+        )
+    }
+
+    fn agree(text: &str) {
+        // A number too large for serde_json is JSON all the same.
+        let other = serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+        let own = Document::scan(text);
+        assert_eq!(own.is_ok(), other, "{text}: {own:?}");
+        if let (Ok(own), Ok(other)) = (own, serde_json::from_str::<serde_json::Value>(text)) {
+            assert_eq!(decoded(own.root()), other, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_json_and_what_is_not() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            "[ ]",
+            "{ }",
+            "null",
+            "nul",
+            "nulll",
+            "true",
+            "tru",
+            "-",
+            "0",
+            "-0",
+            "01",
+            "1.",
+            "1.5",
+            ".5",
+            "1e5",
+            "1e",
+            "1E+",
+            "1e-7",
+            "+1",
+            "0x1",
+            "\"",
+            "\"\"",
+            "\"a",
+            "\"\\",
+            "\"\\u12\"",
+            "\"\\u00e9\\n\\/\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\\x\"",
+            "\"\t\"",
+            "\"\u{7f}é\u{1f600}\"",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1",
+            "[1}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":1]",
+            "{\"a\":{\"b\":[1,{\"c\":null}]},\"d\":\"e\"}",
+            "1 1",
+            "{} x",
+            "\u{feff}{}",
+            "\"12345678\\\"9\"",
+            "{\"a\":1,\"a\":2}",
+            "[[[[]]]]",
+            "]",
+            "}",
+            ",",
+            ":",
+            "\"1234567\u{1}\"",
+        ] {
+            agree(text);
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_no_text() {
+        for text in ["\"\\ud83d\"", "\"\\ude00\"", "\"\\ud83d\\u0041\"", "\"\\ud83dx\""] {
+            assert_eq!(Document::scan(text).unwrap().root().string(), None, "{text}");
+            assert!(serde_json::from_str::<String>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_key_counts_however_it_is_written() {
+        let document = Document::scan(r#"{"a":1,"b":null,"\u0061":2}"#).unwrap();
+        let members = document.root().members().unwrap();
+        assert_eq!(members.raw("a").map(Value::text), Some("2"));
+        assert!(members.get("b").is_none() && members.raw("b").is_some());
+        assert!(members.raw("c").is_none());
+    }
+
+    #[test]
+    fn nesting_has_no_limit() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(Document::scan(&deep).unwrap().root().text(), deep);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = |text: &str| Document::scan_bytes(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error("{\"a\" 1}"), "expected ':' at byte 5");
+        assert_eq!(error("{\"a\":"), "ends too early at byte 5");
+        assert_eq!(Document::scan_bytes(b"\"\xff\"").unwrap_err().why, "invalid UTF-8");
+    }
+
+    proptest! {
+        #[test]
+        fn as_serde_json_does(text in r#"[\[\]{}:,"\\ux0-9eE.+\-ntrufalse \n]{0,24}"#) {
+            agree(&text);
+        }
+
+        #[test]
+        fn strings_as_serde_json_does(text in any::<String>(), after in "[a-z\"\\\\]{0,3}") {
+            agree(&serde_json::to_string(&text).unwrap());
+            agree(&format!("[{}{after}]", serde_json::to_string(&text).unwrap()));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Changes to a value's text.
+
+use super::Value;
+
+/// A value's text and what is to be changed in it.
+#[expect(missing_debug_implementations, reason = "changes that write themselves cannot be shown")]
+pub struct Edit<'d> {
+    text: &'d str,
+    /// Where the value begins in its document.
+    base: usize,
+    changes: Vec<Change<'d>>,
+}
+
+struct Change<'d> {
+    start: usize,
+    end: usize,
+    /// Of several insertions at one place the first asked for comes first.
+    order: usize,
+    before: String,
+    new: New<'d>,
+    after: &'static str,
+}
+
+/// What is put into the text.
+#[expect(missing_debug_implementations, reason = "a closure cannot be shown")]
+pub enum New<'d> {
+    Text(String),
+    /// Writes itself to the end of the whole, without a copy in between.
+    Written(Box<dyn FnOnce(&mut String) + 'd>),
+}
+
+impl From<String> for New<'_> {
+    fn from(text: String) -> Self {
+        New::Text(text)
+    }
+}
+
+/// What stands around members or elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brackets {
+    Object,
+    List,
+}
+
+impl Brackets {
+    fn both(self) -> (&'static str, &'static str) {
+        match self {
+            Brackets::Object => ("{", "}"),
+            Brackets::List => ("[", "]"),
+        }
+    }
+}
+
+/// Where members or elements are put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    First,
+    Last,
+}
+
+impl<'d> Edit<'d> {
+    pub fn new(value: Value<'d>) -> Self {
+        Edit { text: value.text(), base: value.place().0, changes: Vec::new() }
+    }
+
+    /// Puts `new` in the place of `part`, which must be a part of the value.
+    pub fn replace(&mut self, part: Value<'_>, new: String) {
+        self.change(part.place(), String::new(), new.into(), "");
+    }
+
+    /// Adds members or elements, at least one, to the object or list that is
+    /// `parent`'s member `key`, which may be `null` or not there yet.
+    pub fn add(
+        &mut self,
+        parent: Value<'_>,
+        key: &str,
+        brackets: Brackets,
+        new: impl Into<New<'d>>,
+        place: Place,
+    ) {
+        let (open, close) = brackets.both();
+        match parent.members().and_then(|members| members.raw(key)) {
+            Some(null) if null.is_null() => self.change(null.place(), open.to_owned(), new.into(), close),
+            Some(container) => self.insert(container, String::new(), new.into(), "", place),
+            None => {
+                let before = ["\"", key, "\":", open].concat();
+                self.insert(parent, before, new.into(), close, Place::First);
+            }
+        }
+    }
+
+    /// Puts members or elements at an end of the object or list `container`.
+    fn insert(
+        &mut self,
+        container: Value<'_>,
+        mut before: String,
+        new: New<'d>,
+        mut after: &'static str,
+        place: Place,
+    ) {
+        let (start, end) = container.place();
+        let at = match place {
+            Place::First => start.saturating_add(1),
+            Place::Last => end.saturating_sub(1),
+        };
+        if !is_empty(container) {
+            match place {
+                Place::First => {
+                    after = match after {
+                        "}" => "},",
+                        "]" => "],",
+                        _ => ",",
+                    }
+                }
+                Place::Last => before.insert(0, ','),
+            }
+        } else if self.changes.iter().any(|change| change.end == at.saturating_sub(self.base)) {
+            // It was empty; by now something goes there.
+            before.insert(0, ',');
+        }
+        self.change((at, at), before, new, after);
+    }
+
+    fn change(&mut self, (start, end): (usize, usize), before: String, new: New<'d>, after: &'static str) {
+        let (start, end) = (start.saturating_sub(self.base), end.saturating_sub(self.base));
+        self.changes.push(Change { start, end, order: self.changes.len(), before, new, after });
+    }
+
+    /// Writes the changed text to the end of `out`.
+    pub fn write(mut self, out: &mut String) {
+        self.changes.sort_unstable_by_key(|change| (change.start, change.end, change.order));
+        let mut done = 0;
+        for change in self.changes {
+            out.push_str(self.text.get(done..change.start).unwrap_or_default());
+            out.push_str(&change.before);
+            match change.new {
+                New::Text(text) => out.push_str(&text),
+                New::Written(write) => write(out),
+            }
+            out.push_str(change.after);
+            done = change.end;
+        }
+        out.push_str(self.text.get(done..).unwrap_or_default());
+    }
+}
+
+fn is_empty(container: Value<'_>) -> bool {
+    let text = container.text();
+    let inner = text.get(1..text.len().saturating_sub(1));
+    inner.is_none_or(|inner| inner.bytes().all(|byte| byte.is_ascii_whitespace()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Document, Members};
+    use super::*;
+
+    fn edited(text: &str, change: impl for<'d> FnOnce(&mut Edit<'d>, Value<'d>, Members<'d>)) -> String {
+        let document = Document::scan(text).unwrap();
+        // The value in question stands somewhere in its document.
+        let root = document.root().elements().unwrap().last().unwrap();
+        let mut edit = Edit::new(root);
+        change(&mut edit, root, root.members().unwrap());
+        let mut out = String::new();
+        edit.write(&mut out);
+        out
+    }
+
+    #[test]
+    fn untouched_text_comes_back_byte_for_byte() {
+        let text = r#"{ "b" : 1e400, "a": "\u0041", "b": [ ] }"#;
+        assert_eq!(edited(&format!("[0, {text}]"), |_, _, _| ()), text);
+    }
+
+    #[test]
+    fn members_and_elements_go_where_they_belong() {
+        let out = edited(r#"[{"o":{},"p":{"x":1},"l":[ ],"m":[1],"n":null}]"#, |edit, root, _| {
+            for (key, brackets, new, place) in [
+                ("o", Brackets::Object, "\"n\":0", Place::First),
+                ("p", Brackets::Object, "\"n\":0", Place::First),
+                ("l", Brackets::List, "7", Place::Last),
+                ("m", Brackets::List, "7", Place::Last),
+                ("m", Brackets::List, "0", Place::First),
+                ("n", Brackets::List, "7", Place::Last),
+                ("q", Brackets::List, "7", Place::Last),
+            ] {
+                edit.add(root, key, brackets, new.to_owned(), place);
+            }
+        });
+        assert_eq!(out, r#"{"q":[7],"o":{"n":0},"p":{"n":0,"x":1},"l":[ 7],"m":[0,1,7],"n":[7]}"#);
+    }
+
+    #[test]
+    fn of_several_changes_at_one_place_the_first_comes_first() {
+        let out = edited(r#"[{"a":1,"b":2}]"#, |edit, root, members| {
+            edit.add(root, "x", Brackets::List, "0".to_owned(), Place::First);
+            edit.add(
+                root,
+                "y",
+                Brackets::Object,
+                New::Written(Box::new(|out| out.push_str("\"z\":0"))),
+                Place::Last,
+            );
+            edit.replace(members.raw("b").unwrap(), "3".to_owned());
+        });
+        assert_eq!(out, r#"{"x":[0],"y":{"z":0},"a":1,"b":3}"#);
+        let out = edited(r#"[0,{}]"#, |edit, root, _| {
+            edit.add(root, "x", Brackets::List, "0".to_owned(), Place::First);
+            edit.add(root, "y", Brackets::List, "1".to_owned(), Place::Last);
+        });
+        assert_eq!(out, r#"{"x":[0],"y":[1]}"#);
+    }
+}

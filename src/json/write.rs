@@ -1,0 +1,161 @@
+//! Writes JSON straight to the end of a text.
+
+use std::fmt::Write as _;
+
+use super::plain;
+
+/// An object that is being written: its members, in the order of the calls.
+#[derive(Debug)]
+pub struct Object<'o> {
+    out: &'o mut String,
+    empty: bool,
+}
+
+/// A list that is being written.
+#[derive(Debug)]
+pub struct List<'o> {
+    out: &'o mut String,
+    empty: bool,
+}
+
+/// Writes an object to the end of `out`.
+pub fn object(out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
+    out.push('{');
+    write(&mut Object { out, empty: true });
+    out.push('}');
+}
+
+impl<'o> List<'o> {
+    /// Writes elements to the end of `out`, without the brackets.
+    pub fn elements(out: &'o mut String) -> Self {
+        List { out, empty: true }
+    }
+}
+
+/// A text as a JSON string.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().saturating_add(2));
+    quote(&mut out, text);
+    out
+}
+
+impl Object<'_> {
+    fn key(&mut self, key: &str) -> &mut String {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(',');
+        }
+        quote(self.out, key);
+        self.out.push(':');
+        self.out
+    }
+
+    pub fn string(&mut self, key: &str, text: &str) {
+        quote(self.key(key), text);
+    }
+
+    pub fn number(&mut self, key: &str, number: u64) {
+        // Writing to a text cannot fail.
+        let _ = write!(self.key(key), "{number}");
+    }
+
+    pub fn bool(&mut self, key: &str, value: bool) {
+        self.key(key).push_str(if value { "true" } else { "false" });
+    }
+
+    pub fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
+        object(self.key(key), write);
+    }
+
+    pub fn list(&mut self, key: &str, write: impl FnOnce(&mut List<'_>)) {
+        let out = self.key(key);
+        out.push('[');
+        write(&mut List::elements(out));
+        out.push(']');
+    }
+}
+
+impl List<'_> {
+    fn next(&mut self) -> &mut String {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(',');
+        }
+        self.out
+    }
+
+    pub fn string(&mut self, text: &str) {
+        quote(self.next(), text);
+    }
+
+    /// A string of several parts, each escaped already.
+    pub fn escaped(&mut self, parts: &[&str]) {
+        let out = self.next();
+        out.push('"');
+        for part in parts {
+            out.push_str(part);
+        }
+        out.push('"');
+    }
+
+    pub fn object(&mut self, write: impl FnOnce(&mut Object<'_>)) {
+        object(self.next(), write);
+    }
+}
+
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_at_checked(plain(rest.as_bytes())) {
+        out.push_str(before);
+        let mut characters = after.chars();
+        match characters.next() {
+            None => break,
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(control) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+        }
+        rest = characters.as_str();
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_written_is_what_was_asked_for() {
+        let mut out = String::new();
+        object(&mut out, |o| {
+            o.string("a\"", "b\n");
+            o.number("n", 7);
+            o.bool("t", true);
+            o.list("l", |l| {
+                l.string("x");
+                l.escaped(&["a\\n", "b"]);
+                l.object(|_| ());
+            });
+            o.object("o", |o| o.bool("f", false));
+            o.list("empty", |_| ());
+        });
+        let text = r#"{"a\"":"b\n","n":7,"t":true,"l":["x","a\nb",{}],"o":{"f":false},"empty":[]}"#;
+        assert_eq!(out, text);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(text in any::<String>()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn so_do_control_characters(text in "[\u{0}-\u{30}\\\\\"]{0,20}") {
+            prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+        }
+    }
+}
