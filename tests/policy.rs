@@ -599,6 +599,26 @@ mod pod {
         assert_eq!(container(&pod, ENVOY)["command"], json!(["envoy"]), "no shell");
     }
 
+    /// Envoy refuses a flag that is there twice.
+    #[test]
+    fn a_flag_of_the_users_takes_the_place_of_the_policys() {
+        for (written, flag) in [
+            ("--concurrency 4", "--concurrency"),
+            ("--concurrency=4", "--concurrency"),
+            ("--disable-hot-restart", "--disable-hot-restart"),
+        ] {
+            for (pod, settings) in [
+                (web(&[("envoy-extra-args", written)]), json!({})),
+                (web(&[]), json!({ "envoyExtraArgs": written })),
+            ] {
+                let arguments = envoy_arguments(&ask(&pod, &settings).pod());
+                let times = arguments.iter().filter(|argument| argument.starts_with(flag)).count();
+                assert_eq!(times, 1, "{arguments:?}");
+                assert!(arguments.join(" ").ends_with(written), "{arguments:?}");
+            }
+        }
+    }
+
     /// What a user writes reaches Consul byte for byte, whatever the kubelet
     /// expands on the way.
     #[test]
@@ -629,6 +649,50 @@ mod pod {
         assert_eq!(service["checks"][1]["interval"], "2s");
         let off = ask(&pod, &json!({ "healthChecks": { "enabled": false } })).pod();
         assert_eq!(names(&registration(&off).0["checks"]), ["Pod"]);
+    }
+
+    /// A pod with an IPv6 address registers the second document, which says the same:
+    /// an address that a port follows stands in brackets.
+    #[test]
+    fn the_document_for_ipv6_has_the_address_in_brackets_before_a_port() {
+        for probe in [
+            json!({ "httpGet": { "path": "/", "port": 8080 } }),
+            json!({ "tcpSocket": { "port": 8080 } }),
+            json!({ "grpc": { "port": 8080 } }),
+        ] {
+            let mut pod = web(&[("connect-service-upstreams", "db:2000"), ("service-meta-x", "$(POD_IP)")]);
+            pod["spec"]["containers"][0]["readinessProbe"] = probe;
+            let pod = ask(&pod, &json!({})).pod();
+            let document = |name: &str, ip: &str| {
+                let all = container(&pod, INIT)["env"].as_array().unwrap();
+                let raw =
+                    all.iter().find(|variable| variable["name"] == name).unwrap()["value"].as_str().unwrap();
+                let known = [("POD_IP", ip), ("POD_NAME", "web-0"), ("POD_NAMESPACE", "shop")];
+                expand(raw, &known.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+            };
+            let ipv4 = document("CONNECT_INJECT_REGISTRATION", "198.18.0.7");
+            let ipv6 = document("CONNECT_INJECT_REGISTRATION_IPV6", "fd00::7");
+            assert!(ipv6.contains("[fd00::7]:20000") && ipv6.contains("[fd00::7]:8080"), "{ipv6}");
+            assert_eq!(ipv6.replace("[fd00::7]:", "198.18.0.7:").replace("fd00::7", "198.18.0.7"), ipv4);
+            serde_json::from_str::<Value>(&ipv6).unwrap();
+        }
+    }
+
+    /// A pod whose heartbeat stops takes its registrations with it, without anybody
+    /// who cleans up.
+    #[test]
+    fn a_pod_that_vanishes_is_deregistered() {
+        for (period, ttl) in [("10s", "30s"), ("1s", "11s"), ("1m", "180s")] {
+            let pod = ask(&web(&[("connect-sync-period", period)]), &json!({})).pod();
+            let (service, proxy) = registration(&pod);
+            let heartbeat = &service["checks"][0];
+            assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
+            assert_eq!(heartbeat["id"], environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_CHECK_ID"]);
+            assert_eq!(heartbeat["deregister_critical_service_after"], "10m");
+            for check in proxy["checks"].as_array().unwrap() {
+                assert_eq!(check["deregister_critical_service_after"], "10m", "{check}");
+            }
+        }
     }
 
     #[test]
@@ -705,6 +769,21 @@ mod limits {
         let keys: Vec<String> = (0..63).map(|index| index.to_string()).collect();
         let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
         assert!(accepted(&pairs[..62]) && !accepted(&pairs));
+    }
+
+    #[test]
+    fn two_upstreams_cannot_have_one_local_port() {
+        for upstreams in
+            ["a:2000,b:2000", "a:2000,a:2000:dc2", "a:2000,prepared_query:b:2000", "a:http,b:8080"]
+        {
+            let answer = ask(&web(&[("connect-service-upstreams", upstreams)]), &json!({}));
+            assert!(!answer.accepted, "{upstreams}: {answer:?}");
+            assert!(
+                answer.message().contains("has the same local port as the upstream a"),
+                "{}",
+                answer.message()
+            );
+        }
     }
 
     /// Envoy's own configuration comes from Consul, and from nowhere else.

@@ -60,6 +60,7 @@ struct Tally {
     injected: u64,
     rejected: u64,
     most_memory: u64,
+    most_memory_index: u64,
     longest: Duration,
     longest_index: u64,
 }
@@ -71,7 +72,9 @@ impl Tally {
             Outcome::Injected => self.injected += 1,
             Outcome::Rejected => self.rejected += 1,
         }
-        self.most_memory = self.most_memory.max(trial.memory);
+        if trial.memory > self.most_memory {
+            (self.most_memory, self.most_memory_index) = (trial.memory, index);
+        }
         if trial.time > self.longest {
             (self.longest, self.longest_index) = (trial.time, index);
         }
@@ -81,7 +84,9 @@ impl Tally {
         self.accepted += other.accepted;
         self.injected += other.injected;
         self.rejected += other.rejected;
-        self.most_memory = self.most_memory.max(other.most_memory);
+        if other.most_memory > self.most_memory {
+            (self.most_memory, self.most_memory_index) = (other.most_memory, other.most_memory_index);
+        }
         if other.longest > self.longest {
             (self.longest, self.longest_index) = (other.longest, other.longest_index);
         }
@@ -178,7 +183,10 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     fs::remove_file(&file).map_err(|error| at(&file, error))?;
     let tally = shared.state.tally;
     println!("done in {}: {}", spoken(began.elapsed()), told(&tally));
-    println!("the longest: input {} of seed {seed}", tally.longest_index);
+    println!(
+        "the longest is input {}, the one with the most memory {}, of seed {seed}",
+        tally.longest_index, tally.most_memory_index
+    );
     Ok(true)
 }
 
