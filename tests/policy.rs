@@ -574,6 +574,22 @@ mod pod {
     }
 
     #[test]
+    fn an_envoy_that_can_takes_its_token_from_a_file_and_needs_no_restart() {
+        for (acls, image, told) in [
+            (true, "envoyproxy/envoy:v1.34.1", true),
+            (true, "envoyproxy/envoy:distroless-v1.36.4", true),
+            (true, "envoyproxy/envoy:v1.33.9", false),
+            (true, "envoyproxy/envoy:latest", false),
+            (false, "envoyproxy/envoy:v1.36.4", false),
+        ] {
+            let settings = json!({ "imageEnvoy": image, "acls": { "enabled": acls } });
+            let variables = environment(container(&ask(&web(&[]), &settings).pod(), INIT));
+            let said = variables.get("CONNECT_INJECT_ENVOY_TOKEN_FILE").map(String::as_str);
+            assert_eq!(said, told.then_some("1"), "{settings}");
+        }
+    }
+
+    #[test]
     fn every_container_gets_the_variables_before_its_own() {
         let mut pod = web(&[("connect-service-upstreams", "db:2000,prepared_query:geo.x:2001,0day:2002")]);
         pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);

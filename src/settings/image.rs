@@ -17,14 +17,7 @@ pub fn flaw(reference: &str) -> Option<&'static str> {
     if digest.is_some_and(|digest| !is_digest(digest)) {
         return Some("has a digest that is not of the form sha256:<64 hexadecimal digits>");
     }
-    let slash = rest.rfind('/').map_or(0, |slash| slash.saturating_add(1));
-    let (name, tag) = match rest.get(slash..).and_then(|last| last.split_once(':')) {
-        Some((last, tag)) => {
-            let end = slash.saturating_add(last.len());
-            (rest.get(..end).unwrap_or_default(), Some(tag))
-        }
-        None => (rest, None),
-    };
+    let (name, tag) = name_and_tag(rest);
     if tag.is_some_and(|tag| !is_tag(tag)) {
         return Some("has a tag with characters that a tag cannot have");
     }
@@ -43,6 +36,47 @@ pub fn flaw(reference: &str) -> Option<&'static str> {
         return Some("has a path that is not of lower-case letters, digits, '.', '_', '-' and '/'");
     }
     None
+}
+
+/// A reference without its digest, taken apart.
+fn name_and_tag(reference: &str) -> (&str, Option<&str>) {
+    let slash = reference.rfind('/').map_or(0, |slash| slash.saturating_add(1));
+    match reference.get(slash..).and_then(|last| last.split_once(':')) {
+        Some((last, tag)) => {
+            let end = slash.saturating_add(last.len());
+            (reference.get(..end).unwrap_or_default(), Some(tag))
+        }
+        None => (reference, None),
+    }
+}
+
+/// The release that a tag names, as far as features depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl Release {
+    /// Of Envoy's own images and of copies that keep their names: `v1.36.4`,
+    /// `distroless-v1.34-latest`.
+    pub fn of_envoy(reference: &str) -> Option<Self> {
+        let (rest, _) = reference.split_once('@').unwrap_or((reference, ""));
+        let (name, tag) = name_and_tag(rest);
+        let (_, last) = name.rsplit_once('/').unwrap_or(("", name));
+        if !last.contains("envoy") {
+            return None;
+        }
+        tag?.split('-').find_map(Self::parse)
+    }
+
+    fn parse(version: &str) -> Option<Self> {
+        let mut numbers =
+            version.strip_prefix('v').unwrap_or(version).split('.').map(|part| {
+                part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+            });
+        Some(Self { major: numbers.next()??, minor: numbers.next()?? })
+    }
 }
 
 fn is_registry(registry: &str) -> bool {
@@ -92,7 +126,7 @@ fn is_digest(digest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::flaw;
+    use super::{Release, flaw};
 
     #[test]
     fn references_in_every_form() {
@@ -133,5 +167,28 @@ mod tests {
         ] {
             assert!(flaw(reference).is_some(), "{reference:?}");
         }
+    }
+    #[test]
+    fn the_release_of_an_envoy() {
+        let digest = "a".repeat(64);
+        for (reference, expected) in [
+            ("envoyproxy/envoy:v1.36.4", Some((1, 36))),
+            ("envoyproxy/envoy:distroless-v1.34.0", Some((1, 34))),
+            ("envoyproxy/envoy:contrib-distroless-v1.34-latest", Some((1, 34))),
+            ("registry.example.com:5000/mesh/envoy-fips:1.33.2-corp", Some((1, 33))),
+            (&format!("envoy:v1.35.0@sha256:{digest}"), Some((1, 35))),
+            (&format!("envoyproxy/envoy@sha256:{digest}"), None),
+            ("localhost:5000/envoy", None),
+            ("envoyproxy/envoy:latest", None),
+            ("envoyproxy/envoy:v1", None),
+            ("envoyproxy/envoy:v1.+34", None),
+            ("envoyproxy/envoy:v1.99999999999", None),
+            ("example.com/mesh/proxy:1.36.4", None),
+        ] {
+            let release = Release::of_envoy(reference).map(|release| (release.major, release.minor));
+            assert_eq!(release, expected, "{reference}");
+        }
+        let (older, newer) = (Release { major: 1, minor: 9 }, Release { major: 1, minor: 34 });
+        assert!(older < newer && newer < Release { major: 2, minor: 0 });
     }
 }

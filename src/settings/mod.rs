@@ -35,6 +35,8 @@ pub struct Configuration<'a> {
 pub struct Settings {
     pub image_consul: String,
     pub image_envoy: String,
+    /// Its filters can take a token from a file that they watch.
+    pub envoy_watches_token: bool,
     pub image_pull_policy: Option<&'static str>,
     pub central_config: bool,
     pub default_protocol: Option<Protocol>,
@@ -115,6 +117,8 @@ pub struct Amount {
 pub mod default {
     pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";
     pub const IMAGE_ENVOY: &str = "envoyproxy/envoy:v1.35.9";
+    /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/credential_injector_filter>
+    pub const WATCHES_TOKEN: super::image::Release = super::image::Release { major: 1, minor: 34 };
     pub const AUTH_METHOD: &str = "consul-k8s-auth-method";
     pub const DESTINATION_NAMESPACE: &str = "default";
     pub const HTTP_PORT: u32 = 8500;
@@ -218,6 +222,7 @@ impl Settings {
         }
         Ok(Settings {
             image_consul,
+            envoy_watches_token: image::Release::of_envoy(&image_envoy) >= Some(default::WATCHES_TOKEN),
             image_envoy,
             image_pull_policy,
             central_config,

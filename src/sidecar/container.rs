@@ -31,6 +31,9 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
         if let Some(entry) = service_defaults(&injection.wanted, injection.namespace.as_ref()) {
             variable(env, "CONNECT_INJECT_SERVICE_DEFAULTS", &entry);
         }
+        if settings.acl_auth_method.is_some() && settings.envoy_watches_token {
+            literal(env, "CONNECT_INJECT_ENVOY_TOKEN_FILE", "1");
+        }
         if let Some(namespace) = &injection.namespace {
             literal(env, "CONNECT_INJECT_NAMESPACE_DOCUMENT", &namespace.document());
         }
