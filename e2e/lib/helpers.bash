@@ -46,13 +46,15 @@ end_namespaces() {
 # needs_node: for scenarios that reach past the API server.
 needs_node() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the node"; }
 
+milliseconds() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
+
 # eventually SECONDS COMMAND...: the command succeeds, at the latest then.
 # Its last words are shown if not.
 eventually() {
-    local deadline=$((SECONDS + $1)) seconds=$1 output
+    local deadline=$(($(milliseconds) + $1 * 1000)) seconds=$1 output
     shift
     until output=$("$@" 2>&1); do
-        if ((SECONDS >= deadline)); then
+        if (($(milliseconds) >= deadline)); then
             echo "not within $seconds s: $*"
             echo "last: $output"
             return 1
@@ -63,9 +65,9 @@ eventually() {
 
 # never SECONDS COMMAND...: the command does not succeed in all that time.
 never() {
-    local deadline=$((SECONDS + $1))
+    local deadline=$(($(milliseconds) + $1 * 1000))
     shift
-    while ((SECONDS < deadline)); do
+    while (($(milliseconds) < deadline)); do
         if "$@" >/dev/null 2>&1; then
             echo "should not have been: $*"
             return 1
@@ -117,6 +119,14 @@ not_injected() {
 
 # all_containers POD: their names, in the order they start.
 all_containers() { field "$1" '{.spec.initContainers[*].name} {.spec.containers[*].name}'; }
+
+# with_api_token POD: the containers that mount the account's token for the API,
+# as the API server keeps the pod.
+with_api_token() {
+    k get pod "$1" -o json | jq -r '
+        [.spec.volumes[] | select(.projected.sources[]?.configMap.name == "kube-root-ca.crt") | .name] as $tokens
+        | [.spec | (.initContainers + .containers)[] | select(any(.volumeMounts[]?; .name | IN($tokens[]))) | .name] | join(" ")'
+}
 
 # pod_of LABEL=VALUE: the name of the one pod, once it is there.
 pod_of() {

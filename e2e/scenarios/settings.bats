@@ -86,7 +86,7 @@ deny_path() {
 }
 
 @test "unknown-annotation: warned, with the name that was meant" {
-    contains "what kubectl prints" connect-service-port "$(server unknown "connect-service-prot: '8080'" 2>&1)"
+    contains "what kubectl prints" connect-service-port "$(server unknown "connect-service-prt: '8080'" 2>&1)"
 }
 
 @test "sync-period: a registration that is lost is back within it" {
