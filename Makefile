@@ -83,7 +83,7 @@ FUZZ_SECONDS ?= 60
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	@for target in $$(cd fuzz && cargo fuzz list); do \
-	  echo "fuzz: $$target" && (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run $$target --target-dir $(abspath $(TARGET_DIR))/fuzz -- \
+	  echo "fuzz: $$target" && (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -s none --target-dir $(abspath $(TARGET_DIR))/fuzz -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=2 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0) || exit 1; \
 	done
 

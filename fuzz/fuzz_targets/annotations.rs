@@ -1,0 +1,19 @@
+//! Any texts as the injector's annotations: a line each, the first characters of
+//! which choose the annotation.
+#![no_main]
+
+use consul_connect_injector::annotations::name::KNOWN;
+use consul_connect_injector_fuzz::{about, pod};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+
+fuzz_target!(|text: &str| {
+    let written = text.split('\u{1}').filter_map(|line| {
+        let first = line.chars().next()?;
+        let name = KNOWN.get(first as usize % KNOWN.len())?;
+        Some((*name, line.get(first.len_utf8()..)?))
+    });
+    let pod = pod(written).to_string();
+    about(&pod, &json!({ "default": true }));
+    about(&pod, &json!({ "default": true, "enableConsulNamespaces": true, "acls": { "enabled": true } }));
+});

@@ -1,0 +1,40 @@
+//! Any text as each of the small things that annotations and settings are made of.
+#![no_main]
+
+use consul_connect_injector::consul::service_name::ServiceName;
+use consul_connect_injector::duration::Millis;
+use consul_connect_injector::problem::{Quoted, Warning};
+use consul_connect_injector::quantity::Quantity;
+use consul_connect_injector::sidecar::envoy_args::EnvoyArgs;
+use consul_connect_injector::{admission, words};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+
+fuzz_target!(|text: &str| {
+    if let Some(duration) = Millis::parse_go(text) {
+        // As Consul reads it back; what is below a millisecond is lost.
+        assert_eq!(Millis::parse_go(&duration.to_string()), Some(duration));
+    }
+    if let Ok(quantity) = text.parse::<Quantity>() {
+        assert!(quantity.as_str() == text && !quantity.exceeds(&quantity));
+    }
+    if let Ok(name) = ServiceName::parse(text) {
+        assert!(name.as_str() == text && text.is_ascii());
+    }
+    if let Ok(split) = words::split(text) {
+        // Each word put into quotes is that word again.
+        let quoted: Vec<_> = split.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        assert_eq!(words::split(&quoted.join(" ")).ok(), Some(split));
+    }
+    if let Ok(arguments) = EnvoyArgs::parse(text) {
+        assert!(!arguments.has("--config-path") && !arguments.has("--config-yaml"));
+    }
+    assert!(!Quoted(text, 100).to_string().chars().any(char::is_control));
+    assert!(!Warning::new(text).as_str().chars().any(char::is_control));
+    for settings in [
+        json!({ "tls": { "enabled": true, "caCert": text } }),
+        json!({ "imageConsul": text, "imageEnvoy": text, "syncPeriod": text, "envoyExtraArgs": text }),
+    ] {
+        let _ = admission::validate_settings(settings.to_string().as_bytes());
+    }
+});
