@@ -353,11 +353,20 @@ fn resources(
     resources
 }
 
+/// Far more resources than there are.
+const RESOURCES_LIMIT: usize = 100;
+
 fn amounts(block: &mut Block<'_, '_>, key: &'static str, defaults: default::Amounts) -> Amounts {
     let built_in = |text: &str| Some(Amount { quantity: text.parse().ok()?, built_in: true });
     let defaults = defaults.iter().filter_map(|(name, text)| Some(((*name).to_owned(), built_in(text)?)));
     let mut amounts = Amounts(defaults.collect());
-    for (name, text) in block.block(key).free_texts() {
+    let written = block.block(key).free_texts();
+    if written.len() > RESOURCES_LIMIT {
+        let why = format!("lists {} resources, over the {RESOURCES_LIMIT} that are looked at", written.len());
+        block.silent_problem(key, &why, "write cpu and memory");
+        return amounts;
+    }
+    for (name, text) in written {
         match text.parse::<Quantity>() {
             Ok(quantity) => {
                 amounts.set(&name, Amount { quantity, built_in: false });
@@ -503,6 +512,14 @@ mod tests {
         assert_eq!(settings.envoy_resources.requests.iter().count(), 2);
         assert!(Settings::parse(None).is_ok());
         assert!(parse("null").is_ok());
+    }
+
+    #[test]
+    fn a_hundred_thousand_resources_are_not_looked_at() {
+        let many: Vec<String> = (0..100_000).map(|index| format!("\"r{index}\":1")).collect();
+        let settings = format!(r#"{{"initContainer":{{"resources":{{"limits":{{{}}}}}}}}}"#, many.join(","));
+        let problems = parse(&settings).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("lists 100000 resources"), "{problems:?}");
     }
 
     #[test]
