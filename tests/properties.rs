@@ -553,6 +553,15 @@ mod hostile {
         fits("400,000 times one port", &web(&[("connect-service-upstreams", &"a:1,".repeat(400_000))]));
         let flags: String = (0..50_000).map(|index| format!(" --f{index}")).collect();
         fits("50,000 flags of Envoy", &web(&[("envoy-extra-args", &flags)]));
+        let mut pod = web(&[]);
+        let headers: Vec<_> = (0..40_000).map(|index| json!({ "name": format!("X-{index}") })).collect();
+        pod["spec"]["containers"][0]["readinessProbe"] =
+            json!({ "httpGet": { "port": 8080, "httpHeaders": headers } });
+        fits("40,000 headers of a probe", &pod);
+        pod["spec"]["containers"][0]["env"] = json!(headers);
+        pod["metadata"]["annotations"]["consul.hashicorp.com/connect-service-upstreams"] =
+            json!(upstreams(500));
+        fits("40,000 variables and 500 upstreams", &pod);
         fits("10,000 containers with 500 upstreams", &with_containers(10_000, &upstreams(500)));
     }
 

@@ -74,10 +74,13 @@ fn timing(probe: &Probe<'_>) -> Check {
 
 /// Values by name, each name once.
 fn headers(http: &HttpGet<'_>) -> Vec<(EnvText, Vec<EnvText>)> {
+    let mut written: Vec<_> = http.headers.iter().collect();
+    // Stable: the values of a name stay in their order.
+    written.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut headers: Vec<(EnvText, Vec<EnvText>)> = Vec::new();
-    for (name, value) in &http.headers {
+    for (name, value) in written {
         let (name, value) = (EnvText::literal(name), EnvText::literal(value));
-        match headers.iter_mut().find(|(known, _)| *known == name) {
+        match headers.last_mut().filter(|(known, _)| *known == name) {
             Some((_, values)) => values.push(value),
             None => headers.push((name, vec![value])),
         }
