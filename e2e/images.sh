@@ -118,6 +118,11 @@ with_busybox "$client"
 with_program "$client" "$root/usr/bin/curl"
 image tutum/curl:latest "$client" '{"Cmd": ["/bin/sh"]}'
 
+# It answers gRPC's health protocol.
+etcd=$(rootfs etcd)
+with_program "$etcd" "$root/usr/bin/etcd"
+image e2e/etcd:1 "$etcd" '{"Entrypoint": ["/bin/etcd"]}'
+
 busybox=$(rootfs busybox)
 with_busybox "$busybox"
 image busybox:latest "$busybox" '{"Cmd": ["sh"]}'

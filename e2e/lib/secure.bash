@@ -15,14 +15,21 @@ start_secure_consul() {
     "$E2E_DIR/lib/consul.sh" start secure-server
     "$E2E_DIR/lib/consul.sh" start secure-client
     kubectl apply -f "$TESTDATA/auth-method.yaml"
+    eventually 30 consul_get agent/self
+    auth_method consul-k8s-auth-method
+    # The shortest time that Consul takes.
+    auth_method brief 1m
+}
+
+# auth_method NAME [TIME]: its tokens live that long.
+auth_method() {
     local token
     token=$(kubectl --namespace kube-system create token e2e-consul-auth --duration=24h)
-    eventually 30 consul_get agent/self
-    eventually 30 consul_put acl/auth-method "$(jq -nc --arg host "https://$NODE_IP:6443" --arg token "$token" \
-        --rawfile ca "$SCRATCH/pki/ca.crt" '{Name: "consul-k8s-auth-method", Type: "kubernetes",
+    eventually 30 consul_put acl/auth-method "$(jq -nc --arg name "$1" --arg ttl "${2:-0s}" --arg host "https://$NODE_IP:6443" \
+        --arg token "$token" --rawfile ca "$SCRATCH/pki/ca.crt" '{Name: $name, Type: "kubernetes", MaxTokenTTL: $ttl,
             Config: {Host: $host, CACert: $ca, ServiceAccountJWT: $token}}')"
-    consul_put acl/binding-rule '{"AuthMethod": "consul-k8s-auth-method", "BindType": "service",
-        "BindName": "${serviceaccount.name}", "Selector": "serviceaccount.name != default"}'
+    consul_put acl/binding-rule "$(jq -nc --arg name "$1" '{AuthMethod: $name, BindType: "service",
+        BindName: "${serviceaccount.name}", Selector: "serviceaccount.name != default"}')"
 }
 
 account() { k create serviceaccount "$1"; }
@@ -76,7 +83,7 @@ permit() {
 }
 
 service_tokens() {
-    consul_get "acl/tokens?authmethod=consul-k8s-auth-method" | jq -r --arg name "$1" \
+    consul_get "acl/tokens?authmethod=${AUTH_METHOD:-consul-k8s-auth-method}" | jq -r --arg name "$1" \
         '.[] | select(any(.ServiceIdentities[]?; .ServiceName == $name)) | .AccessorID'
 }
 tokens_of() { service_tokens "$1" | wc -l; }

@@ -106,38 +106,53 @@ END
 }
 
 @test "restricted: a namespace that enforces the strictest Pod Security Standard" {
-    kubectl label namespace "$NS" pod-security.kubernetes.io/enforce=restricted
-    local context='{runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}'
+    in_restricted restricted standard
+}
+
+@test "restricted-classic: also without native sidecars" {
+    in_restricted restricted-classic classic
+}
+
+@test "restricted-openshift: also with the ids that OpenShift gives" {
+    in_restricted restricted-openshift openshift 1000680000
+}
+
+# in_restricted NAME POLICY [USER]: a server and a client in such a namespace.
+in_restricted() {
+    kubectl label namespace "$NS" --overwrite "e2e.policy=$2" pod-security.kubernetes.io/enforce=restricted
+    local context='{runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}'
     k apply -f - <<END
 apiVersion: v1
 kind: Pod
 metadata:
-  name: restricted-server
+  name: $1-server
   annotations: {consul.hashicorp.com/connect-inject: "true"}
 spec:
+  securityContext: {runAsUser: ${3:-1000}, fsGroup: ${3:-1000}}
   containers:
-    - name: restricted-server
+    - name: $1-server
       image: hashicorp/http-echo:latest
-      args: ["-text=I am restricted-server", "-listen=:8080"]
+      args: ["-text=I am $1-server", "-listen=:8080"]
       ports: [{containerPort: 8080}]
       securityContext: $context
 ---
 apiVersion: v1
 kind: Pod
 metadata:
-  name: restricted-client
+  name: $1-client
   annotations:
     consul.hashicorp.com/connect-inject: "true"
-    consul.hashicorp.com/connect-service-upstreams: restricted-server:1234
+    consul.hashicorp.com/connect-service-upstreams: $1-server:1234
 spec:
+  securityContext: {runAsUser: ${3:-1000}, fsGroup: ${3:-1000}}
   containers:
-    - name: restricted-client
+    - name: $1-client
       image: tutum/curl:latest
       command: [sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]
       securityContext: $context
 END
-    ready restricted-server restricted-client
-    eventually 15 answers restricted-client http://127.0.0.1:1234/ "I am restricted-server"
+    ready "$1-server" "$1-client"
+    eventually 15 answers "$1-client" http://127.0.0.1:1234/ "I am $1-server"
 }
 
 @test "quota: beside a ResourceQuota and a LimitRange, and with what an autoscaler needs" {
@@ -230,6 +245,55 @@ END
     k wait --for=condition=Complete --timeout=60s job/job
     contains "what it printed" "I am job-server" "$(k logs job/job -c job)"
     eventually 10 not_registered "$(pod_of app=job)-job"
+}
+
+@test "job-on-failure: a pod that is tried again in place finishes, too" {
+    k apply -f - <<'END'
+apiVersion: batch/v1
+kind: Job
+metadata: {name: again}
+spec:
+  template:
+    metadata:
+      labels: {app: again}
+      annotations: {consul.hashicorp.com/connect-inject: "true"}
+    spec:
+      restartPolicy: OnFailure
+      containers:
+        - name: again
+          image: busybox:latest
+          command: [sh, -c, "[ -e /tries/first ] || { touch /tries/first; exit 1; }"]
+          volumeMounts: [{name: tries, mountPath: /tries}]
+      volumes: [{name: tries, emptyDir: {}}]
+END
+    k wait --for=condition=Complete --timeout=90s job/again
+    local pod
+    pod=$(pod_of app=again)
+    equal "restarts of the app" 1 "$(restarts "$pod" again)"
+    eventually 10 not_registered "$pod-again"
+}
+
+@test "init-calls: the user's own init container calls an upstream" {
+    server init-server
+    ready init-server
+    eventually 15 routable init-server
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: init-calls
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service-upstreams: init-server:1234
+spec:
+  initContainers:
+    - {name: caller, image: tutum/curl:latest,
+       command: [curl, -sf, --retry, "20", --retry-delay, "1", --retry-all-errors, "http://127.0.0.1:1234/"]}
+  containers:
+    - {name: init-calls, image: tutum/curl:latest, command: [sh, -c, "trap exit TERM; while true; do sleep 30 & wait; done"]}
+END
+    ready init-calls
+    contains "what it printed" "I am init-server" "$(k logs init-calls -c caller)"
 }
 
 @test "cronjob: a run of its template is injected and finishes" {

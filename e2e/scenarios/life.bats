@@ -29,6 +29,12 @@ END
     not_registered deleted-server-deleted-server-sidecar-proxy
 }
 
+@test "prompt: connected to within 2 s of being ready" {
+    server prompt-server
+    ready prompt-server
+    eventually 2 routable prompt-server
+}
+
 @test "slow-start: never connected to before its port answers" {
     k apply -f - <<'END'
 apiVersion: v1
@@ -120,3 +126,141 @@ END
     k exec ready-server -- mv /www/ill /www/healthy
     eventually 15 routable ready-server
 }
+
+@test "one-failure: one of three changes nothing, three take the pod out" {
+    # Consul's own probes fail as often as the file says.
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: patient-server
+  annotations: {consul.hashicorp.com/connect-inject: "true", consul.hashicorp.com/connect-sync-period: 1s}
+spec:
+  containers:
+    - name: patient-server
+      image: busybox:latest
+      command:
+        - sh
+        - -c
+        - |
+          trap exit TERM
+          mkdir -p /www/cgi-bin
+          cat >/www/cgi-bin/healthy <<'SCRIPT'
+          #!/bin/sh
+          left=0
+          case $HTTP_USER_AGENT in */consul) [ ! -e /tmp/failures ] || read -r left </tmp/failures ;; esac
+          if [ "$left" -gt 0 ]; then
+              echo $((left - 1)) >/tmp/failures
+              printf 'Status: 500 Ill\r\n\r\n'
+          else
+              printf 'Status: 200 OK\r\n\r\n'
+          fi
+          SCRIPT
+          chmod 755 /www/cgi-bin/healthy
+          httpd -f -p 80 -h /www &
+          wait
+      ports: [{containerPort: 80, name: web}]
+      readinessProbe: {httpGet: {path: /cgi-bin/healthy, port: web}, periodSeconds: 1, failureThreshold: 3}
+END
+    ready patient-server
+    eventually 10 routable patient-server
+    fail_times patient-server 1
+    never 5 not_routable patient-server
+    failures_left patient-server 0
+    fail_times patient-server 4
+    eventually 10 not_routable patient-server
+    eventually 10 routable patient-server
+}
+fail_times() { k exec "$1" -c "$1" -- sh -c 'echo "$1" >/tmp/failures' sh "$2"; }
+failures_left() { equal "failures that are left" "$2" "$(k exec "$1" -c "$1" -- cat /tmp/failures)"; }
+
+@test "readiness-tcp: a probe of a port that is closed takes the pod out" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: tcp-server
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: tcp-server
+      image: busybox:latest
+      command:
+        - sh
+        - -c
+        - |
+          trap exit TERM
+          while true; do
+              until [ -e /tmp/open ]; do sleep 0.2; done
+              httpd -f -p 80 &
+              while [ -e /tmp/open ]; do sleep 0.2; done
+              kill $!
+          done
+      ports: [{containerPort: 80}]
+      readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 2}
+END
+    eventually 60 k exec tcp-server -c tcp-server -- touch /tmp/open
+    ready tcp-server
+    eventually 10 routable tcp-server
+    k exec tcp-server -c tcp-server -- rm /tmp/open
+    eventually 15 not_routable tcp-server
+    k exec tcp-server -c tcp-server -- touch /tmp/open
+    eventually 15 routable tcp-server
+}
+
+@test "readiness-grpc: a probe in gRPC's health protocol that hangs takes the pod out" {
+    needs_node
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: grpc-server
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: grpc-server
+      image: e2e/etcd:1
+      args: [--data-dir=/tmp/data, "--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://127.0.0.1:2379"]
+      ports: [{containerPort: 2379}]
+      readinessProbe: {grpc: {port: 2379}, periodSeconds: 1, failureThreshold: 2}
+END
+    ready grpc-server
+    eventually 10 routable grpc-server
+    kill -STOP "$(container_process grpc-server grpc-server)"
+    eventually 15 not_routable grpc-server
+    kill -CONT "$(container_process grpc-server grpc-server)"
+    eventually 15 routable grpc-server
+}
+
+@test "idle: the sidecar holds at most 2 MB between heartbeats, and nothing grows" {
+    needs_node
+    server idle-server "connect-sync-period: 1s"
+    ready idle-server
+    eventually 15 routable idle-server
+    local process memory time
+    process=$(container_process idle-server consul-connect-lifecycle-sidecar)
+    eventually 10 holds_at_most "$process" 2048
+    memory=$(own_memory "$process")
+    time=$(processor_time "$process")
+    # Some ten heartbeats.
+    never 10 more_than "$((memory + 64))" own_memory "$process"
+    eventually 10 holds_at_most "$process" 2048
+    echo "own memory: $memory KiB, then $(own_memory "$process"); hundredths of processor seconds: $(($(processor_time "$process") - time))"
+    fails more_than "$((time + 50))" processor_time "$process"
+}
+more_than() { (($("${@:2}") > $1)); }
+
+# holds_at_most PROCESS KIB: it waits, with one process of its own, and they hold no
+# more memory. What processes share, the shell's code, is a part of each.
+holds_at_most() {
+    local child sum
+    child=$(tr -d ' ' <"/proc/$1/task/$1/children")
+    equal "its processes" sleep "$(cat "/proc/$child/comm")" || return
+    sum=$(awk '/^Pss:/ {sum += $2} END {print sum}' "/proc/$1/smaps_rollup" "/proc/$child/smaps_rollup")
+    echo "memory: $sum KiB"
+    ((sum <= $2))
+}
+own_memory() { awk '/^RssAnon:/ {print $2}' "/proc/$1/status"; }
+
+# Its own and that of all it has waited for.
+processor_time() { awk '{print $14 + $15 + $16 + $17}' "/proc/$1/stat"; }

@@ -10,6 +10,35 @@ setup_file() {
     [ -n "${E2E_EXISTING:-}" ] || start_secure_consul
 }
 
+@test "secure-expiry: its token expires after a minute, and no call is lost" {
+    needs_node
+    kubectl label namespace "$NS" --overwrite e2e.policy=secure-brief
+    account brief
+    account brief-client
+    server_as brief "" "" "connect-sync-period: 2s" | k apply -f -
+    client_as brief-client brief:1234 | k apply -f -
+    permit brief-client brief
+    ready brief brief-client
+    eventually 15 answers brief-client http://127.0.0.1:1234/ "I am brief"
+    k exec brief-client -- sh -c 'until [ -e /tmp/enough ]; do
+            curl -s --max-time 5 -o /dev/null -w "%{http_code}\n" http://127.0.0.1:1234/
+            sleep 0.1
+        done | sort | uniq -c' >"$BATS_TEST_TMPDIR/codes" 3>&- &
+    local calls=$!
+    eventually 100 sidecar_says brief "logged in to auth method brief again"
+    eventually 40 sidecar_says brief-client "logged in to auth method brief again"
+    # Both Envoys have the new tokens, without a restart: they hear of the intention.
+    eventually 20 routable brief
+    answers brief-client http://127.0.0.1:1234/ "I am brief"
+    k exec brief-client -- touch /tmp/enough
+    wait $calls
+    equal "codes other than 200" "" "$(awk '$2 != 200' "$BATS_TEST_TMPDIR/codes")"
+    allow_again brief
+    eventually 30 refused brief-client http://127.0.0.1:1234/
+    equal "restarts of the Envoys" "0 0" "$(restarts brief consul-connect-envoy-sidecar) $(restarts brief-client consul-connect-envoy-sidecar)"
+}
+sidecar_says() { contains "log of $1's sidecar" "$2" "$(k logs "$1" -c consul-connect-lifecycle-sidecar)"; }
+
 @test "secure-pods: the documentation's, with accounts of their own and an intention" {
     needs_node
     k apply -f "$TESTDATA/docs-1.9-server.yaml"
@@ -52,18 +81,39 @@ init_says() { contains "log of $1's init container" "$2" "$(k logs "$1" -c consu
     server_as unmounted "automountServiceAccountToken: false" | k apply -f -
     ready unmounted
     eventually 15 routable unmounted
-    equal "containers with the API token" 0 "$(k get pod unmounted -o json |
-        jq '[.spec.volumes[] | select(.projected.sources[]?.configMap.name == "kube-root-ca.crt")] | length')"
+    equal "containers with the API token" "" "$(with_api_token unmounted)"
+}
+
+@test "secure-no-api-token: the app keeps its token for the API, and what is injected has none" {
+    needs_node
+    account own-token
+    server_as own-token | k apply -f -
+    equal "containers with the API token" own-token "$(with_api_token own-token)"
 }
 
 @test "secure-restricted: also in a namespace of the strictest Pod Security Standard" {
     needs_node
-    kubectl label namespace "$NS" pod-security.kubernetes.io/enforce=restricted
-    account strict
-    server_as strict "securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}" \
+    in_restricted strict secure
+}
+
+@test "secure-restricted-classic: and there without native sidecars" {
+    needs_node
+    in_restricted strict-classic secure-classic
+}
+
+@test "secure-restricted-openshift: and with the ids that OpenShift gives" {
+    needs_node
+    in_restricted strict-openshift secure-openshift 1000680000
+}
+
+# in_restricted NAME POLICY [USER]
+in_restricted() {
+    kubectl label namespace "$NS" --overwrite "e2e.policy=$2" pod-security.kubernetes.io/enforce=restricted
+    account "$1"
+    server_as "$1" "securityContext: {runAsNonRoot: true, runAsUser: ${3:-1000}, fsGroup: ${3:-1000}, seccompProfile: {type: RuntimeDefault}}" \
         "{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}" | k apply -f -
-    ready strict
-    eventually 15 routable strict
+    ready "$1"
+    eventually 15 routable "$1"
 }
 
 @test "secure-logout: its token is gone when the pod has ended" {

@@ -56,3 +56,26 @@ agent_lost_its_data() {
     eventually 15 routable down-starter
 }
 init_waits() { contains "log of $1's init container" 8500 "$(k logs "$1" -c consul-connect-inject-init)"; }
+
+@test "server-away: running pods go on, those that start wait, those that end do end" {
+    needs_node
+    server away-server
+    client away-client away-server:1234
+    server away-leaver
+    ready away-server away-client away-leaver
+    eventually 15 answers away-client http://127.0.0.1:1234/ "I am away-server"
+
+    "$E2E_DIR/lib/consul.sh" stop server
+    server away-starter
+    eventually 30 init_waits away-starter
+    k delete pod away-leaver --timeout=60s
+    answers away-client http://127.0.0.1:1234/ "I am away-server"
+
+    "$E2E_DIR/lib/consul.sh" start server
+    ready away-starter
+    eventually 30 routable away-starter
+    eventually 30 gone_from_catalog away-leaver
+    eventually 15 routable away-server
+    answers away-client http://127.0.0.1:1234/ "I am away-server"
+}
+gone_from_catalog() { equal "instances of $1" 0 "$(consul_get "catalog/service/$1" | jq length)"; }
