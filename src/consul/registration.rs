@@ -21,7 +21,7 @@ pub struct EnvText(String);
 impl EnvText {
     /// Arrives in the container as it is written here.
     pub fn literal(text: &str) -> Self {
-        EnvText(text.replace('$', "$$"))
+        EnvText(if text.contains('$') { text.replace('$', "$$") } else { text.to_owned() })
     }
 
     /// The value of a variable that stands earlier in the environment.
@@ -88,7 +88,7 @@ pub struct Check {
 
 impl Check {
     pub fn write(&self, out: &mut Object<'_>) {
-        let mut text = |key: &str, value: Option<&str>| {
+        let mut text = |key: &'static str, value: Option<&str>| {
             if let Some(value) = value {
                 out.string(key, value);
             }
@@ -107,7 +107,7 @@ impl Check {
         if !self.header.is_empty() {
             out.object("header", |headers| {
                 for (name, values) in &self.header {
-                    headers.list(name.as_str(), |list| {
+                    headers.list_entry(name.as_str(), |list| {
                         for value in values {
                             list.string(value.as_str());
                         }
@@ -298,7 +298,7 @@ impl Parts<'_> {
                     MetaValue::Literal(text) => EnvText::literal(text),
                     MetaValue::Variable(name) => EnvText::reference(name),
                 };
-                meta.string(EnvText::literal(key).as_str(), value.as_str());
+                meta.entry(EnvText::literal(key).as_str(), value.as_str());
             }
             meta.string(names::META_POD_NAME, EnvText::reference("POD_NAME").as_str());
             meta.string(names::META_NAMESPACE, EnvText::reference("POD_NAMESPACE").as_str());

@@ -25,6 +25,12 @@ pub fn object(out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
     out.push('}');
 }
 
+fn list(out: &mut String, write: impl FnOnce(&mut List<'_>)) {
+    out.push('[');
+    write(&mut List::elements(out));
+    out.push(']');
+}
+
 impl<'o> List<'o> {
     /// Writes elements to the end of `out`, without the brackets.
     pub fn elements(out: &'o mut String) -> Self {
@@ -40,37 +46,58 @@ pub fn quoted(text: &str) -> String {
 }
 
 impl Object<'_> {
-    fn key(&mut self, key: &str) -> &mut String {
+    /// Keys are the policy's own, without anything to escape.
+    fn key(&mut self, key: &'static str) -> &mut String {
+        self.out.push_str(if std::mem::take(&mut self.empty) { "\"" } else { ",\"" });
+        self.out.push_str(key);
+        self.out.push_str("\":");
+        self.out
+    }
+
+    pub fn string(&mut self, key: &'static str, text: &str) {
+        quote(self.key(key), text);
+    }
+
+    /// A member whose key may be any text.
+    pub fn entry(&mut self, key: &str, text: &str) {
+        self.any_key(key);
+        quote(self.out, text);
+    }
+
+    /// A list whose key may be any text.
+    pub fn list_entry(&mut self, key: &str, write: impl FnOnce(&mut List<'_>)) {
+        self.any_key(key);
+        list(self.out, write);
+    }
+
+    fn any_key(&mut self, key: &str) {
         if !std::mem::take(&mut self.empty) {
             self.out.push(',');
         }
         quote(self.out, key);
         self.out.push(':');
-        self.out
     }
 
-    pub fn string(&mut self, key: &str, text: &str) {
-        quote(self.key(key), text);
+    /// `json` is JSON already.
+    pub fn encoded(&mut self, key: &'static str, json: &'static str) {
+        self.key(key).push_str(json);
     }
 
-    pub fn number(&mut self, key: &str, number: u64) {
+    pub fn number(&mut self, key: &'static str, number: u64) {
         // Writing to a text cannot fail.
         let _ = write!(self.key(key), "{number}");
     }
 
-    pub fn bool(&mut self, key: &str, value: bool) {
+    pub fn bool(&mut self, key: &'static str, value: bool) {
         self.key(key).push_str(if value { "true" } else { "false" });
     }
 
-    pub fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
+    pub fn object(&mut self, key: &'static str, write: impl FnOnce(&mut Object<'_>)) {
         object(self.key(key), write);
     }
 
-    pub fn list(&mut self, key: &str, write: impl FnOnce(&mut List<'_>)) {
-        let out = self.key(key);
-        out.push('[');
-        write(&mut List::elements(out));
-        out.push(']');
+    pub fn list(&mut self, key: &'static str, write: impl FnOnce(&mut List<'_>)) {
+        list(self.key(key), write);
     }
 }
 
@@ -84,6 +111,11 @@ impl List<'_> {
 
     pub fn string(&mut self, text: &str) {
         quote(self.next(), text);
+    }
+
+    /// Elements that are JSON already, with the commas between them.
+    pub fn encoded(&mut self, json: &'static str) {
+        self.next().push_str(json);
     }
 
     /// A string of several parts, each escaped already.
@@ -104,22 +136,28 @@ impl List<'_> {
 fn quote(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some((before, after)) = rest.split_at_checked(plain(rest.as_bytes())) {
+    loop {
+        let length = plain(rest.as_bytes());
+        if length == rest.len() {
+            break;
+        }
+        let (before, after) = rest.split_at_checked(length).unwrap_or_default();
         out.push_str(before);
         let mut characters = after.chars();
         match characters.next() {
-            None => break,
             Some('"') => out.push_str("\\\""),
             Some('\\') => out.push_str("\\\\"),
             Some('\n') => out.push_str("\\n"),
             Some('\r') => out.push_str("\\r"),
             Some('\t') => out.push_str("\\t"),
-            Some(control) => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            control => {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "\\u{:04x}", control.map_or(0, u32::from));
             }
         }
         rest = characters.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
 
@@ -132,7 +170,8 @@ mod tests {
     fn what_is_written_is_what_was_asked_for() {
         let mut out = String::new();
         object(&mut out, |o| {
-            o.string("a\"", "b\n");
+            o.entry("a\"", "b\n");
+            o.encoded("e", "[null]");
             o.number("n", 7);
             o.bool("t", true);
             o.list("l", |l| {
@@ -143,7 +182,8 @@ mod tests {
             o.object("o", |o| o.bool("f", false));
             o.list("empty", |_| ());
         });
-        let text = r#"{"a\"":"b\n","n":7,"t":true,"l":["x","a\nb",{}],"o":{"f":false},"empty":[]}"#;
+        let text =
+            r#"{"a\"":"b\n","e":[null],"n":7,"t":true,"l":["x","a\nb",{}],"o":{"f":false},"empty":[]}"#;
         assert_eq!(out, text);
     }
 

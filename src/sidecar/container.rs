@@ -12,8 +12,20 @@ const DATA_PATH: &str = "/consul/connect-inject";
 const BOOTSTRAP_FILE: &str = "/consul/connect-inject/envoy-bootstrap.json";
 /// Where Kubernetes mounts service-account tokens.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// The user and group of the original injector's containers.
-const USER: u64 = 5995;
+/// What the Pod Security Standard `restricted` asks for, and more; the user and group
+/// are those of the original injector's containers.
+const RESTRICTED: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"privileged":false,"readOnlyRootFilesystem":true,"runAsGroup":5995,"runAsNonRoot":true,"runAsUser":5995,"seccompProfile":{"type":"RuntimeDefault"}}"#;
+/// Without the ids, which OpenShift chooses.
+const OPENSHIFT: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"privileged":false,"readOnlyRootFilesystem":true,"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}"#;
+/// Variables that the kubelet fills in from the pod.
+///
+/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
+const POD_FIELDS: &str = concat!(
+    r#"{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},"#,
+    r#"{"name":"POD_NAMESPACE","valueFrom":{"fieldRef":{"fieldPath":"metadata.namespace"}}},"#,
+    r#"{"name":"POD_IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}},"#,
+    r#"{"name":"HOST_IP","valueFrom":{"fieldRef":{"fieldPath":"status.hostIP"}}}"#,
+);
 
 pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
@@ -114,23 +126,7 @@ fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Res
         amounts(out, "limits", &resources.limits);
         amounts(out, "requests", &resources.requests);
     });
-    // What the Pod Security Standard `restricted` asks for, and more.
-    container.object("securityContext", |context| {
-        context.bool("allowPrivilegeEscalation", false);
-        context.object("capabilities", |capabilities| {
-            capabilities.list("drop", |drop| drop.string("ALL"));
-        });
-        context.bool("privileged", false);
-        context.bool("readOnlyRootFilesystem", true);
-        if !settings.openshift {
-            context.number("runAsGroup", USER);
-        }
-        context.bool("runAsNonRoot", true);
-        if !settings.openshift {
-            context.number("runAsUser", USER);
-        }
-        context.object("seccompProfile", |profile| profile.string("type", "RuntimeDefault"));
-    });
+    container.encoded("securityContext", if settings.openshift { OPENSHIFT } else { RESTRICTED });
     container.list("volumeMounts", |mounts| {
         mounts.object(|mount| {
             mount.string("name", DATA_VOLUME);
@@ -145,10 +141,10 @@ fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Res
     });
 }
 
-fn amounts(resources: &mut Object<'_>, key: &str, amounts: &Amounts) {
+fn amounts(resources: &mut Object<'_>, key: &'static str, amounts: &Amounts) {
     if !amounts.is_empty() {
         resources.object(key, |out| {
-            amounts.iter().for_each(|(name, amount)| out.string(name, amount.quantity.as_str()));
+            amounts.iter().for_each(|(name, amount)| out.entry(name, amount.quantity.as_str()));
         });
     }
 }
@@ -180,25 +176,10 @@ fn literal(env: &mut List<'_>, name: &str, text: &str) {
     variable(env, name, &EnvText::literal(text));
 }
 
-/// A variable that the kubelet fills in from the pod.
-///
-/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
-fn field(env: &mut List<'_>, name: &str, path: &str) {
-    env.object(|variable| {
-        variable.string("name", name);
-        variable.object("valueFrom", |from| {
-            from.object("fieldRef", |field| field.string("fieldPath", path));
-        });
-    });
-}
-
 /// How both scripts reach the agent, and the ids that they register and keep.
 fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
-    field(env, "POD_NAME", "metadata.name");
-    field(env, "POD_NAMESPACE", "metadata.namespace");
-    field(env, "POD_IP", "status.podIP");
-    field(env, "HOST_IP", "status.hostIP");
+    env.encoded(POD_FIELDS);
     literal(env, "CONNECT_INJECT_AGENT_SCHEME", if settings.tls.is_some() { "https" } else { "http" });
     literal(env, "CONNECT_INJECT_AGENT_PORT", &settings.http_port.to_string());
     literal(env, "CONNECT_INJECT_GRPC_PORT", &settings.grpc_port.to_string());

@@ -78,7 +78,7 @@ fn entries(edit: &mut Edit<'_>, known: Members<'_>, entries: &[(String, &str)]) 
         for (name, value) in entries {
             match known.raw(name) {
                 Some(old) => edit.replace(old, quoted(value)),
-                None => new.string(name, value),
+                None => new.entry(name, value),
             }
         }
     });
