@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::decision::{Decision, Failure, Injection, Origin, decide};
 use crate::json::{Document, Members, Object, Unreadable, Value, object as write_object};
 use crate::pod::Head;
-use crate::problem::{Problem, Quoted, Warning, bounded, list};
+use crate::problem::{Problem, Quoted, Shortened, Warning, bounded, list};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
 use crate::{sidecar, workload};
@@ -320,10 +320,7 @@ pub fn reject(
 }
 
 fn unreadable(why: &str) -> Answer {
-    let message = format!(
-        "the Consul Connect injector cannot read this request: {}",
-        Quoted(why, 500).to_string().trim_matches('"')
-    );
+    let message = format!("the Consul Connect injector cannot read this request: {}", Shortened(why, 500));
     let log = LogLine { level: Level::Warning, message: message.clone() };
     reject(reason::UNREADABLE, 400, &message, &[], Some(log))
 }

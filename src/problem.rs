@@ -109,17 +109,11 @@ impl fmt::Display for Quoted<'_> {
 
 /// As [`Quoted`], for text that is JSON already.
 #[derive(Debug)]
-struct Shortened<'a>(&'a str, usize);
+pub struct Shortened<'a>(pub &'a str, pub usize);
 
 impl fmt::Display for Shortened<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars().take(self.1) {
-            if harmless(character) {
-                write!(formatter, "{character}")?;
-            } else {
-                write!(formatter, "{}", character.escape_unicode())?;
-            }
-        }
+        escape(formatter, self.0, self.1, false)?;
         cut_note(formatter, self.0, self.1)
     }
 }
@@ -135,17 +129,32 @@ struct Escaped<'a>(&'a str, usize);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars().take(self.1) {
-            match character {
-                '"' | '\\' => write!(formatter, "\\{character}")?,
-                '\n' => formatter.write_str("\\n")?,
-                '\t' => formatter.write_str("\\t")?,
-                _ if harmless(character) => write!(formatter, "{character}")?,
-                _ => write!(formatter, "{}", character.escape_unicode())?,
-            }
-        }
-        Ok(())
+        escape(formatter, self.0, self.1, true)
     }
+}
+
+/// Writes at most `limit` characters; quotes, line ends and tabs have escapes of
+/// their own where the text is `quoted`.
+fn escape(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize, quoted: bool) -> fmt::Result {
+    let mut rest = match text.char_indices().nth(limit) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    };
+    let stands = |character: char| harmless(character) && !(quoted && matches!(character, '"' | '\\'));
+    while let Some(at) = rest.find(|character| !stands(character)) {
+        let (before, after) = rest.split_at_checked(at).unwrap_or_default();
+        formatter.write_str(before)?;
+        let mut characters = after.chars();
+        match characters.next() {
+            Some(mark @ ('"' | '\\')) => write!(formatter, "\\{mark}")?,
+            Some('\n') if quoted => formatter.write_str("\\n")?,
+            Some('\t') if quoted => formatter.write_str("\\t")?,
+            Some(other) => write!(formatter, "{}", other.escape_unicode())?,
+            None => (),
+        }
+        rest = characters.as_str();
+    }
+    formatter.write_str(rest)
 }
 
 /// Neither a control character nor one that changes how the text around it is

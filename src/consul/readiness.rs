@@ -31,8 +31,8 @@ fn check(container: &Container<'_>, address: &EnvText) -> Option<Check> {
     if !probe.host.is_empty() {
         return None;
     }
-    let at = |rest: &str| address.clone().with(&format!(":{port}{rest}"));
-    let mut check = Check { name: "Readiness".into(), ..timing(&probe) };
+    let at = |rest: &str| address.clone().with(":").number(port).with(rest);
+    let mut check = timing(&probe);
     match &probe.action {
         ProbeAction::HttpGet(http) => {
             let scheme = if http.https { "https" } else { "http" };
@@ -61,13 +61,11 @@ fn timing(probe: &Probe<'_>) -> Check {
     let interval = period.min(LONGEST_INTERVAL);
     let scaled = |times: u64| times.saturating_mul(period).div_ceil(interval).min(100_000);
     Check {
-        interval: Some(format!("{interval}s")),
-        timeout: Some(format!("{}s", or(probe.timeout_seconds, 1).min(86_400))),
+        interval: format!("{interval}s"),
+        timeout: format!("{}s", or(probe.timeout_seconds, 1).min(86_400)),
         // The first success counts at once, further ones a period each.
-        success_before_passing: Some(
-            scaled(or(probe.success_threshold, 1).saturating_sub(1)).saturating_add(1),
-        ),
-        failures_before_critical: Some(scaled(or(probe.failure_threshold, 3))),
+        success_before_passing: scaled(or(probe.success_threshold, 1).saturating_sub(1)).saturating_add(1),
+        failures_before_critical: scaled(or(probe.failure_threshold, 3)),
         ..Check::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::duration::Millis;
-use crate::json::{Object, object};
+use crate::json::{InString, List, Object, object};
 use crate::problem::Problem;
 
 /// A text that the kubelet puts into a container's environment. The kubelet
@@ -21,17 +21,28 @@ pub struct EnvText(String);
 impl EnvText {
     /// Arrives in the container as it is written here.
     pub fn literal(text: &str) -> Self {
-        EnvText(if text.contains('$') { text.replace('$', "$$") } else { text.to_owned() })
+        EnvText::default().with(text)
     }
 
     /// The value of a variable that stands earlier in the environment.
     pub fn reference(variable: &str) -> Self {
-        EnvText(format!("$({variable})"))
+        EnvText(["$(", variable, ")"].concat())
     }
 
     #[must_use]
     pub fn with(mut self, literal: &str) -> Self {
-        self.0.push_str(&EnvText::literal(literal).0);
+        let mut parts = literal.split('$');
+        self.0.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            self.0.push_str("$$");
+            self.0.push_str(part);
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn number(mut self, number: u16) -> Self {
+        self.0.push_str(itoa::Buffer::new().format(number));
         self
     }
 
@@ -57,6 +68,7 @@ pub mod names {
     pub const PUBLIC_LISTENER_CHECK: &str = "Proxy Public Listener";
     pub const ALIAS_CHECK: &str = "Destination Alias";
     pub const POD_CHECK: &str = "Pod";
+    pub const READINESS_CHECK: &str = "Readiness";
     pub const META_POD_NAME: &str = "pod-name";
     pub const META_NAMESPACE: &str = "k8s-namespace";
 }
@@ -66,44 +78,34 @@ const DEREGISTER_AFTER: &str = "10m";
 /// Every listener of a mesh pod is reached through loopback.
 pub const LOOPBACK: &str = "127.0.0.1";
 
-/// A health check of Consul's agent.
+/// The check of a service's readiness, for Consul's agent.
 #[derive(Debug, Clone, Default)]
 pub struct Check {
-    pub id: Option<EnvText>,
-    pub name: EnvText,
-    pub ttl: Option<String>,
     pub http: Option<EnvText>,
     pub method: Option<&'static str>,
     pub header: Vec<(EnvText, Vec<EnvText>)>,
     pub tls_skip_verify: bool,
     pub tcp: Option<EnvText>,
     pub grpc: Option<EnvText>,
-    pub alias_service: Option<EnvText>,
-    pub interval: Option<String>,
-    pub timeout: Option<String>,
-    pub success_before_passing: Option<u64>,
-    pub failures_before_critical: Option<u64>,
-    pub deregister_critical_service_after: Option<&'static str>,
+    pub interval: String,
+    pub timeout: String,
+    pub success_before_passing: u64,
+    pub failures_before_critical: u64,
 }
 
 impl Check {
     pub fn write(&self, out: &mut Object<'_>) {
-        let mut text = |key: &'static str, value: Option<&str>| {
-            if let Some(value) = value {
-                out.string(key, value);
+        out.string("name", names::READINESS_CHECK);
+        for (key, address) in [("http", &self.http), ("tcp", &self.tcp), ("grpc", &self.grpc)] {
+            if let Some(address) = address {
+                out.string(key, address.as_str());
             }
-        };
-        text("id", self.id.as_ref().map(EnvText::as_str));
-        text("name", Some(self.name.as_str()));
-        text("ttl", self.ttl.as_deref());
-        text("http", self.http.as_ref().map(EnvText::as_str));
-        text("method", self.method);
-        text("tcp", self.tcp.as_ref().map(EnvText::as_str));
-        text("grpc", self.grpc.as_ref().map(EnvText::as_str));
-        text("alias_service", self.alias_service.as_ref().map(EnvText::as_str));
-        text("interval", self.interval.as_deref());
-        text("timeout", self.timeout.as_deref());
-        text("deregister_critical_service_after", self.deregister_critical_service_after);
+        }
+        if let Some(method) = self.method {
+            out.string("method", method);
+        }
+        out.string("interval", &self.interval);
+        out.string("timeout", &self.timeout);
         if !self.header.is_empty() {
             out.object("header", |headers| {
                 for (name, values) in &self.header {
@@ -118,14 +120,8 @@ impl Check {
         if self.tls_skip_verify {
             out.bool("tls_skip_verify", true);
         }
-        for (key, times) in [
-            ("success_before_passing", self.success_before_passing),
-            ("failures_before_critical", self.failures_before_critical),
-        ] {
-            if let Some(times) = times {
-                out.number(key, times);
-            }
-        }
+        out.number("success_before_passing", self.success_before_passing);
+        out.number("failures_before_critical", self.failures_before_critical);
     }
 }
 
@@ -140,8 +136,8 @@ pub struct Registration {
     /// The TTL check that the lifecycle sidecar keeps alive.
     pub check_id: EnvText,
     /// The document for pods with an IPv4 address.
-    pub ipv4: EnvText,
-    pub ipv6: EnvText,
+    pub ipv4: InString,
+    pub ipv6: InString,
     /// Whether Consul itself checks that the service is ready.
     pub has_readiness: bool,
 }
@@ -177,20 +173,18 @@ impl Registration {
             proxy_id: service_id.clone().with("-sidecar-proxy"),
             check_id: service_id.clone().with("-pod"),
             service_id,
-            ipv4: EnvText::default(),
-            ipv6: EnvText::default(),
+            ipv4: InString::default(),
+            ipv6: InString::default(),
             has_readiness: false,
         };
+        let parts = Parts::new(&registration, wanted, namespace, public_port);
         let document = |family, readiness| {
-            let mut document = String::with_capacity(2048);
-            let parts = Parts { registration: &registration, wanted, namespace, public_port };
-            object(&mut document, |document| {
+            InString::object(|document| {
                 document.list("services", |services| {
                     services.object(|service| parts.service(service, readiness));
                     services.object(|proxy| parts.proxy(proxy, family));
                 });
-            });
-            EnvText(document)
+            })
         };
         let readiness = [readiness(Family::Ipv4), readiness(Family::Ipv6)];
         let [ipv4_check, ipv6_check] = &readiness;
@@ -203,8 +197,7 @@ impl Registration {
 
     /// The problem of a pod whose registration does not fit into a variable.
     pub fn too_large(&self) -> Option<Problem> {
-        let size = self.ipv6.0.len();
-        (size > DOCUMENT_LIMIT).then(|| {
+        self.ipv6.over(DOCUMENT_LIMIT).map(|size| {
             let why = format!(
                 "is {size} bytes long, over the {DOCUMENT_LIMIT} that fit into a container's variable"
             );
@@ -217,53 +210,64 @@ impl Registration {
     }
 }
 
-/// What a document is written from.
+/// What the documents are written from.
 struct Parts<'r> {
     registration: &'r Registration,
     wanted: &'r Wanted,
-    namespace: Option<&'r Namespace>,
     public_port: u16,
+    service: EnvText,
+    namespace: Option<EnvText>,
+    tags: Vec<EnvText>,
+    meta: Vec<(EnvText, EnvText)>,
 }
 
-impl Parts<'_> {
+impl<'r> Parts<'r> {
+    fn new(
+        registration: &'r Registration,
+        wanted: &'r Wanted,
+        namespace: Option<&Namespace>,
+        public_port: u16,
+    ) -> Self {
+        let meta = wanted.meta.iter().map(|(key, value)| {
+            let value = match value {
+                MetaValue::Literal(text) => EnvText::literal(text),
+                MetaValue::Variable(name) => EnvText::reference(name),
+            };
+            (EnvText::literal(key), value)
+        });
+        Parts {
+            registration,
+            wanted,
+            public_port,
+            service: wanted.service.as_str().into(),
+            namespace: namespace.map(|namespace| EnvText::literal(&namespace.name)),
+            tags: wanted.tags.iter().map(|tag| EnvText::literal(tag)).collect(),
+            meta: meta.collect(),
+        }
+    }
+
     fn service(&self, out: &mut Object<'_>, readiness: Option<&Check>) {
-        let pod = Check {
-            id: Some(self.registration.check_id.clone()),
-            name: names::POD_CHECK.into(),
-            ttl: Some(ttl(self.wanted.sync_period).to_string()),
-            deregister_critical_service_after: Some(DEREGISTER_AFTER),
-            ..Check::default()
-        };
-        let name = EnvText::literal(self.wanted.service.as_str());
-        self.common(out, &name, &self.registration.service_id);
+        self.common(out, &self.service, &self.registration.service_id);
         if let Some(port) = &self.wanted.port {
             out.number("port", port.number.into());
         }
-        checks(out, std::iter::once(&pod).chain(readiness));
+        out.list("checks", |checks| {
+            own_check(checks, names::POD_CHECK, |check| {
+                check.string("id", self.registration.check_id.as_str());
+                check.string("ttl", &ttl(self.wanted.sync_period).to_string());
+            });
+            if let Some(readiness) = readiness {
+                checks.object(|check| readiness.write(check));
+            }
+        });
     }
 
     fn proxy(&self, out: &mut Object<'_>, family: Family) {
-        let listener = Check {
-            name: names::PUBLIC_LISTENER_CHECK.into(),
-            tcp: Some(family.host().with(&format!(":{}", self.public_port))),
-            interval: Some("2s".into()),
-            timeout: Some("2s".into()),
-            deregister_critical_service_after: Some(DEREGISTER_AFTER),
-            ..Check::default()
-        };
-        let alias = Check {
-            name: names::ALIAS_CHECK.into(),
-            alias_service: Some(self.registration.service_id.clone()),
-            deregister_critical_service_after: Some(DEREGISTER_AFTER),
-            ..Check::default()
-        };
-        let name = EnvText::literal(self.wanted.service.as_str()).with("-sidecar-proxy");
         out.string("kind", "connect-proxy");
-        self.common(out, &name, &self.registration.proxy_id);
+        self.common(out, &self.service.clone().with("-sidecar-proxy"), &self.registration.proxy_id);
         out.number("port", self.public_port.into());
         out.object("proxy", |proxy| {
-            let service = EnvText::literal(self.wanted.service.as_str());
-            proxy.string("destination_service_name", service.as_str());
+            proxy.string("destination_service_name", self.service.as_str());
             proxy.string("destination_service_id", self.registration.service_id.as_str());
             if let Some(port) = &self.wanted.port {
                 proxy.string("local_service_address", LOOPBACK);
@@ -277,37 +281,49 @@ impl Parts<'_> {
                 });
             }
         });
-        checks(out, [&listener, &alias].into_iter());
+        out.list("checks", |checks| {
+            own_check(checks, names::PUBLIC_LISTENER_CHECK, |check| {
+                check.string("tcp", family.host().with(":").number(self.public_port).as_str());
+                check.string("interval", "2s");
+                check.string("timeout", "2s");
+            });
+            own_check(checks, names::ALIAS_CHECK, |check| {
+                check.string("alias_service", self.registration.service_id.as_str());
+            });
+        });
     }
 
     fn common(&self, out: &mut Object<'_>, name: &EnvText, id: &EnvText) {
         out.string("name", name.as_str());
         out.string("id", id.as_str());
-        if let Some(namespace) = self.namespace {
-            out.string("namespace", EnvText::literal(&namespace.name).as_str());
+        if let Some(namespace) = &self.namespace {
+            out.string("namespace", namespace.as_str());
         }
-        out.string("address", EnvText::reference("POD_IP").as_str());
-        if !self.wanted.tags.is_empty() {
+        out.string("address", "$(POD_IP)");
+        if !self.tags.is_empty() {
             out.list("tags", |tags| {
-                self.wanted.tags.iter().for_each(|tag| tags.string(EnvText::literal(tag).as_str()));
+                for tag in &self.tags {
+                    tags.string(tag.as_str());
+                }
             });
         }
         out.object("meta", |meta| {
-            for (key, value) in &self.wanted.meta {
-                let value = match value {
-                    MetaValue::Literal(text) => EnvText::literal(text),
-                    MetaValue::Variable(name) => EnvText::reference(name),
-                };
-                meta.entry(EnvText::literal(key).as_str(), value.as_str());
+            for (key, value) in &self.meta {
+                meta.entry(key.as_str(), value.as_str());
             }
-            meta.string(names::META_POD_NAME, EnvText::reference("POD_NAME").as_str());
-            meta.string(names::META_NAMESPACE, EnvText::reference("POD_NAMESPACE").as_str());
+            meta.string(names::META_POD_NAME, "$(POD_NAME)");
+            meta.string(names::META_NAMESPACE, "$(POD_NAMESPACE)");
         });
     }
 }
 
-fn checks<'c>(out: &mut Object<'_>, checks: impl Iterator<Item = &'c Check>) {
-    out.list("checks", |list| checks.for_each(|check| list.object(|out| check.write(out))));
+/// A check that is not the user's.
+fn own_check(checks: &mut List<'_>, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
+    checks.object(|check| {
+        check.string("name", name);
+        write(check);
+        check.string("deregister_critical_service_after", DEREGISTER_AFTER);
+    });
 }
 
 fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {

@@ -9,6 +9,7 @@ use super::plain;
 pub struct Object<'o> {
     out: &'o mut String,
     empty: bool,
+    form: Form,
 }
 
 /// A list that is being written.
@@ -16,65 +17,119 @@ pub struct Object<'o> {
 pub struct List<'o> {
     out: &'o mut String,
     empty: bool,
+    form: Form,
+}
+
+/// As itself, or as the inside of a string that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    InString,
+}
+
+impl Form {
+    fn quote(self) -> &'static str {
+        match self {
+            Form::Plain => "\"",
+            Form::InString => "\\\"",
+        }
+    }
 }
 
 /// Writes an object to the end of `out`.
 pub fn object(out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
+    object_as(Form::Plain, out, write);
+}
+
+fn object_as(form: Form, out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
     out.push('{');
-    write(&mut Object { out, empty: true });
+    write(&mut Object { out, empty: true, form });
     out.push('}');
 }
 
-fn list(out: &mut String, write: impl FnOnce(&mut List<'_>)) {
+/// JSON that stands in a JSON string: escaped already, without the quotes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InString(String);
+
+impl InString {
+    pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Self {
+        let mut out = String::with_capacity(2048);
+        object_as(Form::InString, &mut out, write);
+        InString(out)
+    }
+
+    /// Whether what the string stands for is longer than so many bytes, and how long.
+    pub fn over(&self, limit: usize) -> Option<usize> {
+        // Escaped, it is longer.
+        let longer = Some(&self.0).filter(|escaped| escaped.len() > limit)?;
+        super::document::unescaped(longer).map(|text| text.len()).filter(|length| *length > limit)
+    }
+}
+
+fn list(form: Form, out: &mut String, write: impl FnOnce(&mut List<'_>)) {
     out.push('[');
-    write(&mut List::elements(out));
+    write(&mut List { out, empty: true, form });
     out.push(']');
 }
 
 impl<'o> List<'o> {
     /// Writes elements to the end of `out`, without the brackets.
     pub fn elements(out: &'o mut String) -> Self {
-        List { out, empty: true }
+        List { out, empty: true, form: Form::Plain }
     }
 }
 
 /// A text as a JSON string.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(2));
-    quote(&mut out, text);
+    quote(Form::Plain, &mut out, text);
     out
 }
 
 impl Object<'_> {
     /// Keys are the policy's own, without anything to escape.
     fn key(&mut self, key: &'static str) -> &mut String {
-        self.out.push_str(if std::mem::take(&mut self.empty) { "\"" } else { ",\"" });
+        self.comma();
+        self.out.push_str(self.form.quote());
         self.out.push_str(key);
-        self.out.push_str("\":");
+        self.out.push_str(self.form.quote());
+        self.out.push(':');
         self.out
     }
 
+    fn comma(&mut self) {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(',');
+        }
+    }
+
     pub fn string(&mut self, key: &'static str, text: &str) {
-        quote(self.key(key), text);
+        let form = self.form;
+        quote(form, self.key(key), text);
+    }
+
+    pub fn in_string(&mut self, key: &'static str, json: &InString) {
+        let out = self.key(key);
+        out.push('"');
+        out.push_str(&json.0);
+        out.push('"');
     }
 
     /// A member whose key may be any text.
     pub fn entry(&mut self, key: &str, text: &str) {
         self.any_key(key);
-        quote(self.out, text);
+        quote(self.form, self.out, text);
     }
 
     /// A list whose key may be any text.
     pub fn list_entry(&mut self, key: &str, write: impl FnOnce(&mut List<'_>)) {
         self.any_key(key);
-        list(self.out, write);
+        list(self.form, self.out, write);
     }
 
     fn any_key(&mut self, key: &str) {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(',');
-        }
-        quote(self.out, key);
+        self.comma();
+        quote(self.form, self.out, key);
         self.out.push(':');
     }
 
@@ -84,8 +139,7 @@ impl Object<'_> {
     }
 
     pub fn number(&mut self, key: &'static str, number: u64) {
-        // Writing to a text cannot fail.
-        let _ = write!(self.key(key), "{number}");
+        self.key(key).push_str(itoa::Buffer::new().format(number));
     }
 
     pub fn bool(&mut self, key: &'static str, value: bool) {
@@ -93,11 +147,13 @@ impl Object<'_> {
     }
 
     pub fn object(&mut self, key: &'static str, write: impl FnOnce(&mut Object<'_>)) {
-        object(self.key(key), write);
+        let form = self.form;
+        object_as(form, self.key(key), write);
     }
 
     pub fn list(&mut self, key: &'static str, write: impl FnOnce(&mut List<'_>)) {
-        list(self.key(key), write);
+        let form = self.form;
+        list(form, self.key(key), write);
     }
 }
 
@@ -110,7 +166,8 @@ impl List<'_> {
     }
 
     pub fn string(&mut self, text: &str) {
-        quote(self.next(), text);
+        let form = self.form;
+        quote(form, self.next(), text);
     }
 
     /// Elements that are JSON already, with the commas between them.
@@ -129,12 +186,26 @@ impl List<'_> {
     }
 
     pub fn object(&mut self, write: impl FnOnce(&mut Object<'_>)) {
-        object(self.next(), write);
+        let form = self.form;
+        object_as(form, self.next(), write);
     }
 }
 
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
+fn quote(form: Form, out: &mut String, text: &str) {
+    out.push_str(form.quote());
+    if plain(text.as_bytes()) == text.len() {
+        out.push_str(text);
+    } else if form == Form::Plain {
+        escape(out, text);
+    } else {
+        let mut once = String::with_capacity(text.len().saturating_mul(2));
+        escape(&mut once, text);
+        escape(out, &once);
+    }
+    out.push_str(form.quote());
+}
+
+fn escape(out: &mut String, text: &str) {
     let mut rest = text;
     loop {
         let length = plain(rest.as_bytes());
@@ -158,7 +229,6 @@ fn quote(out: &mut String, text: &str) {
         rest = characters.as_str();
     }
     out.push_str(rest);
-    out.push('"');
 }
 
 #[cfg(test)]
@@ -191,6 +261,26 @@ mod tests {
         #[test]
         fn every_text_comes_back(text in any::<String>()) {
             prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn also_from_json_in_a_string(key in any::<String>(), text in any::<String>()) {
+            let json = InString::object(|o| {
+                o.entry(&key, &text);
+                o.number("1", 7);
+                o.list("l", |l| l.string(&text));
+            });
+            let mut out = String::new();
+            object(&mut out, |o| o.in_string("json", &json));
+            let outer: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let inner = outer["json"].as_str().unwrap();
+            prop_assert_eq!(json.over(inner.len() - 1), Some(inner.len()));
+            prop_assert_eq!(json.over(inner.len()), None);
+            let inner: serde_json::Value = serde_json::from_str(inner).unwrap();
+            prop_assert_eq!(&inner["l"][0], &text);
+            if key != "1" && key != "l" {
+                prop_assert_eq!(&inner[&key], &text);
+            }
         }
 
         #[test]

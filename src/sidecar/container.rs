@@ -4,7 +4,7 @@
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
 use crate::consul::registration::{EnvText, service_defaults};
 use crate::decision::Injection;
-use crate::json::{List, Object};
+use crate::json::{InString, List, Object};
 use crate::settings::{Amounts, Resources};
 
 /// Where the shared volume is mounted.
@@ -34,8 +34,8 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     shell(container, &[scripts::INIT]);
     container.list("env", |env| {
         agent_env(env, injection);
-        variable(env, "CONNECT_INJECT_REGISTRATION", &injection.registration.ipv4);
-        variable(env, "CONNECT_INJECT_REGISTRATION_IPV6", &injection.registration.ipv6);
+        document(env, "CONNECT_INJECT_REGISTRATION", &injection.registration.ipv4);
+        document(env, "CONNECT_INJECT_REGISTRATION_IPV6", &injection.registration.ipv6);
         // The lifecycle sidecar finds it in the shared volume.
         if let Some(tls) = &settings.tls {
             literal(env, "CONNECT_INJECT_TLS_CA", &tls.ca_cert);
@@ -169,6 +169,13 @@ fn variable(env: &mut List<'_>, name: &str, value: &EnvText) {
     env.object(|variable| {
         variable.string("name", name);
         variable.string("value", value.as_str());
+    });
+}
+
+fn document(env: &mut List<'_>, name: &str, document: &InString) {
+    env.object(|variable| {
+        variable.string("name", name);
+        variable.in_string("value", document);
     });
 }
 
