@@ -27,7 +27,7 @@ host:
 
 policy.wasm: $(SOURCES) | target
 	RUSTFLAGS="$(REPRODUCIBLE) -Cstrip=symbols" cargo rustc --locked --release --target wasm32-wasip1 -p consul-connect-injector --lib --crate-type cdylib
-	cp $(WASM) policy.wasm
+	@scripts/optimize-wasm.sh $(WASM) policy.wasm
 
 annotated-policy.wasm: policy.wasm metadata.yml README.md
 	kwctl annotate -m metadata.yml -u README.md -o annotated-policy.wasm policy.wasm
@@ -53,11 +53,38 @@ tools:
 .PHONY: test
 test: fmt lint policy.wasm host tools
 	cargo test --locked --workspace
-	$(MAKE) --no-print-directory scripts-tests e2e-tests crds
+	$(MAKE) --no-print-directory scripts-tests e2e-tests crds budgets
 
+# A minute and more, so not again while the scripts and their tests stay as they were.
+SCRIPTS_PASSED := $(TARGET_DIR)/scripts-tests.passed
 .PHONY: scripts-tests
-scripts-tests: tools
+scripts-tests: $(SCRIPTS_PASSED)
+$(SCRIPTS_PASSED): $(shell find src/sidecar/scripts tests/scripts -type f) build.rs | tools
 	tests/scripts/run
+	@touch $@
+
+# What a call of the policy takes, beside a guest that only accepts and one that
+# only decodes and encodes the pod (JSON=1 for a program).
+BENCH_GUESTS := $(TARGET_DIR)/wasm32-wasip1/release
+.PHONY: bench
+bench: policy.wasm bench-guests
+	@cargo run --quiet --locked -p policy-bench -- $(if $(JSON),--json) policy=policy.wasm \
+	  decode-encode=$(BENCH_GUESTS)/bench_guest_roundtrip.wasm accept=$(BENCH_GUESTS)/bench_guest_accept.wasm
+
+.PHONY: bench-guests
+bench-guests: | target
+	@cargo build --quiet --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip
+
+# This revision beside another: make bench-compare BASE=main
+.PHONY: bench-compare
+bench-compare: policy.wasm
+	@scripts/bench-compare.sh "$(BASE)"
+
+# The figures that are the same on every machine stay within bench/budgets.json;
+# UPDATE=1 sets the budgets to what is measured and 3 percent.
+.PHONY: budgets
+budgets: policy.wasm
+	@cargo run --quiet --locked -p policy-bench -- --runs 0 --budgets bench/budgets.json $(if $(UPDATE),--update 3) policy=policy.wasm
 
 # The examples against Kubewarden's own definitions (needs Go; says so without it).
 .PHONY: crds

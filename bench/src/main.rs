@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         let sizes: Map<String, Value> =
             modules.iter().map(|module| (module.name.clone(), module.bytes.into())).collect();
         println!("{:#}", json!({ "module_bytes": sizes, "rows": rows }));
-    } else {
+    } else if arguments.runs > 0 {
         print!("{}", table::of(&modules, &rows));
     }
     let (Some(path), Some(subject)) = (&arguments.budgets, modules.first()) else { return Ok(()) };
@@ -88,7 +88,10 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     let text = fs::read_to_string(path).map_err(|error| Error::File(path.clone(), error))?;
     let budgets = serde_json::from_str(&text).map_err(|error| Error::Json(path.clone(), error))?;
     match measure::over(&figures, &budgets) {
-        broken if broken.is_empty() => Ok(()),
+        broken if broken.is_empty() => {
+            eprintln!("policy-bench: {} figures are within their budgets", figures.len());
+            Ok(())
+        }
         broken => Err(Error::Budgets(broken)),
     }
 }
