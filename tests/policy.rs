@@ -528,6 +528,26 @@ mod pod {
         }
     }
 
+    /// The additions are written as text; these are the types that they must be.
+    #[test]
+    fn every_addition_is_what_kubernetes_own_types_know() {
+        let everything = json!({
+            "nativeSidecars": false, "imagePullPolicy": "Always", "enableConsulNamespaces": true,
+            "acls": { "enabled": true }, "sidecarProxy": { "resources": { "limits": { "cpu": 1 } } }
+        });
+        for settings in [json!({}), json!({ "openshift": true }), everything] {
+            let pod = ask(&web(&[("connect-service-upstreams", "db:1234")]), &settings).pod();
+            let known: k8s_openapi::api::core::v1::Pod = serde_json::from_value(pod.clone()).unwrap();
+            let known = serde_json::to_value(known).unwrap();
+            // What the types do not know, or know otherwise, would be gone or different.
+            for name in INJECTED {
+                assert_eq!(container(&pod, name), container(&known, name), "{settings}");
+            }
+            assert_eq!(pod["spec"]["volumes"], known["spec"]["volumes"], "{settings}");
+            assert_eq!(pod["metadata"], known["metadata"], "{settings}");
+        }
+    }
+
     /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
     #[test]
     fn injected_containers_fit_into_a_restricted_namespace() {

@@ -15,7 +15,7 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// What the Pod Security Standard `restricted` asks for, and more; the user and group
 /// are those of the original injector's containers.
 const RESTRICTED: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"privileged":false,"readOnlyRootFilesystem":true,"runAsGroup":5995,"runAsNonRoot":true,"runAsUser":5995,"seccompProfile":{"type":"RuntimeDefault"}}"#;
-/// Without the ids, which OpenShift chooses.
+/// Without the ids, which `OpenShift` chooses.
 const OPENSHIFT: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"privileged":false,"readOnlyRootFilesystem":true,"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}"#;
 /// Variables that the kubelet fills in from the pod.
 ///
