@@ -40,14 +40,10 @@ impl fmt::Display for Malformed {
 
 impl<'t> Document<'t> {
     pub fn scan(text: &'t str) -> Result<Self, Malformed> {
-        // About one node to a dozen bytes, in pods.
-        let nodes = Vec::with_capacity(text.len() / 12);
-        let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, nodes, open: Vec::with_capacity(16) };
         if u32::try_from(text.len()).is_err() {
-            return Err(scanner.malformed("is larger than 4 GiB"));
+            return Err(Malformed { at: 0, why: "is larger than 4 GiB" });
         }
-        scanner.run()?;
-        Ok(Document { text, nodes: scanner.nodes })
+        Ok(Document { text, nodes: scan(text.as_bytes())? })
     }
 
     /// As [`Document::scan`], for bytes that may not be UTF-8 either.
@@ -71,206 +67,172 @@ impl<'t> Document<'t> {
     }
 }
 
-struct Scanner<'t> {
-    bytes: &'t [u8],
-    at: usize,
-    nodes: Vec<Node>,
-    /// The containers around this place: their nodes, and whether they are objects.
-    open: Vec<(usize, bool)>,
-}
+// The scan: small functions that take a place and return the next, so that it stays
+// in a register.
 
-impl Scanner<'_> {
-    fn run(&mut self) -> Result<(), Malformed> {
-        loop {
-            self.blanks();
-            let first = self.peek();
-            if let (Some(b'{' | b'['), object) = (first, first == Some(b'{')) {
-                self.open.push((self.nodes.len(), object));
-                self.begin();
-                self.step();
-                self.blanks();
-                if self.peek() != Some(if object { b'}' } else { b']' }) {
+fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
+    // About one node to a dozen bytes, in pods.
+    let mut nodes = Vec::with_capacity(bytes.len() / 12);
+    // The containers around a place: their nodes, and whether they are objects.
+    let mut open: Vec<(usize, bool)> = Vec::with_capacity(16);
+    let mut at = blanks(bytes, 0);
+    loop {
+        match bytes.get(at) {
+            Some(first @ (b'{' | b'[')) => {
+                let object = *first == b'{';
+                open.push((nodes.len(), object));
+                nodes.push(Node { start: place(at), end: 0, next: 0, escaped: false });
+                at = blanks(bytes, at.wrapping_add(1));
+                if bytes.get(at) != Some(if object { &b'}' } else { &b']' }) {
                     if object {
-                        self.key()?;
+                        at = key(bytes, at, &mut nodes)?;
                     }
                     continue;
                 }
-                self.close();
-            } else {
-                self.begin();
-                match first {
-                    Some(b'"') => self.string()?,
-                    Some(b'-' | b'0'..=b'9') => self.number()?,
-                    Some(b't') => self.word(b"true")?,
-                    Some(b'f') => self.word(b"false")?,
-                    Some(b'n') => self.word(b"null")?,
-                    Some(_) => return Err(self.malformed("expected a value")),
-                    None => return Err(self.malformed("ends too early")),
-                }
-                self.end(self.nodes.len().wrapping_sub(1));
             }
-            // A value ended: so may the containers around it, or they go on.
-            loop {
-                self.blanks();
-                match (self.peek(), self.open.last()) {
-                    (None, None) => return Ok(()),
-                    (Some(_), None) => return Err(self.malformed("has something after its end")),
-                    (Some(b'}'), Some((_, true))) | (Some(b']'), Some((_, false))) => self.close(),
-                    (Some(b','), Some((_, object))) => {
-                        let object = *object;
-                        self.step();
-                        if object {
-                            self.blanks();
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    (Some(_), Some((_, true))) => return Err(self.malformed("expected ',' or '}'")),
-                    (Some(_), Some((_, false))) => return Err(self.malformed("expected ',' or ']'")),
-                    (None, Some(_)) => return Err(self.malformed("ends too early")),
-                }
+            first => {
+                let start = at;
+                let mut escaped = false;
+                at = match first {
+                    Some(b'"') => string(bytes, at, &mut escaped)?,
+                    Some(b'-' | b'0'..=b'9') => number(bytes, at)?,
+                    Some(b't') => word(bytes, at, b"true")?,
+                    Some(b'f') => word(bytes, at, b"false")?,
+                    Some(b'n') => word(bytes, at, b"null")?,
+                    Some(_) => return Err(Malformed { at, why: "expected a value" }),
+                    None => return Err(Malformed { at, why: TOO_EARLY }),
+                };
+                let next = place(nodes.len()).wrapping_add(1);
+                nodes.push(Node { start: place(start), end: place(at), next, escaped });
             }
         }
-    }
-
-    fn malformed(&self, why: &'static str) -> Malformed {
-        Malformed { at: self.at, why }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn step(&mut self) {
-        self.at = self.at.wrapping_add(1);
-    }
-
-    fn blanks(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
-            self.step();
-        }
-    }
-
-    // Positions fit: the text's length does.
-    #[expect(clippy::cast_possible_truncation)]
-    fn begin(&mut self) {
-        self.nodes.push(Node { start: self.at as u32, end: 0, next: 0, escaped: false });
-    }
-
-    #[expect(clippy::cast_possible_truncation)]
-    fn end(&mut self, index: usize) {
-        let next = self.nodes.len() as u32;
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.end = self.at as u32;
-            node.next = next;
-        }
-    }
-
-    fn close(&mut self) {
-        self.step();
-        if let Some((index, _)) = self.open.pop() {
-            self.end(index);
-        }
-    }
-
-    /// A key and its colon.
-    fn key(&mut self) -> Result<(), Malformed> {
-        if self.peek() != Some(b'"') {
-            return Err(self.malformed("expected a key in quotes"));
-        }
-        self.begin();
-        self.string()?;
-        self.end(self.nodes.len().wrapping_sub(1));
-        self.blanks();
-        if self.peek() != Some(b':') {
-            return Err(self.malformed("expected ':'"));
-        }
-        self.step();
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<(), Malformed> {
-        self.step();
+        // A value ended: so may the containers around it, or they go on.
         loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            self.at = self.at.wrapping_add(plain(rest));
-            match self.peek() {
-                Some(b'"') => {
-                    self.step();
-                    return Ok(());
-                }
-                Some(b'\\') => {
-                    if let Some(node) = self.nodes.last_mut() {
-                        node.escaped = true;
+            at = blanks(bytes, at);
+            let why = match (bytes.get(at), open.last()) {
+                (None, None) => return Ok(nodes),
+                (Some(b'}'), Some((index, true))) | (Some(b']'), Some((index, false))) => {
+                    at = at.wrapping_add(1);
+                    let next = place(nodes.len());
+                    if let Some(node) = nodes.get_mut(*index) {
+                        (node.end, node.next) = (place(at), next);
                     }
-                    self.escape()?;
+                    open.pop();
+                    continue;
                 }
-                Some(_) => return Err(self.malformed("has a control character in a string")),
-                None => return Err(self.malformed("ends too early")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), Malformed> {
-        self.step();
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.step(),
-            Some(b'u') => {
-                self.step();
-                for _ in 0..4 {
-                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(self.malformed("has a broken escape in a string"));
+                (Some(b','), Some((_, object))) => {
+                    at = blanks(bytes, at.wrapping_add(1));
+                    if *object {
+                        at = key(bytes, at, &mut nodes)?;
                     }
-                    self.step();
+                    break;
                 }
+                (Some(_), None) => "has something after its end",
+                (Some(_), Some((_, true))) => "expected ',' or '}'",
+                (Some(_), Some((_, false))) => "expected ',' or ']'",
+                (None, Some(_)) => TOO_EARLY,
+            };
+            return Err(Malformed { at, why });
+        }
+    }
+}
+
+const TOO_EARLY: &str = "ends too early";
+
+/// Places fit: the text's length does.
+#[expect(clippy::cast_possible_truncation)]
+fn place(at: usize) -> u32 {
+    at as u32
+}
+
+fn blanks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at = at.wrapping_add(1);
+    }
+    at
+}
+
+/// A key and its colon; the blanks after it, too.
+fn key(bytes: &[u8], start: usize, nodes: &mut Vec<Node>) -> Result<usize, Malformed> {
+    if bytes.get(start) != Some(&b'"') {
+        return Err(Malformed { at: start, why: "expected a key in quotes" });
+    }
+    let mut escaped = false;
+    let end = string(bytes, start, &mut escaped)?;
+    let next = place(nodes.len()).wrapping_add(1);
+    nodes.push(Node { start: place(start), end: place(end), next, escaped });
+    let at = blanks(bytes, end);
+    if bytes.get(at) != Some(&b':') {
+        return Err(Malformed { at, why: "expected ':'" });
+    }
+    Ok(blanks(bytes, at.wrapping_add(1)))
+}
+
+fn string(bytes: &[u8], start: usize, escaped: &mut bool) -> Result<usize, Malformed> {
+    let mut at = start.wrapping_add(1);
+    loop {
+        at = at.wrapping_add(plain(bytes.get(at..).unwrap_or_default()));
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at.wrapping_add(1)),
+            Some(b'\\') => {
+                *escaped = true;
+                at = escape(bytes, at)?;
             }
-            _ => return Err(self.malformed("has a broken escape in a string")),
+            Some(_) => return Err(Malformed { at, why: "has a control character in a string" }),
+            None => return Err(Malformed { at, why: TOO_EARLY }),
         }
-        Ok(())
     }
+}
 
-    fn number(&mut self) -> Result<(), Malformed> {
-        if self.peek() == Some(b'-') {
-            self.step();
-        }
-        if self.peek() == Some(b'0') {
-            self.step();
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.step();
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.step();
-            if let Some(b'+' | b'-') = self.peek() {
-                self.step();
-            }
-            self.digits()?;
-        }
-        Ok(())
+fn escape(bytes: &[u8], backslash: usize) -> Result<usize, Malformed> {
+    let at = backslash.wrapping_add(1);
+    let next = at.wrapping_add(1);
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(next),
+        Some(b'u') => match bytes.get(next..next.wrapping_add(4)) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(next.wrapping_add(4)),
+            _ => Err(Malformed { at, why: BROKEN_ESCAPE }),
+        },
+        _ => Err(Malformed { at, why: BROKEN_ESCAPE }),
     }
+}
 
-    /// At least one.
-    fn digits(&mut self) -> Result<(), Malformed> {
-        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Err(self.malformed("has a broken number"));
-        }
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.step();
-        }
-        Ok(())
-    }
+const BROKEN_ESCAPE: &str = "has a broken escape in a string";
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return Err(self.malformed("expected a value"));
-        }
-        self.at = self.at.wrapping_add(word.len());
-        Ok(())
+fn number(bytes: &[u8], start: usize) -> Result<usize, Malformed> {
+    let mut at = start;
+    if bytes.get(at) == Some(&b'-') {
+        at = at.wrapping_add(1);
     }
+    at = if bytes.get(at) == Some(&b'0') { at.wrapping_add(1) } else { digits(bytes, at)? };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(bytes, at.wrapping_add(1))?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at = at.wrapping_add(1);
+        if let Some(b'+' | b'-') = bytes.get(at) {
+            at = at.wrapping_add(1);
+        }
+        at = digits(bytes, at)?;
+    }
+    Ok(at)
+}
+
+/// At least one.
+fn digits(bytes: &[u8], start: usize) -> Result<usize, Malformed> {
+    let mut at = start;
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at = at.wrapping_add(1);
+    }
+    if at == start { Err(Malformed { at, why: "has a broken number" }) } else { Ok(at) }
+}
+
+fn word(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if !rest.starts_with(word) {
+        return Err(Malformed { at, why: "expected a value" });
+    }
+    Ok(at.wrapping_add(word.len()))
 }
 
 /// A value in its document.
