@@ -5,6 +5,7 @@
 #   SCENARIO=name            only this scenario, or this file of scenarios
 #   KEEP=1                   leave the cluster up, and use it again the next time
 #   E2E_JOBS=4               how many scenarios run side by side
+#   E2E_RETRIES=0            how often a failed scenario is tried again, and told so
 #   E2E_EXISTING=1           run against the cluster of your own KUBECONFIG
 #   E2E_POLICY_SERVER=URL    a policy server that serves what policies.sh prints
 #   E2E_CA_BUNDLE=BASE64     the authority of its certificate
