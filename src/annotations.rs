@@ -157,7 +157,8 @@ impl<'a> Annotations<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        self.0.get(at).map(|(_, value)| &**value)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -19,10 +19,10 @@ impl Problem {
         Problem { subject: subject.into(), value: None, why: why.into(), remedy: remedy.into() }
     }
 
-    /// Whether both are one mistake in one place. What there would be to write
+    /// What is the same of one mistake in one place. What there would be to write
     /// instead may have changed around it.
-    pub fn is_about_the_same(&self, other: &Problem) -> bool {
-        (&self.subject, &self.value, &self.why) == (&other.subject, &other.value, &other.why)
+    pub fn mistake(&self) -> impl Ord + '_ {
+        (&self.subject, &self.value, &self.why)
     }
 
     /// The offending value, quoted and escaped when it is shown.
@@ -67,7 +67,7 @@ impl fmt::Display for Problem {
 }
 
 /// So many problems are shown; a pod with more has been made by a machine.
-const PROBLEMS_SHOWN: usize = 50;
+pub const PROBLEMS_SHOWN: usize = 50;
 
 /// All problems under one heading, a line each.
 pub fn list(heading: &str, problems: &[Problem]) -> String {

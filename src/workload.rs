@@ -79,8 +79,12 @@ pub fn review(
         Decision::Inject(injection) => warnings.extend(injection.warnings),
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
-            let old = old_problems(workload, request, origin, configuration);
-            if problems.iter().any(|problem| !old.iter().any(|old| old.is_about_the_same(problem))) {
+            let mut old = old_problems(workload, request, origin, configuration);
+            old.sort_unstable_by(|one, other| one.mistake().cmp(&other.mistake()));
+            let is_new = |problem: &Problem| {
+                old.binary_search_by(|old| old.mistake().cmp(&problem.mistake())).is_err()
+            };
+            if problems.iter().any(is_new) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
                     workload.kind
@@ -113,6 +117,9 @@ fn old_problems(
     }
 }
 
+/// Of more annotations than this a machine has made a mistake; the first are told.
+const LOOKED_AT: usize = 500;
+
 /// The documentation's "common mistake": the annotation is on the workload itself.
 fn misplaced(
     workload: Workload,
@@ -122,7 +129,8 @@ fn misplaced(
     let own = head.injector_annotations("")?;
     let in_template = template.map(|template| template.injector_annotations(workload.path)).transpose()?;
     let written = |name: &str| in_template.as_ref().is_some_and(|template| template.get(name).is_some());
-    let missing = own.iter().filter(|(name, _)| !written(name) && !written(intended(name)));
+    let own = own.iter().take(LOOKED_AT);
+    let missing = own.filter(|(name, _)| !written(name) && !written(intended(name)));
     Ok(missing.map(|(name, value)| elsewhere(workload, name, value)).collect())
 }
 

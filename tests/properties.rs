@@ -566,6 +566,50 @@ mod hostile {
     }
 
     #[test]
+    fn great_settings_fit_into_the_memory_and_the_time() {
+        let many =
+            |count: usize| Value::Object((0..count).map(|index| (format!("x{index}"), json!(0))).collect());
+        let mut top = many(150_000);
+        top["agent"] = many(20_000);
+        let nested = json!({ "initContainer": { "resources": { "limits": many(100_000), "requests": many(60_000) } } });
+        let namespaces: Vec<_> = (0..150_000).map(|index| format!("-{index}")).collect();
+        for (what, settings) in [
+            ("unknown keys", top),
+            ("resources", nested),
+            ("names of namespaces", json!({ "k8sAllowNamespaces": namespaces })),
+        ] {
+            let input = Input { operation: "validate_settings", payload: settings.to_string().into() };
+            let trial = Trial::of(policy(), &input).unwrap_or_else(|broken| panic!("{what}: {broken}"));
+            println!("{what}: {} bytes, {:?}, {} MiB", input.payload.len(), trial.time, trial.memory / MIB);
+            assert_eq!(trial.outcome, Outcome::Rejected, "{what}");
+        }
+    }
+
+    /// Workloads have annotations of their own, and an old object to compare with.
+    #[test]
+    fn great_workloads_fit_into_the_memory_and_the_time() {
+        let deployment = |own: Value, template: &Value| json!({ "metadata": { "annotations": own }, "spec": { "template": template } });
+        let none = web(&[]);
+        let unknown = with_annotations(20_000, "consul.hashicorp.com/x");
+        let broken = with_annotations(20_000, "consul.hashicorp.com/service-meta-\u{e9}");
+        for (what, own, template) in [
+            ("misplaced annotations", &unknown, &none),
+            ("annotations in both places", &unknown, &unknown),
+            ("broken annotations, old and new", &none, &broken),
+        ] {
+            let object = deployment(own["metadata"]["annotations"].clone(), template);
+            let request = json!({
+                "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
+                "operation": "UPDATE", "object": object, "oldObject": object,
+            });
+            let payload = json!({ "request": request }).to_string().into();
+            let trial = Trial::of(policy(), &Input { operation: "validate", payload });
+            let trial = trial.unwrap_or_else(|broken| panic!("20,000 {what}: {broken}"));
+            println!("20,000 {what}: {:?}, {} MiB", trial.time, trial.memory / MIB);
+        }
+    }
+
+    #[test]
     fn nesting_is_no_way_to_the_end_of_the_stack() {
         for depth in [127, 128, 129, 10_000, 100_000] {
             for (open, close) in [("[", "]"), ("{\"a\":", "}")] {

@@ -12,7 +12,7 @@ mod reader;
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
 use crate::json::Value;
-use crate::problem::Problem;
+use crate::problem::{PROBLEMS_SHOWN, Problem};
 use crate::quantity::Quantity;
 use crate::sidecar::envoy_args::EnvoyArgs;
 use reader::Block;
@@ -255,7 +255,9 @@ fn namespaces(block: &mut Block<'_, '_>, key: &'static str, allow: bool) -> Vec<
     let Some(names) = block.texts(key) else {
         return if allow { vec!["*".to_owned()] } else { Vec::new() };
     };
-    for name in names.iter().filter(|name| *name != "*" && !is_dns_label(name)) {
+    let wrong = names.iter().filter(|name| *name != "*" && !is_dns_label(name));
+    // More are not shown in any case.
+    for name in wrong.take(PROBLEMS_SHOWN.saturating_add(1)) {
         let remedy = if name.contains('*') {
             "write whole names, or * alone for all namespaces"
         } else {

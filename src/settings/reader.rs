@@ -150,7 +150,8 @@ impl<'a, 'p> Block<'a, 'p> {
     /// Reports the keys that are not known. `elsewhere` tells of keys that mean
     /// something in Consul's Helm chart what becomes of them here.
     pub fn end(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
-        for (key, _) in self.members.iter().filter(|(key, _)| !self.taken.contains(&&**key)) {
+        let mut unknown = self.members.iter().filter(|(key, _)| !self.taken.contains(&&**key));
+        for (key, _) in unknown.by_ref().take(UNKNOWN_LIMIT) {
             let full = self.key(&key);
             let problem = if let Some(what) = elsewhere(&full) {
                 Problem::new(subject(&full), "is not a setting of this policy", what)
@@ -165,8 +166,18 @@ impl<'a, 'p> Block<'a, 'p> {
             };
             self.problems.push(problem);
         }
+        let more = unknown.count();
+        if more > 0 {
+            let why = format!("has {more} more keys that are not known");
+            let remedy = format!("the known keys here are {}", self.taken.join(", "));
+            let block = self.key("*");
+            self.problems.push(Problem::new(subject(&block), why, remedy));
+        }
     }
 }
+
+/// Of one block's unknown keys so many are looked at.
+const UNKNOWN_LIMIT: usize = 200;
 
 fn subject(path: &str) -> String {
     let shown = path.bytes().all(|byte| byte.is_ascii_graphic());
