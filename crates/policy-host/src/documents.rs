@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_saphyr::options::MergeKeyPolicy;
 
 /// Text that is neither YAML nor JSON, and the place where that shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,21 +28,53 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// All documents of a text. Text that begins as JSON is taken as JSON, whose
-/// messages are the better ones then; everything else as YAML. Empty documents
-/// are left out.
+/// What unquoted words of YAML are taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As kubectl and Helm read it: `yes` is true, `0777` is octal, and `<<` is
+    /// merged. For manifests and Helm's values.
+    #[default]
+    Kubernetes,
+    /// The core schema of YAML 1.2, which kwctl and the policy server keep to:
+    /// `yes`, `0777` and `1_000` are strings, and `<<` is a key like any other.
+    /// For settings and `policies.yml`.
+    Core,
+}
+
+/// All documents of a text, in the dialect of Kubernetes. Text that begins as
+/// JSON is taken as JSON, whose messages are the better ones then; everything
+/// else as YAML. Empty documents are left out.
 pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    parse_as(Dialect::Kubernetes, text)
+}
+
+/// As [`parse`], in either dialect.
+pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     // Flow-style YAML documents begin like JSON, too.
     let separated = text.lines().any(|line| line.starts_with("---"));
-    let documents = if looks_like_json && !separated { parse_json(text)? } else { parse_yaml(text)? };
+    let documents =
+        if looks_like_json && !separated { parse_json(text)? } else { parse_yaml(dialect, text)? };
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// One document, such as a settings file. An empty text is `null`.
+/// All values of a text for a policy that takes any: of JSON `null`, too.
+pub fn parse_raw(text: &str) -> Result<Vec<Value>, SyntaxError> {
+    match parse_json(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        Ok(values) if !values.is_empty() => Ok(values),
+        _ => parse(text),
+    }
+}
+
+/// One document, in the dialect of Kubernetes. An empty text is `null`.
 pub fn parse_one(text: &str) -> Result<Value, SyntaxError> {
-    let mut documents = parse(text)?;
+    parse_one_as(Dialect::Kubernetes, text)
+}
+
+/// As [`parse_one`], in either dialect.
+pub fn parse_one_as(dialect: Dialect, text: &str) -> Result<Value, SyntaxError> {
+    let mut documents = parse_as(dialect, text)?;
     if documents.len() > 1 {
         return Err(SyntaxError {
             format: "here",
@@ -100,15 +133,32 @@ fn parse_json(text: &str) -> Result<Vec<Value>, SyntaxError> {
     })
 }
 
-fn parse_yaml(text: &str) -> Result<Vec<Value>, SyntaxError> {
-    let options = serde_saphyr::options! {
-        // As Kubernetes reads YAML: 0777 is a number.
-        legacy_octal_numbers: true,
-        with_snippet: false,
+fn parse_yaml(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
+    let options = match dialect {
+        Dialect::Kubernetes => serde_saphyr::options! {
+            legacy_octal_numbers: true,
+            with_snippet: false,
+        },
+        Dialect::Core => serde_saphyr::options! {
+            strict_booleans: true,
+            leading_zero_numbers_as_strings: true,
+            underscored_numbers_as_strings: true,
+            merge_keys: MergeKeyPolicy::AsOrdinary,
+            with_snippet: false,
+        },
     };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let location = error.location();
-        let message = error.without_snippet().to_string();
+        let message = match error.without_snippet() {
+            // The library's message has advice for programmers.
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("the key `{key}` is there twice; leave one of the two out")
+            }
+            serde_saphyr::Error::DuplicateMappingKey { key: None, .. } => {
+                "a key is there twice; leave one of the two out".to_owned()
+            }
+            other => other.to_string(),
+        };
         // The place is said in front already.
         let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
         let message =
@@ -154,6 +204,41 @@ mod tests {
     }
 
     #[test]
+    fn scalars_of_settings_are_what_the_policy_server_takes_them_for() {
+        let text = "a: yes\nb: on\nc: y\nd: 017\ne: 1_000\nf: True\ng: ~\nh: 0x10\ni: 0o17\nj: 1e3\nk: -1\n\
+                    l: NO\nm: '1'\nn: 12:30:45\no: 0b11\n";
+        assert_eq!(
+            parse_one_as(Dialect::Core, text).unwrap(),
+            json!({"a": "yes", "b": "on", "c": "y", "d": "017", "e": "1_000", "f": true, "g": null, "h": 16,
+                   "i": 15, "j": 1000.0, "k": -1, "l": "NO", "m": "1", "n": "12:30:45", "o": 3})
+        );
+        let text = "x: &x {a: 1}\ny:\n  <<: *x\n";
+        assert_eq!(parse_one(text).unwrap()["y"], json!({"a": 1}));
+        assert_eq!(parse_one_as(Dialect::Core, text).unwrap()["y"], json!({"<<": {"a": 1}}));
+    }
+
+    #[test]
+    fn null_is_a_value_where_any_is() {
+        assert_eq!(parse_raw("null\n").unwrap(), [Value::Null]);
+        assert_eq!(parse_raw("1 null").unwrap(), [json!(1), Value::Null]);
+        assert_eq!(parse_raw("a: 1\n").unwrap(), [json!({"a": 1})]);
+        assert_eq!(parse_raw("").unwrap(), Vec::<Value>::new());
+        assert!(parse_raw("{").unwrap_err().to_string().starts_with("not valid JSON"));
+        assert_eq!(parse("null").unwrap(), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_told_without_the_librarys_advice() {
+        for dialect in [Dialect::Kubernetes, Dialect::Core] {
+            let error = parse_as(dialect, "a: 1\nb: 2\na: 3\n").unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "not valid YAML at line 3, column 1: the key `a` is there twice; leave one of the two out"
+            );
+        }
+    }
+
+    #[test]
     fn a_mistake_has_its_place() {
         let error = parse("{\n  \"a\": 1,\n}").unwrap_err().to_string();
         assert_eq!(error, "not valid JSON at line 3, column 1: trailing comma");
@@ -192,6 +277,7 @@ mod tests {
             "crlf": "a\r\nb", "trailing": "a  \nb\n\n", "lead": "\n  x\ny", "uni": "é ☃ \u{7f}\u{85}\u{2028}",
         });
         let yaml = to_yaml(&value);
-        assert_eq!(parse(&yaml).unwrap(), [value], "{yaml}");
+        assert_eq!(parse_one(&yaml).unwrap(), value, "{yaml}");
+        assert_eq!(parse_one_as(Dialect::Core, &yaml).unwrap(), value, "{yaml}");
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::documents::{self, SyntaxError};
+use crate::documents::{self, Dialect, SyntaxError};
 
 /// What happens to a policy's refusals and mutations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -53,6 +53,21 @@ impl PolicyEntry {
         Value::Object(self.settings.clone().unwrap_or_default())
     }
 
+    /// What is wrong with the module's place for the policy server, which takes
+    /// URLs only.
+    #[must_use]
+    pub fn place_note(&self) -> Option<String> {
+        if self.module.contains("://") {
+            return None;
+        }
+        let path = Path::new(&self.module);
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Some(format!(
+            "a policy server takes no path as module, only a URL: write `module: file://{}`",
+            path.display()
+        ))
+    }
+
     /// How long the policy may take, if not as long as by default.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
@@ -72,13 +87,19 @@ pub enum PoliciesError {
     Empty,
     #[error("policy `{0}`: groups of policies are not served by this host")]
     Group(String),
+    #[error("a policy has an empty name; its name is the last part of its URL")]
+    NoName,
+    #[error("policy `{0}`: a name cannot have a `/`")]
+    Slash(String),
+    #[error("policy `{0}`: timeoutEvalSeconds must be at least 1; leave it out for the server's own limit")]
+    NoTime(String),
     #[error("policy `{policy}`: {source}")]
     Entry { policy: String, source: serde_json::Error },
 }
 
 /// Reads a `policies.yml`.
 pub fn parse(text: &str) -> Result<BTreeMap<String, PolicyEntry>, PoliciesError> {
-    let entries = match documents::parse_one(text)? {
+    let entries = match documents::parse_one_as(Dialect::Core, text)? {
         Value::Object(entries) if !entries.is_empty() => entries,
         Value::Object(_) | Value::Null => return Err(PoliciesError::Empty),
         _ => return Err(PoliciesError::NotAMap),
@@ -86,15 +107,29 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, PolicyEntry>, PoliciesError>
     entries
         .into_iter()
         .map(|(policy, entry)| {
-            if entry.get("policies").is_some() {
-                return Err(PoliciesError::Group(policy));
+            if policy.is_empty() {
+                return Err(PoliciesError::NoName);
             }
-            match serde_json::from_value(entry) {
-                Ok(entry) => Ok((policy, entry)),
-                Err(source) => Err(PoliciesError::Entry { policy, source }),
+            if policy.contains('/') {
+                return Err(PoliciesError::Slash(policy));
             }
+            let entry = self::entry(&policy, entry)?;
+            Ok((policy, entry))
         })
         .collect()
+}
+
+/// Reads what belongs to one name.
+pub fn entry(policy: &str, entry: Value) -> Result<PolicyEntry, PoliciesError> {
+    let policy = policy.to_owned();
+    if entry.get("policies").is_some() {
+        return Err(PoliciesError::Group(policy));
+    }
+    match serde_json::from_value(entry) {
+        Ok(PolicyEntry { timeout_eval_seconds: Some(0), .. }) => Err(PoliciesError::NoTime(policy)),
+        Ok(entry) => Ok(entry),
+        Err(source) => Err(PoliciesError::Entry { policy, source }),
+    }
 }
 
 /// The place of a module is not on this machine.
@@ -153,6 +188,14 @@ mod tests {
         assert!(message("a: {module: x, policyMode: loud}").contains("unknown variant `loud`"));
         assert!(message("a: {policies: {}}").contains("groups"));
         assert!(message("- a").contains("must map"));
+        assert!(message("'': {module: x}").contains("empty name"));
+        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: a name cannot have a `/`");
+        assert!(message("a: {module: x, timeoutEvalSeconds: 0}").contains("must be at least 1"));
+        assert!(message("a: {module: x, timeoutEvalSeconds: '2'}").contains("expected u64"));
+        // In YAML 1.2 `yes` is a word.
+        assert!(message("a: {module: x, allowedToMutate: yes}").contains("expected a boolean"));
+        let on = parse("a: {module: x, settings: {b: on}}").unwrap();
+        assert_eq!(on["a"].settings(), serde_json::json!({ "b": "on" }));
         assert_eq!(message(""), "it names no policy");
     }
 
