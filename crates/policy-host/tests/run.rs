@@ -164,6 +164,9 @@ fn a_request_and_a_review_give_kwctls_json() {
             "--no-color",
             "--disable-wasmtime-cache",
             "--allow-context-aware",
+            "--allowed-host-capabilities",
+            "oci/*",
+            "net/v1/dns_lookup_host",
             "--settings-json",
             "{}",
             &url,
@@ -317,6 +320,8 @@ fn what_cannot_be_used_is_named_with_its_place() {
     let json = bench.file("broken.json", "{\n  \"a\": 1,\n}");
     let yaml = bench.file("broken.yaml", "a: b\n c: d: e\n");
     let list = bench.file("list.yaml", "- a\n");
+    let empty = bench.file("empty.json", "");
+    let twice = bench.file("twice.yaml", "a: 1\na: 2\n");
     let missing = format!("{pod}.missing");
     for (arguments, status, message) in [
         (vec!["run", &missing, "-r", &pod], 3, "cannot read the policy"),
@@ -328,7 +333,18 @@ fn what_cannot_be_used_is_named_with_its_place() {
         (vec!["run", wasm, "-r", &text], 4, "notes.txt: Invalid request object\n  hint: expected"),
         (vec!["run", wasm, "-r", &pod, "--settings-json", "{"], 4, "Cannot parse settings JSON"),
         (vec!["run", wasm, "-r", &pod, "-s", &list], 4, "the settings must be an object"),
-        (vec!["run", &pod, "-r", &pod], 5, "not a WebAssembly module"),
+        (vec!["run", &text, "-r", &pod], 5, "not a WebAssembly module"),
+        (
+            vec!["run", &pod, "-r", &pod],
+            5,
+            "pod.yaml: there is no manifest of a policy in it\n  hint: as POLICY",
+        ),
+        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: there is no document in it"),
+        (
+            vec!["run", wasm, "-r", &pod, "-s", &twice],
+            4,
+            "twice.yaml: not valid YAML at line 2, column 1: the key `a` is there twice",
+        ),
         (vec!["run", wasm], 2, "--request-path"),
         (vec!["run", wasm, "-r", &pod, "-e", "opa"], 2, "kubewarden"),
     ] {
@@ -353,6 +369,82 @@ fn a_raw_policy_gets_the_input_as_it_is() {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let response: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(response["patchType"], "JSONPatch");
+    }
+}
+
+#[test]
+fn a_raw_null_is_a_request() {
+    let ran = Bench::answering(accept()).run("null", &["--raw"]);
+    let expected = "{\"uid\":\"\",\"allowed\":true,\"auditAnnotations\":null,\"warnings\":null}\n";
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
+}
+
+fn manifest(module: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {{name: injector}}\n\
+         spec:\n  module: {module}\n  rules: []\n{rest}"
+    )
+}
+
+#[test]
+fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
+    let bench = Bench::answering(json!({ "accepted": true, "mutated_object": { "a": 2 } }));
+    let url = format!("file://{}", bench.wasm.display());
+    let ask = |manifest: &str, arguments: &[&str]| {
+        let path = bench.file("policy.yaml", manifest);
+        let mut all = vec!["run", &path, "-r", "-"];
+        all.extend(arguments);
+        host(&all, &request().to_string())
+    };
+    let response = |ran: &Ran| -> Value { serde_json::from_str(&ran.stdout).unwrap() };
+
+    let ran = ask(&manifest(&url, "  mutating: true\n"), &[]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(response(&ran)["patchType"], "JSONPatch");
+    // kubectl's reading: yes is true.
+    assert_eq!(response(&ask(&manifest(&url, "  mutating: yes\n"), &[]))["allowed"], true);
+
+    let ran = ask(&manifest(&url, "  mutating: false\n"), &[]);
+    let message = response(&ran)["status"]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("Request rejected by policy injector. "), "{message}");
+    let ran = ask(&manifest(&url, "  mutating: false\n  message: ask us\n"), &["--fail-on-rejection"]);
+    assert_eq!((ran.status, &response(&ran)["status"]["message"]), (9, &json!("ask us")));
+    let ran = ask(&manifest(&url, "  mode: monitor\n"), &[]);
+    assert_eq!((&response(&ran)["allowed"], response(&ran).get("patch")), (&json!(true), None));
+
+    // All policies of a file are asked the same.
+    let two = manifest(&url, "  mutating: true\n");
+    let ran = ask(&format!("{two}---\n{two}"), &["-s", "elsewhere.yaml"]);
+    assert_eq!((ran.status, ran.stdout.lines().count()), (0, 2), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("note: the settings are those of "), "{}", ran.stderr);
+
+    for (text, arguments, status, message) in [
+        (
+            manifest("registry://example.com/p:1", ""),
+            vec![],
+            3,
+            "Error: ClusterAdmissionPolicy injector: `registry://example.com/p:1`: only a path or a file:// URL",
+        ),
+        (manifest("registry://example.com/p:1", ""), vec![], 3, "policy-host run policy.wasm -s "),
+        (
+            manifest(&url, "  mutating: true\n").replace("  module", "  modul"),
+            vec![],
+            4,
+            "missing field `module`",
+        ),
+        (manifest(&url, "  settings: [1]\n"), vec![], 4, "the settings must be an object"),
+        (manifest(&url, "  mode: loud\n"), vec![], 4, "unknown variant `loud`"),
+        (
+            manifest(&url, "").replace("Policy\n", "PolicyGroup\n"),
+            vec![],
+            5,
+            "groups of policies are not run",
+        ),
+        (manifest(&url, ""), vec!["--raw"], 4, "--raw option cannot be used with a YAML file"),
+    ] {
+        let ran = ask(&text, &arguments);
+        assert_eq!((ran.status, ran.stdout.as_str()), (status, ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{}", ran.stderr);
     }
 }
 

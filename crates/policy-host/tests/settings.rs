@@ -182,6 +182,29 @@ fn a_policys_manifest_is_taken_for_its_settings() {
     assert_eq!(ran.status, 4, "{}", ran.stderr);
 }
 
+/// kwctl and the policy server read YAML 1.2, where `yes` is a word; kubectl does not.
+#[test]
+fn settings_alone_are_read_as_by_kwctl_and_manifests_as_by_kubectl() {
+    for word in ["yes", "on", "y"] {
+        let ran = host(&["-"], &format!("default: {word}\n"));
+        assert_eq!(ran.status, 1);
+        assert!(
+            ran.stderr.contains(&format!("setting default: \"{word}\" is not a boolean")),
+            "{}",
+            ran.stderr
+        );
+    }
+    for number in ["017", "1_000"] {
+        let ran = host(&["-"], &format!("agent: {{httpPort: {number}}}\n"));
+        assert!(ran.stderr.contains(&format!("setting agent.httpPort: \"{number}\" ")), "{}", ran.stderr);
+    }
+    let ran = host(&["-"], "tls: &a {enabled: false}\nacls:\n  <<: *a\n");
+    assert!(ran.stderr.contains("setting acls.<<"), "{}", ran.stderr);
+    let manifest = "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {name: a}\n\
+                    spec: {settings: {default: yes}}\n";
+    assert_eq!(host(&["-"], manifest).stdout, "ClusterAdmissionPolicy a: valid\n");
+}
+
 #[test]
 fn one_source_is_needed() {
     assert_eq!(host(&[], "").status, 2);

@@ -8,8 +8,9 @@ use std::{
 
 use policy_host::{
     ValidateRequest, documents,
-    manifest::{self, Options},
-    policies,
+    documents::Dialect,
+    manifest::{self, ManifestError, Options},
+    policies::{self, Mode, PolicyEntry},
 };
 use serde_json::{Map, Value};
 
@@ -51,12 +52,16 @@ pub fn read(path: &str) -> Result<String, Failure> {
     }
 }
 
-/// What is asked of the policy, from one file.
-pub fn requests(path: &str, raw: bool, options: &Options) -> Result<Vec<Item>, Failure> {
+/// What is asked of the policy, from the text of one file.
+pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<Vec<Item>, Failure> {
     let name = if path == "-" { "standard input" } else { path };
     let bad = |message: String| Failure::new(Status::BadInput, format!("{name}: {message}"));
-    let documents = documents::parse(&read(path)?).map_err(|error| bad(error.to_string()))?;
+    let documents = if raw { documents::parse_raw(text) } else { documents::parse(text) };
+    let documents = documents.map_err(|error| bad(error.to_string()))?;
     if raw {
+        if documents.is_empty() {
+            return Err(bad(ManifestError::Empty.to_string()));
+        }
         return Ok(documents
             .into_iter()
             .map(|document| Item {
@@ -142,7 +147,9 @@ pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Fail
     let policies: Vec<_> =
         documents::parse(&text).map_err(broken)?.into_iter().filter(is_policy_manifest).collect();
     if policies.is_empty() {
-        return Ok(vec![(None, object(path, documents::parse_one(&text).map_err(broken)?)?)]);
+        // A manifest is read by kubectl, settings alone by kwctl.
+        let settings = documents::parse_one_as(Dialect::Core, &text).map_err(broken)?;
+        return Ok(vec![(None, object(path, settings)?)]);
     }
     policies
         .into_iter()
@@ -155,8 +162,12 @@ pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Fail
 }
 
 fn is_policy_manifest(document: &Value) -> bool {
+    is_kubewardens(document, "AdmissionPolicy")
+}
+
+fn is_kubewardens(document: &Value, kind: &str) -> bool {
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
-    text("apiVersion").starts_with("policies.kubewarden.io/") && text("kind").ends_with("AdmissionPolicy")
+    text("apiVersion").starts_with("policies.kubewarden.io/") && text("kind").ends_with(kind)
 }
 
 fn object(name: &str, settings: Value) -> Result<Value, Failure> {
@@ -168,6 +179,84 @@ fn object(name: &str, settings: Value) -> Result<Value, Failure> {
             format!("{name}: the settings must be an object, such as {{\"default\": true}}"),
         )),
     }
+}
+
+/// A policy to ask, with what its manifest configures around it.
+#[derive(Debug)]
+pub struct Subject {
+    /// `ClusterAdmissionPolicy connect-injector`; nothing for a module alone.
+    pub title: Option<String>,
+    /// The name that a policy server would give it.
+    pub name: String,
+    pub entry: PolicyEntry,
+}
+
+impl Subject {
+    /// A module alone: what it answers, counts.
+    pub fn module(location: &str, settings: Value) -> Self {
+        Self {
+            title: None,
+            name: "policy-from-cli".to_owned(),
+            entry: PolicyEntry {
+                module: location.to_owned(),
+                policy_mode: Mode::Protect,
+                allowed_to_mutate: Some(true),
+                settings: match settings {
+                    Value::Object(settings) => Some(settings),
+                    _ => None,
+                },
+                message: None,
+                timeout_eval_seconds: None,
+            },
+        }
+    }
+}
+
+/// Whether a policy's place is that of a manifest, as kwctl tells it.
+pub fn is_manifest_path(location: &str) -> bool {
+    location.ends_with(".yaml") || location.ends_with(".yml")
+}
+
+/// The policies whose manifests are in a file.
+pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
+    let path = policy_path(location)?;
+    let bad = |status, message: String| Failure::new(status, format!("{location}: {message}"));
+    let text = read(&path.to_string_lossy())?;
+    let documents = documents::parse(&text).map_err(|error| bad(Status::BadInput, error.to_string()))?;
+    if documents.iter().any(|document| is_kubewardens(document, "AdmissionPolicyGroup")) {
+        return Err(bad(Status::NotAPolicy, "groups of policies are not run by this host".to_owned()));
+    }
+    let policies: Vec<_> = documents.into_iter().filter(is_policy_manifest).collect();
+    if policies.is_empty() {
+        return Err(bad(Status::NotAPolicy, "there is no manifest of a policy in it".to_owned()).hint(
+            "as POLICY, give the .wasm file, or the manifest of a ClusterAdmissionPolicy or AdmissionPolicy",
+        ));
+    }
+    policies
+        .into_iter()
+        .map(|policy| {
+            let title = manifest::title(&policy, None);
+            let at = |pointer: &str| policy.pointer(pointer).filter(|value| !value.is_null());
+            let mut entry = Map::new();
+            for (own, field) in [
+                ("module", "module"),
+                ("policyMode", "mode"),
+                ("allowedToMutate", "mutating"),
+                ("message", "message"),
+                ("timeoutEvalSeconds", "timeoutEvalSeconds"),
+            ] {
+                if let Some(value) = at(&format!("/spec/{field}")) {
+                    entry.insert(own.to_owned(), value.clone());
+                }
+            }
+            let settings = at("/spec/settings").cloned().unwrap_or_default();
+            entry.insert("settings".to_owned(), object(&format!("{location}: {title}"), settings)?);
+            let name = at("/metadata/name").and_then(Value::as_str).unwrap_or("crd-without-name").to_owned();
+            let entry = policies::entry(&name, Value::Object(entry))
+                .map_err(|error| bad(Status::BadInput, format!("{title}: {error}")))?;
+            Ok(Subject { title: Some(title), name, entry })
+        })
+        .collect()
 }
 
 /// The file of a policy.

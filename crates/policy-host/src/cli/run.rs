@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     diff::{self, LongTexts},
     failure::{Failure, Status},
-    input::{self, Item},
+    input::{self, Item, Subject},
     style::{self, Screen, paint},
     summary,
 };
@@ -37,7 +37,8 @@ Examples:
   policy-host run policy.wasm -r review.json --settings-json '{\"default\": true}' | jq .
   kustomize build . | policy-host run policy.wasm -r - --fail-on-rejection")]
 pub struct Args {
-    /// The policy: a .wasm file or its file:// URL, annotated or not
+    /// The policy: a .wasm file or its file:// URL, annotated or not; or the manifest of a policy
+    /// (.yaml, .yml) whose module is such a URL
     #[arg(value_name = "POLICY")]
     policy: String,
 
@@ -93,6 +94,10 @@ pub struct Args {
     /// For kwctl's sake: a policy that needs no host capability is not changed by it
     #[arg(long, hide_short_help = true)]
     allow_context_aware: bool,
+
+    /// For kwctl's sake, as --allow-context-aware
+    #[arg(long, hide_short_help = true, value_name = "CAPABILITY", num_args = 0.., action = ArgAction::Append)]
+    allowed_host_capabilities: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,8 +121,54 @@ enum OperationArg {
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
-    let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
-    let policy = load(args, screen)?;
+    let subjects = subjects(args)?;
+    let policies =
+        subjects.iter().map(|subject| load(args, screen, subject)).collect::<Result<Vec<_>, _>>()?;
+    // Standard input is there once, and all policies are asked the same.
+    let mut requests = Vec::new();
+    for path in &args.request_path {
+        requests.push((path.as_str(), input::read(path)?));
+    }
+    let mut tally = Tally::default();
+    for (subject, policy) in subjects.iter().zip(&policies) {
+        if let Some(title) = subject.title.as_ref().filter(|_| subjects.len() > 1) {
+            anstream::eprintln!("{} {title}", paint(style::FAINT, "asking"));
+        }
+        ask(args, screen, subject, policy, &requests, &mut tally)?;
+    }
+    tally.outcome()
+}
+
+/// The policies to ask, one unless manifests name more.
+fn subjects(args: &Args) -> Result<Vec<Subject>, Failure> {
+    if !input::is_manifest_path(&args.policy) {
+        let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
+        return Ok(vec![Subject::module(&args.policy, settings)]);
+    }
+    if args.raw {
+        return Err(Failure::new(
+            Status::BadInput,
+            format!("The --raw option cannot be used with a YAML file: {}", args.policy),
+        ));
+    }
+    if args.settings_path.is_some() || args.settings_json.is_some() {
+        anstream::eprintln!(
+            "{} the settings are those of {}; --settings-path and --settings-json are ignored",
+            paint(style::CARE, "note:"),
+            args.policy
+        );
+    }
+    input::subjects_of_file(&args.policy)
+}
+
+fn ask(
+    args: &Args,
+    screen: &Screen,
+    subject: &Subject,
+    policy: &Policy,
+    requests: &[(&str, String)],
+    tally: &mut Tally,
+) -> Result<(), Failure> {
     let raw = args.raw || policy.metadata().is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
     let options = Options {
         namespace: args.namespace.clone(),
@@ -128,26 +179,37 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         with_pods: args.output != Some(Output::Json),
     };
     let mut items = Vec::new();
-    for path in &args.request_path {
-        items.extend(input::requests(path, raw, &options)?);
+    for (path, text) in requests {
+        items.extend(input::requests(path, text, raw, &options)?);
     }
 
+    let settings = subject.entry.settings();
     let answer = policy.validate_settings(&settings)?;
     if !answer.valid {
-        return Err(invalid_settings(answer.message));
+        let failure = invalid_settings(answer.message);
+        return Err(match &subject.title {
+            Some(title) => failure.about(title),
+            None => failure,
+        });
     }
 
-    let mut failures = Vec::new();
-    let mut rejected = Vec::new();
     let long_texts = if args.full_text { LongTexts::Whole } else { LongTexts::Beginning };
     let mut out = anstream::stdout().lock();
-    for (index, item) in items.iter().enumerate() {
+    for item in items {
         let output = args.output.unwrap_or(if item.from_manifest { Output::Full } else { Output::Json });
-        if index > 0 && matches!(output, Output::Diff | Output::Full) {
+        if tally.requests > 0 && matches!(output, Output::Diff | Output::Full) {
             writeln!(out)?;
         }
-        let review = policy.review(&item.request, &settings);
-        let printed = print(&mut out, screen, output, long_texts, item, &review)?;
+        tally.requests += 1;
+        let mut review = policy.review(&item.request, &settings);
+        let entry = &subject.entry;
+        review.response = review.response.constrained(
+            &subject.name,
+            entry.policy_mode,
+            entry.allowed_to_mutate.unwrap_or_default(),
+            entry.message.as_deref(),
+        );
+        let printed = print(&mut out, screen, output, long_texts, &item, &review)?;
         out.flush()?;
         if let Some(failure) = review.failure {
             if let CallError::Trap { backtrace, .. } = &failure
@@ -155,33 +217,55 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
             {
                 anstream::eprintln!("{}", paint(style::FAINT, backtrace));
             }
-            failures.push((&item.title, failure));
+            tally.failures.push((item.title, failure));
         } else if !review.response.allowed && (args.fail_on_rejection || !printed) {
-            rejected.push(&item.title);
+            tally.rejected.push(item.title);
         }
     }
-    // All have been shown; the first decides how the command ends.
-    if let Some((title, failure)) = failures.into_iter().next() {
-        let failure = Failure::from(failure);
-        return Err(if items.len() > 1 { failure.about(title) } else { failure });
-    }
-    let message = match rejected.as_slice() {
-        [] => return Ok(()),
-        [title] => format!("{title} was rejected"),
-        several => format!("{} of {} requests were rejected", several.len(), items.len()),
-    };
-    Err(Failure::new(Status::Rejected, message))
+    Ok(())
 }
 
-fn load(args: &Args, screen: &Screen) -> Result<Policy, Failure> {
-    let path = input::policy_path(&args.policy)?;
+/// What became of all requests.
+#[derive(Default)]
+struct Tally {
+    requests: usize,
+    failures: Vec<(String, CallError)>,
+    rejected: Vec<String>,
+}
+
+impl Tally {
+    /// All have been shown; the first decides how the command ends.
+    fn outcome(self) -> Result<(), Failure> {
+        if let Some((title, failure)) = self.failures.into_iter().next() {
+            let failure = Failure::from(failure);
+            return Err(if self.requests > 1 { failure.about(&title) } else { failure });
+        }
+        let message = match self.rejected.as_slice() {
+            [] => return Ok(()),
+            [title] => format!("{title} was rejected"),
+            several => format!("{} of {} requests were rejected", several.len(), self.requests),
+        };
+        Err(Failure::new(Status::Rejected, message))
+    }
+}
+
+fn load(args: &Args, screen: &Screen, subject: &Subject) -> Result<Policy, Failure> {
+    let module = &subject.entry.module;
+    let path = input::policy_path(module).map_err(|failure| match &subject.title {
+        Some(title) => failure.about(title).hint(format!(
+            "write `module: file:///path/to/policy.wasm` in {0}, or run a module with the settings of \
+             the manifest: `policy-host run policy.wasm -s {0}`",
+            args.policy
+        )),
+        None => failure,
+    })?;
     let timeout = (args.timeout > 0).then(|| Duration::from_secs(args.timeout));
     let policy = Policy::builder()
         .timeout(timeout)
         .cache(!args.disable_wasmtime_cache)
         .log(log_sink(screen))
         .path(path)
-        .map_err(|error| Failure::from(error).about(&args.policy))?;
+        .map_err(|error| Failure::from(error).about(module))?;
     Ok(policy)
 }
 
