@@ -19,6 +19,9 @@ pub struct Metadata {
     pub policy_type: PolicyType,
     /// Whether the policy changes objects.
     pub mutating: bool,
+    /// The version of Kubewarden's protocol. `kwctl annotate` asks the policy for
+    /// it; a policy server does not load a module without.
+    pub protocol_version: Option<String>,
 }
 
 /// The runtimes of Kubewarden.

@@ -60,6 +60,7 @@ pub struct GroupVersionResource {
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "UserInfo")]
 #[allow(missing_docs)]
 pub struct UserInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -71,6 +71,21 @@ impl Served {
         }
         Ok(Self { policy, entry, settings })
     }
+
+    /// Why the policy server would not start with this entry, though this host
+    /// does; and what to do about it.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let annotated = self.policy.metadata().is_some_and(|metadata| metadata.protocol_version.is_some());
+        let unannotated = (!annotated).then(|| {
+            format!(
+                "a policy server does not start with this module, which has no metadata with a protocol \
+                 version: write it in with `kwctl annotate -m metadata.yml -o annotated-policy.wasm {}`",
+                self.entry.module.strip_prefix("file://").unwrap_or(&self.entry.module)
+            )
+        });
+        unannotated.into_iter().chain(self.entry.place_note()).collect()
+    }
 }
 
 /// A request that was answered, for a log.
@@ -173,8 +188,14 @@ enum Origin {
     Audit,
 }
 
+// The names of the two are seen by who sends something else: they are the policy
+// server's, as is what is asked of `kind` and `apiVersion`.
 #[derive(Deserialize)]
-struct ReviewIn {
+struct AdmissionReviewRequest {
+    #[serde(rename = "kind")]
+    _kind: Option<String>,
+    #[serde(rename = "apiVersion")]
+    _api_version: Option<String>,
     request: AdmissionRequest,
 }
 
@@ -187,7 +208,7 @@ struct ReviewOut {
 }
 
 #[derive(Deserialize)]
-struct RawIn {
+struct RawReviewRequest {
     request: Value,
 }
 
@@ -196,30 +217,30 @@ struct RawOut {
     response: AdmissionResponse,
 }
 
-type Input<T> = Result<Json<T>, JsonRejection>;
-
 async fn validate(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
-    input: Input<ReviewIn>,
+    input: Result<Json<AdmissionReviewRequest>, JsonRejection>,
 ) -> Result<Json<ReviewOut>, ApiError> {
-    admission(server, policy, input, Origin::Validate).await
+    let Json(review) = input?;
+    admission(server, policy, review, Origin::Validate).await
 }
 
+// Here and below, what is no JSON of this form is refused in axum's way, which is
+// plain text: so does the policy server.
 async fn audit(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
-    input: Input<ReviewIn>,
+    Json(review): Json<AdmissionReviewRequest>,
 ) -> Result<Json<ReviewOut>, ApiError> {
-    admission(server, policy, input, Origin::Audit).await
+    admission(server, policy, review, Origin::Audit).await
 }
 
 async fn validate_raw(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
-    input: Input<RawIn>,
+    Json(RawReviewRequest { request }): Json<RawReviewRequest>,
 ) -> Result<Json<RawOut>, ApiError> {
-    let Json(RawIn { request }) = input?;
     let request = ValidateRequest::Raw(request);
     let response = evaluate(server, policy, request, Origin::Validate).await?;
     Ok(Json(RawOut { response }))
@@ -228,11 +249,10 @@ async fn validate_raw(
 async fn admission(
     server: Arc<Server>,
     policy: String,
-    input: Input<ReviewIn>,
+    review: AdmissionReviewRequest,
     origin: Origin,
 ) -> Result<Json<ReviewOut>, ApiError> {
-    let Json(ReviewIn { request }) = input?;
-    let request = ValidateRequest::Admission(Box::new(request));
+    let request = ValidateRequest::Admission(Box::new(review.request));
     Ok(Json(ReviewOut {
         kind: "AdmissionReview",
         api_version: "admission.k8s.io/v1",

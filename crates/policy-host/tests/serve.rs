@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use support::{Behaviour, accept, policy, policy_with};
+use support::{Behaviour, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
 /// A running server; ended when dropped.
@@ -29,6 +29,8 @@ struct Host {
     stdout: BufReader<ChildStdout>,
     api: SocketAddr,
     readiness: SocketAddr,
+    /// What it logged before it served.
+    notes: String,
 }
 
 impl Host {
@@ -36,20 +38,29 @@ impl Host {
     fn start(folder: &Path, entries: &str, arguments: &[&str]) -> Self {
         let mut child = command(folder, entries, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
+        let (mut line, mut notes) = (String::new(), String::new());
+        while !line.contains(" serving ") {
+            notes.push_str(&line);
+            line.clear();
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "{notes}");
+        }
         let address = |after: &str| {
             let text = line.split_once(after).unwrap().1;
             let end = text.find([',', '/', '\n']).unwrap();
             text[..end].parse().unwrap()
         };
         let api = if line.contains(" at https://") { " at https://" } else { " at http://" };
-        Self { api: address(api), readiness: address("readiness at http://"), child, stdout }
+        Self { api: address(api), readiness: address("readiness at http://"), child, stdout, notes }
     }
 
     fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let stream = TcpStream::connect(self.api).unwrap();
         exchange(stream, "POST", path, body)
+    }
+
+    /// The answer's status, type and body.
+    fn answer(&self, path: &str, body: &str) -> (u16, String, String) {
+        answered(TcpStream::connect(self.api).unwrap(), "POST", path, body)
     }
 
     fn validate(&self, policy: &str, review: &Value) -> Value {
@@ -93,7 +104,12 @@ fn refused(folder: &Path, entries: &str, arguments: &[&str]) -> Output {
     command(folder, entries, arguments).output().unwrap()
 }
 
-fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, Value) {
+fn exchange(stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let (status, _, body) = answered(stream, method, path, body);
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+fn answered(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, String, String) {
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: host\r\nContent-Type: application/json\r\n\
@@ -107,7 +123,10 @@ fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    let kind = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-type: ").map(ToOwned::to_owned));
+    (status, kind.unwrap_or_default(), body.to_owned())
 }
 
 /// Writes a policy and returns its line of a policies.yml.
@@ -208,6 +227,84 @@ fn what_is_no_review_is_an_http_error() {
     assert_eq!(host.post("/validate/p", &long.to_string()).0, 413);
 }
 
+/// The two routes that no API server calls answer in plain text.
+#[test]
+fn what_is_no_json_is_refused_in_the_policy_servers_words() {
+    let folder = TempDir::new().unwrap();
+    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
+
+    let broken = "Failed to parse the request body as JSON: EOF while parsing an object at line 1 column 1";
+    let (status, kind, body) = host.answer("/validate/p", "{");
+    assert_eq!((status, kind.as_str()), (400, "application/json"));
+    assert_eq!(body, json!({ "message": broken, "status": 400 }).to_string());
+    for path in ["/audit/p", "/validate_raw/p"] {
+        let (status, kind, body) = host.answer(path, "{");
+        assert_eq!(
+            (status, kind.as_str(), body.as_str()),
+            (400, "text/plain; charset=utf-8", broken),
+            "{path}"
+        );
+        let (status, kind, body) = host.answer(path, "{}");
+        assert_eq!((status, kind.as_str()), (422, "text/plain; charset=utf-8"), "{path}");
+        assert!(body.contains("missing field `request`"), "{body}");
+    }
+    // No policy of this name is the same everywhere.
+    let (status, kind, _) = host.answer("/audit/other", &review(&json!({})).to_string());
+    assert_eq!((status, kind.as_str()), (404, "application/json"));
+
+    let mut odd = review(&json!({}));
+    odd["kind"] = json!({ "group": "" });
+    let (status, error) = host.post("/validate/p", &odd.to_string());
+    assert_eq!(status, 422);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(": kind: invalid type: map, expected a string"), "{message}");
+    odd["kind"] = Value::Null;
+    assert_eq!(host.post("/validate/p", &odd.to_string()).0, 200);
+    odd["request"]["userInfo"] = Value::Null;
+    let (_, error) = host.post("/validate/p", &odd.to_string());
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("request.userInfo: invalid type: null, expected UserInfo"), "{message}");
+    let (_, error) = host.post("/validate/p", "null");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("invalid type: null, expected struct AdmissionReviewRequest"), "{message}");
+}
+
+/// Where the policy server would not start, this host does, and says so.
+#[test]
+fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
+    let folder = TempDir::new().unwrap();
+    let wasm = policy(&Behaviour::Answer(accept()));
+    let bare = module(folder.path(), "bare", &wasm);
+    let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
+    let halfway = module(folder.path(), "halfway", &annotated(wasm.clone(), &metadata));
+    let mut metadata = metadata;
+    metadata["protocolVersion"] = json!("v1");
+    let whole = module(folder.path(), "whole", &annotated(wasm, &metadata));
+    let path = whole.replace("file://", "");
+    let entries = format!("bare: {{{bare}}}\nhalfway: {{{halfway}}}\nwhole: {{{whole}}}\npath: {{{path}}}\n");
+    let host = Host::start(folder.path(), &entries, &[]);
+    let notes: Vec<_> = host.notes.lines().collect();
+    let file = |name: &str| folder.path().join(name).canonicalize().unwrap().display().to_string();
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    for (note, expected) in notes.iter().zip([
+        format!(
+            "WARN  policy `bare`: a policy server does not start with this module, which has no metadata \
+                 with a protocol version: write it in with `kwctl annotate -m metadata.yml -o \
+                 annotated-policy.wasm {}`",
+            folder.path().join("bare.wasm").display()
+        ),
+        "WARN  policy `halfway`: a policy server does not start with this module".to_owned(),
+        format!(
+            "WARN  policy `path`: a policy server takes no path as module, only a URL: write `module: \
+                 file://{}`",
+            file("whole.wasm")
+        ),
+    ]) {
+        assert!(note.contains(&expected), "{note}");
+    }
+}
+
 #[test]
 fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
     let folder = TempDir::new().unwrap();
@@ -257,16 +354,19 @@ fn https_is_spoken_with_the_certificate_given() {
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    let stream = StreamOwned::new(tls, TcpStream::connect(host.api).unwrap());
-    let (status, answer) = exchange(stream, "POST", "/validate/p", &review(&json!({})).to_string());
+    let mut stream = StreamOwned::new(tls, TcpStream::connect(host.api).unwrap());
+    let (status, answer) = exchange(&mut stream, "POST", "/validate/p", &review(&json!({})).to_string());
     assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
+    // Nothing but HTTP/1.1, as the policy server.
+    assert_eq!(stream.conn.alpn_protocol(), None);
 }
 
 #[test]
@@ -286,6 +386,11 @@ fn it_does_not_start_with_what_it_cannot_serve() {
         ("p: {module: 'registry://example.com/p:1'}".to_owned(), vec![], 3, "pull the policy first"),
         ("p: [".to_owned(), vec![], 4, "policies.yml: not valid YAML at line 1"),
         (String::new(), vec![], 4, "it names no policy"),
+        (format!("a/b: {{{fine}}}"), vec![], 4, "policies.yml: policy `a/b`: a name cannot have a `/`"),
+        (format!("'': {{{fine}}}"), vec![], 4, "a policy has an empty name"),
+        (format!("p: {{{fine}, allowedToMutate: yes}}"), vec![], 4, "string \"yes\", expected a boolean"),
+        (format!("p: {{{fine}, timeoutEvalSeconds: 0}}"), vec![], 4, "timeoutEvalSeconds must be at least 1"),
+        (format!("p: {{{fine}}}\np: {{{fine}}}"), vec![], 4, "the key `p` is there twice"),
         (format!("p: {{{fine}}}"), vec!["--cert-file", "/nowhere"], 2, "--key-file"),
         (
             format!("p: {{{fine}}}"),

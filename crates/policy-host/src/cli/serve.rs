@@ -181,7 +181,11 @@ fn load(
                 ServeError::Call(error) => Failure::from(error),
                 ServeError::Settings(_) => Failure::other(error.to_string()),
             });
-            served.map(|served| (name, served)).map_err(|failure| failure.about(&about))
+            let served = served.map_err(|failure| failure.about(&about))?;
+            for note in served.notes() {
+                log.line(Level::Warning, &format!("{about}: {note}"));
+            }
+            Ok((name, served))
         })
         .collect()
 }
@@ -209,12 +213,11 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad(certificate, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    // HTTP/1.1, as the policy server: it offers no other in the handshake.
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|error| bad(certificate, &error))?;
-    // An API server speaks HTTP/2 to webhooks that offer it.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
