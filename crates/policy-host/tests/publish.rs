@@ -156,7 +156,8 @@ fn manifest_of(path: &str) -> Value {
 }
 
 /// What `kwctl scaffold artifacthub` makes of the metadata and the questions, with
-/// an owner's own text where it has Kubewarden's.
+/// an owner's own text on how to install it. Provider and recommendations are what
+/// kwctl writes for every policy: they are not in the metadata.
 fn artifact_hub_package() -> Value {
     let metadata = document("metadata.yml");
     let text = |name: &str| annotation(&metadata, name).to_owned();
@@ -177,7 +178,8 @@ fn artifact_hub_package() -> Value {
              run on the nodes.\n"
         ),
         "maintainers": [{ "name": name, "email": address }],
-        "provider": { "name": text("io.kubewarden.policy.title") },
+        "provider": { "name": "kubewarden" },
+        "recommendations": [{ "url": "https://artifacthub.io/packages/helm/kubewarden/kubewarden-controller" }],
         "annotations": {
             "kubewarden/mutation": metadata["mutating"].to_string(),
             "kubewarden/resources": text("io.artifacthub.resources"),
