@@ -1,13 +1,13 @@
 """A stand-in for a Consul agent (and for Envoy's admin): it answers by rules and records what it is asked.
 
 Usage: agent.py FOLDER [CERT KEY]. In FOLDER:
-  port      written: where it listens, on 127.0.0.1
+  port      written: where it listens, on AGENT_ADDRESS or 127.0.0.1
   rules     read at each request: TIMES|METHOD|PATH REGEX|STATUS|BODY, the first that matches counts; TIMES is how
             often it does, or * ; the BODY @hang means: no answer
   requests  written: METHOD PATH TOKEN, a line a request
   body.N    written: the body of request N, counted from 1
 """
-import http.server, os, re, ssl, sys, threading, time
+import http.server, os, re, socket, ssl, sys, threading, time
 
 folder = sys.argv[1]
 lock = threading.Lock()
@@ -56,7 +56,10 @@ class Agent(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = answer
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+address = os.environ.get("AGENT_ADDRESS", "127.0.0.1")
+if ":" in address:
+    http.server.ThreadingHTTPServer.address_family = socket.AF_INET6
+server = http.server.ThreadingHTTPServer((address, 0), Agent)
 server.daemon_threads = True
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -61,6 +61,14 @@ start_agent() {
   port=$(cat "$FAKE/port")
 }
 
+# on_ipv6: the agent is on a node that has an IPv6 address only.
+on_ipv6() {
+  grep -qs . /proc/net/if_inet6 || skip "this machine has no IPv6"
+  export AGENT_ADDRESS=::1 HOST_IP=::1
+  start_agent
+  export CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port CONNECT_INJECT_ENVOY_ADMIN=$port
+}
+
 rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 

@@ -61,6 +61,26 @@ load helper
   grep -Fxq "http://[::1]:$port/v1/status/leader" "$FAKE/http-args"
 }
 
+@test "IPv6 only: the whole start, with brackets before every port" {
+  on_ipv6
+  POD_IP=fd00::7 CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+  grep -Fxq "http://[::1]:$port" "$FAKE/consul-args"
+  ! grep -v "http=http://\[::1\]:$port " "$FAKE/consul-env"
+  asked "GET /v1/namespace/team"
+}
+
+@test "dual stack: the pod's own address picks the document, the node's the agent" {
+  POD_IP=fd00::7 init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+  on_ipv6
+  POD_IP=10.1.2.3 init
+  [ "$status" -eq 0 ]
+  [ "$(cat "$FAKE/registered")" = '{"services":["v4"]}' ]
+}
+
 @test "waits for the agent, a line a try with address and error" {
   kill "$agent_pid"
   (

@@ -69,6 +69,16 @@ ends() { # within 5 seconds, with status 0
   eventually asked "${pass}ns=team"
 }
 
+@test "IPv6 node: heartbeat, registration again and the end" {
+  on_ipv6
+  rules "1|PUT|check/pass|404|Unknown check ID"
+  start_lifecycle
+  eventually passes 2
+  grep -Fq "services http=http://[::1]:$port " "$FAKE/consul-env"
+  ends
+  asked "PUT /v1/agent/service/deregister/web-1-web?"
+}
+
 @test "404: registers again, only then, and passes at once" {
   echo '{"services":["kept"]}' >"$CONNECT_INJECT_DIR/registration.json"
   rules "1|PUT|check/pass|404|Unknown check ID"
