@@ -3,7 +3,8 @@
 use super::Value;
 
 /// A value's text and what is to be changed in it.
-#[expect(missing_debug_implementations, reason = "changes that write themselves cannot be shown")]
+// What writes itself cannot be shown.
+#[expect(missing_debug_implementations)]
 pub struct Edit<'d> {
     text: &'d str,
     /// Where the value begins in its document.
@@ -22,7 +23,8 @@ struct Change<'d> {
 }
 
 /// What is put into the text.
-#[expect(missing_debug_implementations, reason = "a closure cannot be shown")]
+// What writes itself cannot be shown.
+#[expect(missing_debug_implementations)]
 pub enum New<'d> {
     Text(String),
     /// Writes itself to the end of the whole, without a copy in between.
