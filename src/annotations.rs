@@ -8,6 +8,7 @@ use crate::consul::service_name::ServiceName;
 use crate::consul::upstream::{self, Destination, Upstream};
 use crate::duration::Millis;
 use crate::nearest::nearest;
+use crate::order::order;
 use crate::pod::Spec;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::quantity::Quantity;
@@ -148,10 +149,15 @@ pub struct Annotations<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 impl<'a> Annotations<'a> {
     /// Sorted by name; of a repeated name the last one counts.
     pub fn new(mut written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Self {
-        let mut order: Vec<usize> = (0..written.len()).collect();
-        let name = |at: &usize| written.get(*at).map(|(name, _)| name);
-        order.sort_unstable_by(|left, right| name(left).cmp(&name(right)).then(right.cmp(left)));
-        order.dedup_by(|later, earlier| name(later) == name(earlier));
+        let name = |at: usize| written.get(at).map(|(name, _)| name);
+        let mut order = order(written.len(), &|left, right| name(left).cmp(&name(right)));
+        order.dedup_by(|later, earlier| {
+            let same = name(*later) == name(*earlier);
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
         let take = |at: usize| written.get_mut(at).map(std::mem::take);
         Annotations(order.into_iter().filter_map(take).collect())
     }

@@ -13,6 +13,7 @@ pub mod decision;
 pub mod duration;
 pub mod json;
 pub mod nearest;
+pub mod order;
 pub mod pod;
 pub mod problem;
 pub mod quantity;

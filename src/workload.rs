@@ -1,10 +1,13 @@
 //! Workloads are never changed. Their pod templates are looked at, so that a
 //! mistake shows where it was made: at `kubectl apply`.
 
+use std::cmp::Ordering;
+
 use crate::admission::{Answer, Level, Request, accept, heading, of_kind, one_line, reject, subject};
 use crate::annotations::{PREFIX, full, is_known, meant, name};
 use crate::decision::{Decision, Failure, Origin, decide};
 use crate::json::{Unreadable, Value};
+use crate::order::order;
 use crate::pod::Head;
 use crate::problem::{Problem, Quoted, Warning, list};
 use crate::reason;
@@ -79,10 +82,12 @@ pub fn review(
         Decision::Inject(injection) => warnings.extend(injection.warnings),
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
-            let mut old = old_problems(workload, request, origin, configuration);
-            old.sort_unstable_by(|one, other| one.mistake().cmp(&other.mistake()));
+            let old = old_problems(workload, request, origin, configuration);
+            let mistake = |at: usize| old.get(at).map(Problem::mistake);
+            let order = order(old.len(), &|left, right| mistake(left).cmp(&mistake(right)));
             let is_new = |problem: &Problem| {
-                old.binary_search_by(|old| old.mistake().cmp(&problem.mistake())).is_err()
+                let same = |old: &Problem| old.mistake().cmp(&problem.mistake());
+                order.binary_search_by(|at| old.get(*at).map_or(Ordering::Less, same)).is_err()
             };
             if problems.iter().any(is_new) {
                 let what = format!(

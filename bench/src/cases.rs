@@ -163,7 +163,7 @@ mod tests {
     fn pods_have_the_size_that_the_table_says() {
         for bytes in [4 * 1024, 64 * 1024, 1024 * 1024] {
             let length = pod(bytes, &asks()).to_string().len();
-            assert!((bytes..bytes + 2048).contains(&length), "{bytes}: {length}");
+            assert!((bytes..bytes + 2048 + bytes / 100).contains(&length), "{bytes}: {length}");
         }
     }
 }

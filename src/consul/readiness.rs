@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use crate::annotations::Wanted;
 use crate::consul::registration::{Check, EnvText, Family};
+use crate::order::order;
 use crate::pod::{Container, HttpGet, Probe, ProbeAction, Spec};
 use crate::settings::Settings;
 
@@ -72,11 +73,11 @@ fn timing(probe: &Probe<'_>) -> Check {
 
 /// Values by name, each name once.
 fn headers(http: &HttpGet<'_>) -> Vec<(EnvText, Vec<EnvText>)> {
-    let mut written: Vec<_> = http.headers.iter().collect();
-    // Stable: the values of a name stay in their order.
-    written.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let name = |at: usize| http.headers.get(at).map(|(name, _)| name);
+    // The values of a name stay in their order.
+    let order = order(http.headers.len(), &|left, right| name(left).cmp(&name(right)));
     let mut headers: Vec<(EnvText, Vec<EnvText>)> = Vec::new();
-    for (name, value) in written {
+    for (name, value) in order.into_iter().filter_map(|at| http.headers.get(at)) {
         let (name, value) = (EnvText::literal(name), EnvText::literal(value));
         match headers.last_mut().filter(|(known, _)| *known == name) {
             Some((_, values)) => values.push(value),

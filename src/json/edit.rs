@@ -1,6 +1,7 @@
 //! Changes to a value's text.
 
 use super::Value;
+use crate::order::order;
 
 /// A value's text and what is to be changed in it.
 // What writes itself cannot be shown.
@@ -15,8 +16,6 @@ pub struct Edit<'d> {
 struct Change<'d> {
     start: usize,
     end: usize,
-    /// Of several insertions at one place the first asked for comes first.
-    order: usize,
     before: String,
     new: New<'d>,
     after: &'static str,
@@ -125,14 +124,18 @@ impl<'d> Edit<'d> {
 
     fn change(&mut self, (start, end): (usize, usize), before: String, new: New<'d>, after: &'static str) {
         let (start, end) = (start.saturating_sub(self.base), end.saturating_sub(self.base));
-        self.changes.push(Change { start, end, order: self.changes.len(), before, new, after });
+        self.changes.push(Change { start, end, before, new, after });
     }
 
     /// Writes the changed text to the end of `out`.
-    pub fn write(mut self, out: &mut String) {
-        self.changes.sort_unstable_by_key(|change| (change.start, change.end, change.order));
+    pub fn write(self, out: &mut String) {
+        let mut changes: Vec<Option<Change<'d>>> = self.changes.into_iter().map(Some).collect();
+        let place =
+            |at: usize| changes.get(at).and_then(Option::as_ref).map(|change| (change.start, change.end));
+        // Of several insertions at one place the first asked for comes first.
+        let order = order(changes.len(), &|left, right| place(left).cmp(&place(right)));
         let mut done = 0;
-        for change in self.changes {
+        for change in order.into_iter().filter_map(|at| changes.get_mut(at)?.take()) {
             out.push_str(self.text.get(done..change.start).unwrap_or_default());
             out.push_str(&change.before);
             match change.new {

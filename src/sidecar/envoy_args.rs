@@ -2,8 +2,7 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/cli>
 
-use std::collections::BTreeSet;
-
+use crate::order::order;
 use crate::words;
 
 /// Arguments as a user wrote them, split into words.
@@ -35,10 +34,9 @@ impl EnvoyArgs {
         if text.contains('\0') {
             return Err(flaw("has a NUL character, which no argument can have".into(), "take it out"));
         }
-        let mut seen = BTreeSet::new();
-        for word in &words {
-            let Some(flag) = flag(word) else { continue };
-            if BOOTSTRAP.contains(&flag) {
+        let flags: Vec<&str> = words.iter().filter_map(|word| flag(word)).collect();
+        for flag in &flags {
+            if BOOTSTRAP.contains(flag) {
                 let why =
                     format!("has {flag}, which would replace the bootstrap that connects Envoy to Consul");
                 return Err(flaw(
@@ -46,10 +44,14 @@ impl EnvoyArgs {
                     "leave it out; Consul's proxy-defaults entry takes what the bootstrap should have besides",
                 ));
             }
-            if !seen.insert(flag) && !REPEATABLE.contains(&flag) {
-                let why = format!("has {flag} twice, with which Envoy refuses to start");
-                return Err(flaw(why, "write it once"));
-            }
+        }
+        let flag = |at: &usize| flags.get(*at).copied().unwrap_or_default();
+        let order = order(flags.len(), &|left, right| flag(&left).cmp(flag(&right)));
+        let same = |(at, next): &(&usize, &usize)| flag(at) == flag(next) && !REPEATABLE.contains(&flag(at));
+        let twice = order.iter().zip(order.iter().skip(1)).find(same);
+        if let Some(flag) = twice.map(|(at, _)| flag(at)) {
+            let why = format!("has {flag} twice, with which Envoy refuses to start");
+            return Err(flaw(why, "write it once"));
         }
         Ok(EnvoyArgs(words))
     }

@@ -1,6 +1,7 @@
 //! The ports that Envoy takes in the pod's network.
 
 use crate::annotations::Wanted;
+use crate::order::order;
 use crate::pod::Spec;
 
 /// Where other proxies connect to; the original has always taken this port.
@@ -22,10 +23,12 @@ impl EnvoyPorts {
             spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
         taken.extend(listed.filter(|port| port.tcp).map(|port| port.number));
         taken.extend(wanted.port.as_ref().map(|port| port.number));
-        taken.sort_unstable();
+        let number = |at: usize| taken.get(at).copied();
+        let order = order(taken.len(), &|left, right| number(left).cmp(&number(right)));
+        let is_taken = |port: u16| order.binary_search_by(|at| number(*at).cmp(&Some(port))).is_ok();
         let free = |from: u16, other: Option<u16>| {
             let mut candidates = (from..=u16::MAX).chain(1024..from);
-            candidates.find(|port| taken.binary_search(port).is_err() && Some(*port) != other).unwrap_or(from)
+            candidates.find(|port| !is_taken(*port) && Some(*port) != other).unwrap_or(from)
         };
         let public = free(PUBLIC, None);
         EnvoyPorts { public, admin: free(ADMIN, Some(public)) }
