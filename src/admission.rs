@@ -248,8 +248,12 @@ fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> 
     if let Some(port) = &wanted.port {
         let _ = write!(what, " on port {}", port.number);
     }
-    if !wanted.upstreams.is_empty() {
-        let _ = write!(what, ", {} upstreams", wanted.upstreams.len());
+    match wanted.upstreams.len() {
+        0 => (),
+        1 => what.push_str(", 1 upstream"),
+        count => {
+            let _ = write!(what, ", {count} upstreams");
+        }
     }
     Answer { response, log: Some(subject.line(Level::Info, &what)) }
 }

@@ -56,10 +56,6 @@ impl EnvoyArgs {
         Ok(EnvoyArgs(words))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -94,7 +90,7 @@ mod tests {
         assert!(args.has("--disable-hot-restart") && args.has("--log-level") && !args.has("--concurrency"));
         assert!(EnvoyArgs::parse("--concurrency=1 -l info").unwrap().has("--concurrency"));
         assert!(EnvoyArgs::parse("--stats-tag a:b --stats-tag c:d").is_ok());
-        assert!(EnvoyArgs::parse("  ").unwrap().is_empty());
+        assert!(EnvoyArgs::parse("  ").unwrap().iter().next().is_none());
     }
 
     #[test]
