@@ -1,7 +1,7 @@
 """A stand-in for a Consul agent (and for Envoy's admin): it answers by rules and records what it is asked.
 
 Usage: agent.py FOLDER [CERT KEY]. In FOLDER:
-  port      written: where it listens, on AGENT_ADDRESS or 127.0.0.1
+  port      written: where it listens, on AGENT_ADDRESS or 127.0.0.1; AGENT_PORT chooses it
   rules     read at each request: TIMES|METHOD|PATH REGEX|STATUS|BODY, the first that matches counts; TIMES is how
             often it does, or * ; the BODY @hang means: no answer
   requests  written: METHOD PATH TOKEN, a line a request
@@ -59,7 +59,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
 address = os.environ.get("AGENT_ADDRESS", "127.0.0.1")
 if ":" in address:
     http.server.ThreadingHTTPServer.address_family = socket.AF_INET6
-server = http.server.ThreadingHTTPServer((address, 0), Agent)
+port = int(os.environ.get("AGENT_PORT", "0"))
+server = http.server.ThreadingHTTPServer((address, port), Agent)
 server.daemon_threads = True
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -85,9 +85,7 @@ load helper
   kill "$agent_pid"
   (
     sleep 0.7
-    exec python3 -c "
-import sys; sys.argv=['agent.py','$FAKE']; s=open('$here/agent.py').read().replace('127.0.0.1\", 0','127.0.0.1\", $port')
-exec(s)" 3>&-
+    AGENT_PORT=$port exec python3 "$here/agent.py" "$FAKE" 3>&-
   ) 3>&- &
   echo $! >>"$FAKE/children"
   init
