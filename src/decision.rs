@@ -126,8 +126,8 @@ pub fn decide<'a>(
     let registration = wanted.as_ref().map(|wanted| {
         problems.extend(sidecar::too_many_variables(wanted, &spec));
         let ports = EnvoyPorts::choose(wanted, &spec);
-        let readiness = |family| readiness::of_service(wanted, &spec, &settings, family);
-        (ports, Registration::new(wanted, namespace.as_ref(), ports.public, readiness))
+        let readiness = readiness::of_service(wanted, &spec, &settings);
+        (ports, Registration::new(wanted, namespace.as_ref(), ports.public, readiness.as_ref()))
     });
     problems.extend(registration.as_ref().and_then(|(_, registration)| registration.too_large()));
     match wanted.zip(registration) {

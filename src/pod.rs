@@ -164,12 +164,10 @@ impl<'a> Container<'a> {
     }
 
     /// The names of the container's own variables.
-    pub fn env_names(&self) -> Result<Vec<Cow<'a, str>>, Unreadable> {
+    pub fn env_names(&self) -> Result<impl Iterator<Item = Cow<'a, str>>, Unreadable> {
         let path = || format!("env of the container {}", Quoted(&self.name, 63));
-        let Some(env) = self.members.get("env") else { return Ok(Vec::new()) };
-        let names =
-            env.expect_elements(path)?.filter_map(|variable| variable.members()?.get("name")?.string());
-        Ok(names.collect())
+        let env = self.members.get("env").map(|env| env.expect_elements(path)).transpose()?;
+        Ok(env.into_iter().flatten().filter_map(|variable| variable.members()?.get("name")?.string()))
     }
 }
 

@@ -76,7 +76,7 @@ mod documentation {
             assert_eq!(proxy["proxy"]["local_service_address"], "127.0.0.1");
             assert_eq!(proxy["proxy"]["local_service_port"], 8080);
             assert_eq!(service["meta"], json!({ "pod-name": "web-0", "k8s-namespace": "shop" }));
-            assert_eq!(names(&proxy["checks"]), ["Proxy Public Listener", "Destination Alias"]);
+            assert_eq!(names(&proxy["checks"]), ["Proxy Public Listener", "Destination Alias", "Pod"]);
             assert_eq!(proxy["checks"][0]["tcp"], "198.18.0.7:20000");
         }
     }
@@ -715,18 +715,32 @@ mod pod {
     }
 
     /// A pod whose heartbeat stops takes its registrations with it, without anybody
-    /// who cleans up.
+    /// who cleans up. One that is only not ready, or whose Envoy is away, keeps both.
     #[test]
     fn a_pod_that_vanishes_is_deregistered() {
-        for (period, ttl) in [("10s", "30s"), ("1s", "11s"), ("1m", "180s")] {
+        for (period, ttl, proxy_ttl) in [("10s", "30s", "90s"), ("1s", "11s", "13s"), ("1m", "180s", "540s")]
+        {
             let pod = ask(&web(&[("connect-sync-period", period)]), &json!({})).pod();
             let (service, proxy) = registration(&pod);
             let heartbeat = &service["checks"][0];
             assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
             assert_eq!(heartbeat["id"], environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_CHECK_ID"]);
             assert_eq!(heartbeat["deregister_critical_service_after"], "10m");
-            for check in proxy["checks"].as_array().unwrap() {
-                assert_eq!(check["deregister_critical_service_after"], "10m", "{check}");
+            let heartbeat = &proxy["checks"][2];
+            assert_eq!(
+                (&heartbeat["name"], &heartbeat["ttl"]),
+                (&json!("Pod"), &json!(proxy_ttl)),
+                "{period}"
+            );
+            assert_eq!(
+                heartbeat["id"],
+                environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_PROXY_CHECK_ID"]
+            );
+            for check in
+                [&service, &proxy].into_iter().flat_map(|service| service["checks"].as_array().unwrap())
+            {
+                let goes = check["deregister_critical_service_after"].is_string();
+                assert_eq!(goes, check["name"] == "Pod", "{check}");
             }
         }
     }

@@ -3,89 +3,79 @@
 //! <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>,
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/checks-configuration-reference>
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::annotations::Wanted;
-use crate::consul::registration::{Check, EnvText, Family};
+use crate::consul::registration::{Check, EnvText, Probing};
 use crate::order::order;
-use crate::pod::{Container, HttpGet, Probe, ProbeAction, Spec};
+use crate::pod::{Container, ProbeAction, Spec};
 use crate::settings::Settings;
 
 /// The check that stands for the readiness probe of the container that owns the
 /// service's port.
-pub fn of_service(wanted: &Wanted, spec: &Spec<'_>, settings: &Settings, family: Family) -> Option<Check> {
+pub fn of_service<'a>(wanted: &Wanted, spec: &Spec<'a>, settings: &Settings) -> Option<Check<'a>> {
     let port = wanted.port.as_ref().filter(|_| settings.health_checks)?.number;
     let mut running = spec.running();
     let owner =
         running.find(|container| container.ports.iter().any(|listed| listed.tcp && listed.number == port));
     // A port that nobody lists can only be the only container's.
     let owner = owner.or_else(|| spec.containers.first().filter(|_| spec.running().count() == 1))?;
-    check(owner, &family.host())
+    check(owner)
 }
 
 /// The check that does what the probe does, if Consul can: it cannot run `exec`,
 /// and it runs beside the pod, so that a probe with a host of its own would mean
 /// something else.
-fn check(container: &Container<'_>, address: &EnvText) -> Option<Check> {
+fn check<'a>(container: &Container<'a>) -> Option<Check<'a>> {
     let probe = container.readiness_probe()?;
     let port = container.probe_port(probe.port)?;
     if !probe.host.is_empty() {
         return None;
     }
-    let at = |rest: &str| address.clone().with(":").number(port).with(rest);
-    let mut check = timing(&probe);
-    match &probe.action {
-        ProbeAction::HttpGet(http) => {
-            let scheme = if http.https { "https" } else { "http" };
-            let url = EnvText::literal(scheme).with("://");
-            check.http = Some(url.join(&at(&url_path(&http.path))));
-            check.method = Some("GET");
-            check.header = headers(http);
-            // As the kubelet does.
-            check.tls_skip_verify = http.https;
-        }
-        ProbeAction::TcpSocket => check.tcp = Some(at("")),
-        ProbeAction::Grpc { service } if service.is_empty() => check.grpc = Some(at("")),
-        ProbeAction::Grpc { service } => check.grpc = Some(at(&format!("/{service}"))),
-    }
-    Some(check)
+    let or =
+        |value: i64, default: u64| u64::try_from(value).ok().filter(|value| *value > 0).unwrap_or(default);
+    let period = or(probe.period_seconds, 10);
+    let interval = period.min(LONGEST_INTERVAL);
+    let scaled = |times: u64| times.saturating_mul(period).div_ceil(interval).min(100_000);
+    Some(Check {
+        port,
+        interval_seconds: interval,
+        timeout_seconds: or(probe.timeout_seconds, 1).min(86_400),
+        // The first success counts at once, further ones a period each.
+        success_before_passing: scaled(or(probe.success_threshold, 1).saturating_sub(1)).saturating_add(1),
+        failures_before_critical: scaled(or(probe.failure_threshold, 3)),
+        probe: match probe.action {
+            ProbeAction::HttpGet(http) => {
+                Probing::Http { https: http.https, path: url_path(&http.path), header: headers(http.headers) }
+            }
+            ProbeAction::TcpSocket => Probing::Tcp,
+            ProbeAction::Grpc { service } => Probing::Grpc(EnvText::from(service)),
+        },
+    })
 }
 
 /// The longest interval: a check starts critical and first runs up to one
 /// interval late.
 const LONGEST_INTERVAL: u64 = 2;
 
-fn timing(probe: &Probe<'_>) -> Check {
-    let or =
-        |value: i64, default: u64| u64::try_from(value).ok().filter(|value| *value > 0).unwrap_or(default);
-    let period = or(probe.period_seconds, 10);
-    let interval = period.min(LONGEST_INTERVAL);
-    let scaled = |times: u64| times.saturating_mul(period).div_ceil(interval).min(100_000);
-    Check {
-        interval: format!("{interval}s"),
-        timeout: format!("{}s", or(probe.timeout_seconds, 1).min(86_400)),
-        // The first success counts at once, further ones a period each.
-        success_before_passing: scaled(or(probe.success_threshold, 1).saturating_sub(1)).saturating_add(1),
-        failures_before_critical: scaled(or(probe.failure_threshold, 3)),
-        ..Check::default()
-    }
-}
-
 /// Values by name, each name once.
-fn headers(http: &HttpGet<'_>) -> Vec<(EnvText, Vec<EnvText>)> {
-    let name = |at: usize| http.headers.get(at).map(|(name, _)| name);
+fn headers<'a>(written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'a>, Vec<EnvText<'a>>)> {
+    let has_agent = written.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
+    let mut headers: Vec<(EnvText<'_>, Vec<EnvText<'_>>)> = Vec::new();
+    let name = |at: usize| written.get(at).map(|(name, _)| name);
     // The values of a name stay in their order.
-    let order = order(http.headers.len(), &|left, right| name(left).cmp(&name(right)));
-    let mut headers: Vec<(EnvText, Vec<EnvText>)> = Vec::new();
-    for (name, value) in order.into_iter().filter_map(|at| http.headers.get(at)) {
-        let (name, value) = (EnvText::literal(name), EnvText::literal(value));
+    let order = order(written.len(), &|left, right| name(left).cmp(&name(right)));
+    let mut written: Vec<_> = written.into_iter().map(Some).collect();
+    for (name, value) in order.into_iter().filter_map(|at| written.get_mut(at)?.take()) {
+        let (name, value) = (EnvText::from(name), EnvText::from(value));
         match headers.last_mut().filter(|(known, _)| *known == name) {
             Some((_, values)) => values.push(value),
             None => headers.push((name, vec![value])),
         }
     }
-    if !http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
-        headers.push(("User-Agent".into(), vec!["kube-probe/consul".into()]));
+    if !has_agent {
+        headers.push((EnvText::literal("User-Agent"), vec![EnvText::literal("kube-probe/consul")]));
     }
     headers
 }
@@ -119,7 +109,8 @@ fn url_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{Document, object};
+    use crate::consul::registration::Family;
+    use crate::json::{Document, POD_ADDRESS, object};
 
     fn checked(probe: &str) -> Option<serde_json::Value> {
         let text = format!(
@@ -127,10 +118,10 @@ mod tests {
         );
         let document = Document::scan(&text).unwrap();
         let spec = Spec::read(document.root(), "spec").unwrap();
-        let check = check(&spec.containers[0], &EnvText::reference("POD_IP"))?;
+        let check = check(&spec.containers[0])?;
         let mut json = String::new();
         object(&mut json, |out| check.write(out));
-        Some(serde_json::from_str(&json).unwrap())
+        Some(serde_json::from_str(&json.replace(POD_ADDRESS, Family::Ipv4.host())).unwrap())
     }
 
     #[test]

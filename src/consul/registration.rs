@@ -3,11 +3,13 @@
 //!
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference>
 
+use std::borrow::Cow;
+
 use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::duration::Millis;
-use crate::json::{InString, List, Object, object};
+use crate::json::{InString, Object, object};
 use crate::problem::Problem;
 
 /// A text that the kubelet puts into a container's environment. The kubelet
@@ -15,41 +17,23 @@ use crate::problem::Problem;
 /// letter has every `$` doubled.
 ///
 /// <https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EnvText(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvText<'t>(Cow<'t, str>);
 
-impl EnvText {
+impl<'t> EnvText<'t> {
     /// Arrives in the container as it is written here.
-    pub fn literal(text: &str) -> Self {
-        EnvText::default().with(text)
+    pub fn literal(text: &'t str) -> Self {
+        Cow::Borrowed(text).into()
     }
 
     /// The value of a variable that stands earlier in the environment.
-    pub fn reference(variable: &str) -> Self {
-        EnvText(["$(", variable, ")"].concat())
+    pub fn reference(variable: &str) -> EnvText<'static> {
+        EnvText(["$(", variable, ")"].concat().into())
     }
 
     #[must_use]
-    pub fn with(mut self, literal: &str) -> Self {
-        let mut parts = literal.split('$');
-        self.0.push_str(parts.next().unwrap_or_default());
-        for part in parts {
-            self.0.push_str("$$");
-            self.0.push_str(part);
-        }
-        self
-    }
-
-    #[must_use]
-    pub fn number(mut self, number: u16) -> Self {
-        self.0.push_str(itoa::Buffer::new().format(number));
-        self
-    }
-
-    #[must_use]
-    pub fn join(mut self, other: &EnvText) -> Self {
-        self.0.push_str(&other.0);
-        self
+    pub fn with(&self, literal: &str) -> EnvText<'static> {
+        EnvText([&*self.0, EnvText::literal(literal).as_str()].concat().into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -57,9 +41,9 @@ impl EnvText {
     }
 }
 
-impl From<&str> for EnvText {
-    fn from(literal: &str) -> Self {
-        EnvText::literal(literal)
+impl<'t> From<Cow<'t, str>> for EnvText<'t> {
+    fn from(literal: Cow<'t, str>) -> Self {
+        EnvText(if literal.contains('$') { literal.replace('$', "$$").into() } else { literal })
     }
 }
 
@@ -73,53 +57,67 @@ pub mod names {
     pub const META_NAMESPACE: &str = "k8s-namespace";
 }
 
-/// After so long in critical state a registration goes away by itself.
+/// What a service's proxy is called and what its id ends with.
+const PROXY_SUFFIX: &str = "-sidecar-proxy";
+/// After so long without a heartbeat a registration goes away by itself.
 const DEREGISTER_AFTER: &str = "10m";
 /// Every listener of a mesh pod is reached through loopback.
 pub const LOOPBACK: &str = "127.0.0.1";
 
 /// The check of a service's readiness, for Consul's agent.
-#[derive(Debug, Clone, Default)]
-pub struct Check {
-    pub http: Option<EnvText>,
-    pub method: Option<&'static str>,
-    pub header: Vec<(EnvText, Vec<EnvText>)>,
-    pub tls_skip_verify: bool,
-    pub tcp: Option<EnvText>,
-    pub grpc: Option<EnvText>,
-    pub interval: String,
-    pub timeout: String,
+#[derive(Debug, Clone)]
+pub struct Check<'p> {
+    pub probe: Probing<'p>,
+    pub port: u16,
+    pub interval_seconds: u64,
+    pub timeout_seconds: u64,
     pub success_before_passing: u64,
     pub failures_before_critical: u64,
 }
 
-impl Check {
+/// How a check asks.
+#[derive(Debug, Clone)]
+pub enum Probing<'p> {
+    Http {
+        https: bool,
+        /// Path and query, as they stand in a URL.
+        path: String,
+        header: Vec<(EnvText<'p>, Vec<EnvText<'p>>)>,
+    },
+    Tcp,
+    /// Empty: the whole server.
+    Grpc(EnvText<'p>),
+}
+
+impl Check<'_> {
     pub fn write(&self, out: &mut Object<'_>) {
         out.string("name", names::READINESS_CHECK);
-        for (key, address) in [("http", &self.http), ("tcp", &self.tcp), ("grpc", &self.grpc)] {
-            if let Some(address) = address {
-                out.string(key, address.as_str());
-            }
-        }
-        if let Some(method) = self.method {
-            out.string("method", method);
-        }
-        out.string("interval", &self.interval);
-        out.string("timeout", &self.timeout);
-        if !self.header.is_empty() {
-            out.object("header", |headers| {
-                for (name, values) in &self.header {
-                    headers.list_entry(name.as_str(), |list| {
-                        for value in values {
-                            list.string(value.as_str());
-                        }
-                    });
+        let port = self.port.to_string();
+        match &self.probe {
+            Probing::Http { https, path, header } => {
+                let scheme = if *https { "https://" } else { "http://" };
+                out.pod_address("http", &[scheme], &[":", &port, EnvText::literal(path).as_str()]);
+                out.string("method", "GET");
+                out.object("header", |headers| {
+                    for (name, values) in header {
+                        headers.list_entry(name.as_str(), |list| {
+                            values.iter().for_each(|value| list.string(value.as_str()));
+                        });
+                    }
+                });
+                // As the kubelet does.
+                if *https {
+                    out.bool("tls_skip_verify", true);
                 }
-            });
+            }
+            Probing::Tcp => out.pod_address("tcp", &[], &[":", &port]),
+            Probing::Grpc(service) if service.as_str().is_empty() => {
+                out.pod_address("grpc", &[], &[":", &port]);
+            }
+            Probing::Grpc(service) => out.pod_address("grpc", &[], &[":", &port, "/", service.as_str()]),
         }
-        if self.tls_skip_verify {
-            out.bool("tls_skip_verify", true);
-        }
+        out.seconds("interval", self.interval_seconds);
+        out.seconds("timeout", self.timeout_seconds);
         out.number("success_before_passing", self.success_before_passing);
         out.number("failures_before_critical", self.failures_before_critical);
     }
@@ -131,18 +129,19 @@ const DOCUMENT_LIMIT: usize = 100 * 1024;
 /// What the pod registers, ready to be handed to its containers.
 #[derive(Debug)]
 pub struct Registration {
-    pub service_id: EnvText,
-    pub proxy_id: EnvText,
-    /// The TTL check that the lifecycle sidecar keeps alive.
-    pub check_id: EnvText,
-    /// The document for pods with an IPv4 address.
-    pub ipv4: InString,
-    pub ipv6: InString,
+    pub service_id: EnvText<'static>,
+    pub proxy_id: EnvText<'static>,
+    /// The TTL checks that the lifecycle sidecar keeps alive.
+    pub check_id: EnvText<'static>,
+    pub proxy_check_id: EnvText<'static>,
+    /// The document, but for the pod's address in checks: see [`Family`].
+    pub document: InString,
     /// Whether Consul itself checks that the service is ready.
     pub has_readiness: bool,
 }
 
-/// The address that a check or registration has in the pod's URLs.
+/// The family of the pod's address, which only the pod itself will know: of each
+/// document there are two, of which it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     Ipv4,
@@ -151,53 +150,46 @@ pub enum Family {
 
 impl Family {
     /// The pod's address as it stands before a colon and a port.
-    pub fn host(self) -> EnvText {
-        let ip = EnvText::reference("POD_IP");
+    pub fn host(self) -> &'static str {
         match self {
-            Family::Ipv4 => ip,
-            Family::Ipv6 => EnvText::literal("[").join(&ip).with("]"),
+            Family::Ipv4 => "$(POD_IP)",
+            Family::Ipv6 => "[$(POD_IP)]",
         }
     }
 }
 
 impl Registration {
-    /// `readiness` is the service's check for each family, if there is one.
+    /// `readiness` is the service's check, if there is one.
     pub fn new(
         wanted: &Wanted,
         namespace: Option<&Namespace>,
         public_port: u16,
-        readiness: impl Fn(Family) -> Option<Check>,
+        readiness: Option<&Check<'_>>,
     ) -> Self {
         let service_id = EnvText::reference("POD_NAME").with("-").with(wanted.service.as_str());
+        let proxy_id = service_id.with(PROXY_SUFFIX);
         let mut registration = Registration {
-            proxy_id: service_id.clone().with("-sidecar-proxy"),
-            check_id: service_id.clone().with("-pod"),
+            check_id: service_id.with("-pod"),
+            proxy_check_id: proxy_id.with("-pod"),
             service_id,
-            ipv4: InString::default(),
-            ipv6: InString::default(),
-            has_readiness: false,
+            proxy_id,
+            document: InString::default(),
+            has_readiness: readiness.is_some(),
         };
         let parts = Parts::new(&registration, wanted, namespace, public_port);
-        let document = |family, readiness| {
-            InString::object(|document| {
-                document.list("services", |services| {
-                    services.object(|service| parts.service(service, readiness));
-                    services.object(|proxy| parts.proxy(proxy, family));
-                });
-            })
-        };
-        let readiness = [readiness(Family::Ipv4), readiness(Family::Ipv6)];
-        let [ipv4_check, ipv6_check] = &readiness;
-        let documents =
-            (document(Family::Ipv4, ipv4_check.as_ref()), document(Family::Ipv6, ipv6_check.as_ref()));
-        (registration.ipv4, registration.ipv6) = documents;
-        registration.has_readiness = ipv4_check.is_some();
+        let document = InString::object(|document| {
+            document.list("services", |services| {
+                services.object(|service| parts.service(service, readiness));
+                services.object(|proxy| parts.proxy(proxy));
+            });
+        });
+        registration.document = document;
         registration
     }
 
     /// The problem of a pod whose registration does not fit into a variable.
     pub fn too_large(&self) -> Option<Problem> {
-        self.ipv6.over(DOCUMENT_LIMIT).map(|size| {
+        self.document.over(DOCUMENT_LIMIT, Family::Ipv6.host()).map(|size| {
             let why = format!(
                 "is {size} bytes long, over the {DOCUMENT_LIMIT} that fit into a container's variable"
             );
@@ -210,22 +202,22 @@ impl Registration {
     }
 }
 
-/// What the documents are written from.
+/// What the document is written from.
 struct Parts<'r> {
     registration: &'r Registration,
     wanted: &'r Wanted,
     public_port: u16,
-    service: EnvText,
-    namespace: Option<EnvText>,
-    tags: Vec<EnvText>,
-    meta: Vec<(EnvText, EnvText)>,
+    service: EnvText<'r>,
+    namespace: Option<EnvText<'r>>,
+    tags: Vec<EnvText<'r>>,
+    meta: Vec<(EnvText<'r>, EnvText<'r>)>,
 }
 
 impl<'r> Parts<'r> {
     fn new(
         registration: &'r Registration,
         wanted: &'r Wanted,
-        namespace: Option<&Namespace>,
+        namespace: Option<&'r Namespace>,
         public_port: u16,
     ) -> Self {
         let meta = wanted.meta.iter().map(|(key, value)| {
@@ -239,32 +231,29 @@ impl<'r> Parts<'r> {
             registration,
             wanted,
             public_port,
-            service: wanted.service.as_str().into(),
+            service: EnvText::literal(wanted.service.as_str()),
             namespace: namespace.map(|namespace| EnvText::literal(&namespace.name)),
             tags: wanted.tags.iter().map(|tag| EnvText::literal(tag)).collect(),
             meta: meta.collect(),
         }
     }
 
-    fn service(&self, out: &mut Object<'_>, readiness: Option<&Check>) {
+    fn service(&self, out: &mut Object<'_>, readiness: Option<&Check<'_>>) {
         self.common(out, &self.service, &self.registration.service_id);
         if let Some(port) = &self.wanted.port {
             out.number("port", port.number.into());
         }
         out.list("checks", |checks| {
-            own_check(checks, names::POD_CHECK, |check| {
-                check.string("id", self.registration.check_id.as_str());
-                check.string("ttl", &ttl(self.wanted.sync_period).to_string());
-            });
+            checks.object(|check| heartbeat(check, &self.registration.check_id, self.wanted.sync_period));
             if let Some(readiness) = readiness {
                 checks.object(|check| readiness.write(check));
             }
         });
     }
 
-    fn proxy(&self, out: &mut Object<'_>, family: Family) {
+    fn proxy(&self, out: &mut Object<'_>) {
         out.string("kind", "connect-proxy");
-        self.common(out, &self.service.clone().with("-sidecar-proxy"), &self.registration.proxy_id);
+        self.common(out, &self.service.with(PROXY_SUFFIX), &self.registration.proxy_id);
         out.number("port", self.public_port.into());
         out.object("proxy", |proxy| {
             proxy.string("destination_service_name", self.service.as_str());
@@ -282,24 +271,32 @@ impl<'r> Parts<'r> {
             }
         });
         out.list("checks", |checks| {
-            own_check(checks, names::PUBLIC_LISTENER_CHECK, |check| {
-                check.string("tcp", family.host().with(":").number(self.public_port).as_str());
-                check.string("interval", "2s");
-                check.string("timeout", "2s");
+            checks.object(|check| {
+                check.string("name", names::PUBLIC_LISTENER_CHECK);
+                check.pod_address("tcp", &[], &[":", &self.public_port.to_string()]);
+                check.seconds("interval", 2);
+                check.seconds("timeout", 2);
             });
-            own_check(checks, names::ALIAS_CHECK, |check| {
+            checks.object(|check| {
+                check.string("name", names::ALIAS_CHECK);
                 check.string("alias_service", self.registration.service_id.as_str());
+            });
+            // Of the checks above, one is critical whenever the service is not ready, and
+            // the other while Envoy is away: a pod that is there stays registered.
+            checks.object(|check| {
+                let every_third = Millis(self.wanted.sync_period.0.saturating_mul(3));
+                heartbeat(check, &self.registration.proxy_check_id, every_third);
             });
         });
     }
 
-    fn common(&self, out: &mut Object<'_>, name: &EnvText, id: &EnvText) {
+    fn common(&self, out: &mut Object<'_>, name: &EnvText<'_>, id: &EnvText<'_>) {
         out.string("name", name.as_str());
         out.string("id", id.as_str());
         if let Some(namespace) = &self.namespace {
             out.string("namespace", namespace.as_str());
         }
-        out.string("address", "$(POD_IP)");
+        out.string("address", Family::Ipv4.host());
         if !self.tags.is_empty() {
             out.list("tags", |tags| {
                 for tag in &self.tags {
@@ -317,13 +314,13 @@ impl<'r> Parts<'r> {
     }
 }
 
-/// A check that is not the user's.
-fn own_check(checks: &mut List<'_>, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
-    checks.object(|check| {
-        check.string("name", name);
-        write(check);
-        check.string("deregister_critical_service_after", DEREGISTER_AFTER);
-    });
+/// The check that the lifecycle sidecar passes every `period`, and with which the
+/// registration goes away.
+fn heartbeat(check: &mut Object<'_>, id: &EnvText<'_>, period: Millis) {
+    check.string("name", names::POD_CHECK);
+    check.string("id", id.as_str());
+    check.string("ttl", &ttl(period).to_string());
+    check.string("deregister_critical_service_after", DEREGISTER_AFTER);
 }
 
 fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
@@ -351,7 +348,7 @@ fn ttl(period: Millis) -> Millis {
 /// A `service-defaults` entry.
 ///
 /// <https://developer.hashicorp.com/consul/docs/reference/config-entry/service-defaults>
-pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Option<EnvText> {
+pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Option<EnvText<'static>> {
     let protocol = wanted.protocol?;
     let mut entry = String::new();
     object(&mut entry, |out| {
@@ -362,7 +359,7 @@ pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Optio
             out.string("Namespace", EnvText::literal(&namespace.name).as_str());
         }
     });
-    Some(EnvText(entry))
+    Some(EnvText(entry.into()))
 }
 
 #[cfg(test)]
@@ -397,8 +394,8 @@ mod tests {
         for text in ["$", "$$", "$(POD_IP)", "$$(POD_IP)", "$POD_IP", "a$", "${x}", "$$$(x"] {
             assert_eq!(expanded(&EnvText::literal(text).0, &[("POD_IP", "10.0.0.1")]), text);
         }
-        let reference = EnvText::literal("$a-").join(&EnvText::reference("POD_IP"));
-        assert_eq!(expanded(&reference.0, &[("POD_IP", "10.0.0.1")]), "$a-10.0.0.1");
+        let reference = EnvText::reference("POD_IP").with("-$a");
+        assert_eq!(expanded(&reference.0, &[("POD_IP", "10.0.0.1")]), "10.0.0.1-$a");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::fmt;
 
 pub use document::{Document, Malformed, Members, Value};
 pub use edit::{Brackets, Edit, New, Place};
-pub use write::{InString, List, Object, object, quoted};
+pub use write::{InString, List, Object, POD_ADDRESS, object, quoted};
 
 /// A part of the request that is not what Kubernetes would send there.
 #[derive(Debug, PartialEq, Eq)]

@@ -28,11 +28,13 @@ enum Form {
 }
 
 impl Form {
-    fn quote(self) -> &'static str {
-        match self {
-            Form::Plain => "\"",
-            Form::InString => "\\\"",
+    /// Single characters are stored at once; every other text is a copy that the
+    /// runtime makes, whatever its length.
+    fn quote(self, out: &mut String) {
+        if self == Form::InString {
+            out.push('\\');
         }
+        out.push('"');
     }
 }
 
@@ -47,7 +49,12 @@ fn object_as(form: Form, out: &mut String, write: impl FnOnce(&mut Object<'_>)) 
     out.push('}');
 }
 
-/// JSON that stands in a JSON string: escaped already, without the quotes.
+/// What stands for the pod's address until it is written: a character that JSON
+/// has nowhere.
+pub const POD_ADDRESS: char = '\u{1}';
+
+/// JSON that stands in a JSON string: escaped already, without the quotes, and with
+/// [`POD_ADDRESS`] where the pod's address goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InString(String);
 
@@ -58,11 +65,13 @@ impl InString {
         InString(out)
     }
 
-    /// Whether what the string stands for is longer than so many bytes, and how long.
-    pub fn over(&self, limit: usize) -> Option<usize> {
-        // Escaped, it is longer.
-        let longer = Some(&self.0).filter(|escaped| escaped.len() > limit)?;
-        super::document::unescaped(longer).map(|text| text.len()).filter(|length| *length > limit)
+    /// Whether what the string stands for, with this address, is longer than so many
+    /// bytes, and how long.
+    pub fn over(&self, limit: usize, address: &str) -> Option<usize> {
+        // Escaped, it is longer; and there are never as many addresses as half of it.
+        Some(&self.0).filter(|escaped| escaped.len().saturating_mul(2) > limit)?;
+        let whole = self.0.replace(POD_ADDRESS, address);
+        super::document::unescaped(&whole).map(|text| text.len()).filter(|length| *length > limit)
     }
 }
 
@@ -90,9 +99,9 @@ impl Object<'_> {
     /// Keys are the policy's own, without anything to escape.
     fn key(&mut self, key: &'static str) -> &mut String {
         self.comma();
-        self.out.push_str(self.form.quote());
+        self.form.quote(self.out);
         self.out.push_str(key);
-        self.out.push_str(self.form.quote());
+        self.form.quote(self.out);
         self.out.push(':');
         self.out
     }
@@ -108,11 +117,37 @@ impl Object<'_> {
         quote(form, self.key(key), text);
     }
 
-    pub fn in_string(&mut self, key: &'static str, json: &InString) {
+    pub fn in_string(&mut self, key: &'static str, json: &InString, address: &str) {
         let out = self.key(key);
         out.push('"');
-        out.push_str(&json.0);
+        for (at, part) in json.0.split(POD_ADDRESS).enumerate() {
+            if at > 0 {
+                out.push_str(address);
+            }
+            out.push_str(part);
+        }
         out.push('"');
+    }
+
+    /// A string with the pod's address in it.
+    pub fn pod_address(&mut self, key: &'static str, before: &[&str], after: &[&str]) {
+        let form = self.form;
+        let out = self.key(key);
+        form.quote(out);
+        before.iter().for_each(|part| inside(form, out, part));
+        out.push(POD_ADDRESS);
+        after.iter().for_each(|part| inside(form, out, part));
+        form.quote(out);
+    }
+
+    /// A duration of so many seconds, as Go writes it.
+    pub fn seconds(&mut self, key: &'static str, seconds: u64) {
+        let form = self.form;
+        let out = self.key(key);
+        form.quote(out);
+        out.push_str(itoa::Buffer::new().format(seconds));
+        out.push('s');
+        form.quote(out);
     }
 
     /// A member whose key may be any text.
@@ -192,7 +227,13 @@ impl List<'_> {
 }
 
 fn quote(form: Form, out: &mut String, text: &str) {
-    out.push_str(form.quote());
+    form.quote(out);
+    inside(form, out, text);
+    form.quote(out);
+}
+
+/// What stands between the quotes.
+fn inside(form: Form, out: &mut String, text: &str) {
     if plain(text.as_bytes()) == text.len() {
         out.push_str(text);
     } else if form == Form::Plain {
@@ -202,7 +243,6 @@ fn quote(form: Form, out: &mut String, text: &str) {
         escape(&mut once, text);
         escape(out, &once);
     }
-    out.push_str(form.quote());
 }
 
 fn escape(out: &mut String, text: &str) {
@@ -268,17 +308,19 @@ mod tests {
             let json = InString::object(|o| {
                 o.entry(&key, &text);
                 o.number("1", 7);
+                o.pod_address("a", &["tcp://"], &[":", &text]);
                 o.list("l", |l| l.string(&text));
             });
             let mut out = String::new();
-            object(&mut out, |o| o.in_string("json", &json));
+            object(&mut out, |o| o.in_string("json", &json, "address"));
             let outer: serde_json::Value = serde_json::from_str(&out).unwrap();
             let inner = outer["json"].as_str().unwrap();
-            prop_assert_eq!(json.over(inner.len() - 1), Some(inner.len()));
-            prop_assert_eq!(json.over(inner.len()), None);
+            prop_assert_eq!(json.over(inner.len() - 1, "address"), Some(inner.len()));
+            prop_assert_eq!(json.over(inner.len(), "address"), None);
             let inner: serde_json::Value = serde_json::from_str(inner).unwrap();
             prop_assert_eq!(&inner["l"][0], &text);
-            if key != "1" && key != "l" {
+            prop_assert_eq!(&inner["a"], &format!("tcp://address:{text}"));
+            if !["1", "l", "a"].contains(&key.as_str()) {
                 prop_assert_eq!(&inner[&key], &text);
             }
         }

@@ -9,23 +9,48 @@ use crate::problem::{Problem, Quoted};
 /// One object of the settings. Keys are taken by name; [`Block::end`] then
 /// reports those that nobody took.
 pub struct Block<'a, 'p> {
-    path: String,
+    path: Path,
     members: Members<'a>,
     taken: Vec<&'static str>,
     problems: &'p mut Vec<Problem>,
 }
 
-impl<'a, 'p> Block<'a, 'p> {
-    pub fn new(raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
-        Self::at(String::new(), raw, problems)
+/// The keys that lead to a block; unused ones are empty.
+#[derive(Debug, Clone, Copy, Default)]
+struct Path([&'static str; 3]);
+
+impl Path {
+    fn is_top(self) -> bool {
+        self.0.iter().all(|key| key.is_empty())
     }
 
-    fn at(path: String, raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
+    fn below(mut self, key: &'static str) -> Self {
+        if let Some(free) = self.0.iter_mut().find(|key| key.is_empty()) {
+            *free = key;
+        }
+        self
+    }
+
+    fn key(self, key: &str) -> String {
+        let mut path = String::new();
+        for part in self.0.iter().filter(|part| !part.is_empty()) {
+            path.extend([part, "."]);
+        }
+        path + key
+    }
+}
+
+impl<'a, 'p> Block<'a, 'p> {
+    pub fn new(raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
+        Self::at(Path::default(), raw, problems)
+    }
+
+    fn at(path: Path, raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
         let mut members = Members::default();
         if let Some(raw) = raw {
             match raw.members() {
                 Some(found) => members = found,
-                None if path.is_empty() => problems.push(
+                None if path.is_top() => problems.push(
                     Problem::new(
                         "the settings",
                         "are not an object",
@@ -34,8 +59,12 @@ impl<'a, 'p> Block<'a, 'p> {
                     .json(raw.text()),
                 ),
                 None => problems.push(
-                    Problem::new(subject(&path), "is not an object", "write keys and values below it")
-                        .json(raw.text()),
+                    Problem::new(
+                        subject(path.key("").trim_end_matches('.')),
+                        "is not an object",
+                        "write keys and values below it",
+                    )
+                    .json(raw.text()),
                 ),
             }
         }
@@ -43,19 +72,20 @@ impl<'a, 'p> Block<'a, 'p> {
     }
 
     pub fn key(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        self.path.key(key)
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
     fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        // Of a block that is not there, nothing is left over.
+        self.members.value()?;
         self.taken.push(key);
         self.members.get(key)
     }
 
     pub fn block(&mut self, key: &'static str) -> Block<'a, '_> {
         let raw = self.take(key);
-        let path = self.key(key);
-        Block::at(path, raw, self.problems)
+        Block::at(self.path.below(key), raw, self.problems)
     }
 
     pub fn bool(&mut self, key: &'static str, default: bool) -> bool {

@@ -2,9 +2,9 @@
 //! here back with Kubernetes' own types.
 
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
-use crate::consul::registration::{EnvText, service_defaults};
+use crate::consul::registration::{EnvText, Family, service_defaults};
 use crate::decision::Injection;
-use crate::json::{InString, List, Object};
+use crate::json::{List, Object};
 use crate::settings::{Amounts, Resources};
 
 /// Where the shared volume is mounted.
@@ -34,8 +34,8 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     shell(container, &[scripts::INIT]);
     container.list("env", |env| {
         agent_env(env, injection);
-        document(env, "CONNECT_INJECT_REGISTRATION", &injection.registration.ipv4);
-        document(env, "CONNECT_INJECT_REGISTRATION_IPV6", &injection.registration.ipv6);
+        document(env, "CONNECT_INJECT_REGISTRATION", injection, Family::Ipv4);
+        document(env, "CONNECT_INJECT_REGISTRATION_IPV6", injection, Family::Ipv6);
         // The lifecycle sidecar finds it in the shared volume.
         if let Some(tls) = &settings.tls {
             literal(env, "CONNECT_INJECT_TLS_CA", &tls.ca_cert);
@@ -93,6 +93,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     shell(container, &[scripts::LIFECYCLE]);
     container.list("env", |env| {
         agent_env(env, injection);
+        variable(env, "CONNECT_INJECT_PROXY_CHECK_ID", &injection.registration.proxy_check_id);
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
         let unchecked = !injection.registration.has_readiness;
         if let Some(port) = injection.wanted.port.as_ref().filter(|_| unchecked) {
@@ -165,17 +166,17 @@ fn pre_stop(container: &mut Object<'_>, script: &[&str]) {
 }
 
 /// A variable with a value of the policy's own making.
-fn variable(env: &mut List<'_>, name: &str, value: &EnvText) {
+fn variable(env: &mut List<'_>, name: &str, value: &EnvText<'_>) {
     env.object(|variable| {
         variable.string("name", name);
         variable.string("value", value.as_str());
     });
 }
 
-fn document(env: &mut List<'_>, name: &str, document: &InString) {
+fn document(env: &mut List<'_>, name: &str, injection: &Injection<'_>, family: Family) {
     env.object(|variable| {
         variable.string("name", name);
-        variable.in_string("value", document);
+        variable.in_string("value", &injection.registration.document, family.host());
     });
 }
 

@@ -8,35 +8,38 @@ use crate::json::{Unreadable, object};
 use crate::pod::{Container, Spec};
 use crate::problem::{Quoted, Warning};
 
-/// The variables that each container gets, as JSON without the brackets: first of
-/// the ordinary containers, then of the init containers.
-#[derive(Debug)]
-pub struct Environment(Vec<String>);
+/// The variables that the containers get, as JSON without the brackets.
+#[derive(Debug, Default)]
+pub struct Environment {
+    all: String,
+    /// What a container gets that has some already: first of the ordinary containers,
+    /// then of the init containers.
+    others: Vec<Option<String>>,
+}
 
 impl Environment {
     /// A variable that a container has already is its own, and a warning.
     pub fn of(upstreams: &[Upstream], spec: &Spec<'_>) -> Result<(Self, Vec<Warning>), Unreadable> {
         let (variables, mut warnings) = upstream_variables(upstreams);
-        let containers = spec.containers.iter().chain(&spec.init_containers);
         if variables.is_empty() {
-            return Ok((Environment(Vec::new()), warnings));
+            return Ok((Environment::default(), warnings));
         }
-        let all = elements(&variables, &[]);
-        let mut environment = Vec::new();
-        for container in containers {
-            let own = container.env_names()?;
+        let mut others = Vec::new();
+        for container in spec.containers.iter().chain(&spec.init_containers) {
+            let wanted = |own: &Cow<'_, str>| variables.iter().any(|(name, _)| name == own);
+            let own: Vec<Cow<'_, str>> = container.env_names()?.filter(wanted).collect();
             let kept = variables.iter().filter(|(name, _)| own.iter().any(|own| own == name));
-            let before = warnings.len();
             warnings.extend(kept.map(|(name, _)| kept_variable(container, name)));
-            environment.push(if warnings.len() == before { all.clone() } else { elements(&variables, &own) });
+            others.push((!own.is_empty()).then(|| elements(&variables, &own)));
         }
-        Ok((Environment(environment), warnings))
+        Ok((Environment { all: elements(&variables, &[]), others }, warnings))
     }
 
     /// The additions to the containers that get any.
     pub fn additions<'s>(&'s self, spec: &'s Spec<'s>) -> impl Iterator<Item = (&'s Container<'s>, &'s str)> {
         let containers = spec.containers.iter().chain(&spec.init_containers);
-        containers.zip(self.0.iter().map(String::as_str)).filter(|(_, variables)| !variables.is_empty())
+        let variables = self.others.iter().map(|other| other.as_deref().unwrap_or(&self.all));
+        containers.zip(variables).filter(|(_, variables)| !variables.is_empty())
     }
 }
 

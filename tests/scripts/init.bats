@@ -332,6 +332,8 @@ secret = json.load(open(sys.argv[1] + "/envoy-token.json"))["resources"][0]
 assert secret["name"] == injector["credential"]["name"]
 assert secret["generic_secret"]["secret"]["inline_string"] == "secret-1"
 END
+  # Into the agent's cluster, not into an operator's.
+  [ "$(grep -c http_filters "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" -eq 1 ]
   unset CONNECT_INJECT_AUTH_METHOD
   CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init
   ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"

@@ -17,6 +17,7 @@ listen() { # TABLE PORT...
 
 pass="PUT /v1/agent/check/pass/web-1-web-pod?"
 fail="PUT /v1/agent/check/fail/web-1-web-pod?"
+proxy="PUT /v1/agent/check/pass/web-1-web-sidecar-proxy-pod?"
 stop="$scripts/lifecycle-pre-stop.sh"
 linger="$scripts/envoy-pre-stop.sh"
 
@@ -77,6 +78,28 @@ ends() { # within 5 seconds, with status 0
   grep -Fq "services http=http://[::1]:$port " "$FAKE/consul-env"
   ends
   asked "PUT /v1/agent/service/deregister/web-1-web?"
+}
+
+@test "the proxy's own check passes at once, too, and with every third heartbeat" {
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually asked "$proxy"
+  ends
+  rm "$FAKE/requests"
+  CONNECT_INJECT_SYNC_PERIOD=0.05 start_lifecycle
+  eventually passes 9
+  local n
+  n=$(times_asked "$proxy")
+  [ "$n" -ge 3 ] && [ "$n" -le 4 ]
+}
+
+@test "404 for the proxy alone: it is registered again" {
+  rules "1|PUT|sidecar-proxy-pod|404|Unknown check ID"
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually passes 2
+  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod (any more): registering again"
+  [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
+  eventually logged "the agent takes the heartbeat: web-1-web-pod passes"
+  [ "$(times_asked "$proxy")" -eq 2 ]
 }
 
 @test "404: registers again, only then, and passes at once" {
@@ -240,7 +263,7 @@ ends() { # within 5 seconds, with status 0
   eventually passes 1
   local began=${EPOCHREALTIME/./}
   pre_stop "$stop"
-  [ $((${EPOCHREALTIME/./} - began)) -lt 1000000 ]
+  [ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ]
 }
 
 @test "preStop returns although the agent hangs" {
@@ -368,6 +391,28 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   [ "$(times_asked "$fail")" -eq 1 ]
   listen tcp 20000 8080
   eventually passes 1
+  [ "$(times_logged "nothing listens on port 8080")" -eq 1 ]
+}
+
+@test "without a listener the pod is tended all the same: registration, and login" {
+  token
+  listen tcp
+  rules "1|PUT|check/fail|404|Unknown check ID" "1|PUT|check/fail|403|ACL not found"
+  CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
+  eventually logged "logged in to auth method k8s again"
+  eventually asked "${fail}note=nothing+listens+on+port+8080& secret-1"
+  eventually asked "${proxy} secret-1"
+  [ "$(times_asked "$pass")" -eq 0 ]
+  listen tcp 8080
+  eventually passes 1
+}
+
+@test "without a listener the agent is told so again and again" {
+  listen tcp
+  CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  fails_twice() { [ "$(times_asked "$fail")" -ge 2 ]; }
+  eventually fails_twice
   [ "$(times_logged "nothing listens on port 8080")" -eq 1 ]
 }
 

@@ -18,8 +18,9 @@ agent_setup() {
    {"id":"web-1-web-sidecar-proxy","name":"web-sidecar-proxy","kind":"connect-proxy","address":"127.0.0.1","port":20000,
     "proxy":{"destination_service_name":"web","destination_service_id":"web-1-web","local_service_address":"127.0.0.1","local_service_port":8080,
      "upstreams":[{"destination_type":"prepared_query","destination_name":"q","local_bind_address":"127.0.0.1","local_bind_port":1234}]},
-    "checks":[{"name":"Proxy Public Listener","tcp":"127.0.0.1:20000","interval":"1s","deregister_critical_service_after":"10m"},
-     {"name":"Destination Alias","alias_service":"web-1-web"}]}]}'
+    "checks":[{"name":"Proxy Public Listener","tcp":"127.0.0.1:20000","interval":"1s"},
+     {"name":"Destination Alias","alias_service":"web-1-web"},
+     {"id":"web-1-web-sidecar-proxy-pod","name":"Pod","ttl":"9s","deregister_critical_service_after":"10m"}]}]}'
 }
 
 ports() {
@@ -138,6 +139,26 @@ END
   curl -sf -X PUT "http://127.0.0.1:$http/v1/agent/service/deregister/web-1-web"
   eventually passing passing
 }
+
+@test "real: a pod that is not ready for long stays registered, one without a heartbeat goes" {
+  [ "$SH" = dash ] || skip "takes minutes, and is Consul's doing"
+  agent_setup
+  # The shortest that Consul takes. It looks every 30 s.
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//10m/1m}
+  start_consul
+  init
+  listen_nowhere
+  CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
+  eventually logged "nothing listens on port 8080"
+  sleep 100
+  passing critical
+  registered web-1-web
+  registered web-1-web-sidecar-proxy
+  kill -9 "$lifecycle"
+  for _ in $(seq 36); do eventually unregistered web-1-web-sidecar-proxy && break; done
+  unregistered web-1-web
+}
+listen_nowhere() { echo "  sl  local_address" >"$CONNECT_INJECT_PROC/tcp"; }
 
 # A JWT auth method stands for the Kubernetes one: both are a login with a bearer token.
 acl_setup() {

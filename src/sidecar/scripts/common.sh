@@ -167,7 +167,8 @@ envoy_token() {
 }
 
 # Consul writes the token into the bootstrap. With CONNECT_INJECT_ENVOY_TOKEN_FILE, for an Envoy that can (1.34 and
-# later), the connection to the agent gets a filter that takes it from the file: a new token needs no restart.
+# later), the connection to the agent gets a filter that takes it from the file: a new token needs no restart. The
+# agent's cluster is the first; no other one may be sent the token.
 bootstrap() {
   if ! cli connect envoy -proxy-id "$CONNECT_INJECT_PROXY_ID" -bootstrap -grpc-addr "$grpc" \
     -admin-bind "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" || [ ! -s "$dir/cli.out" ]; then
@@ -178,7 +179,8 @@ bootstrap() {
   if [ -n "$auth" ] && [ -n "${CONNECT_INJECT_ENVOY_TOKEN_FILE:-}" ]; then
     envoy_token
     types=type.googleapis.com/envoy.extensions
-    sed 's|"@type": "'"$types"'.upstreams.http.v3.HttpProtocolOptions"|&,"http_filters":[{"name":"envoy.filters.http.credential_injector","typed_config":{"@type":"'"$types"'.filters.http.credential_injector.v3.CredentialInjector","overwrite":true,"allow_request_without_credential":true,"credential":{"name":"envoy.http.injected_credentials.generic","typed_config":{"@type":"'"$types"'.http.injected_credentials.generic.v3.Generic","header":"x-consul-token","credential":{"name":"consul-token","sds_config":{"resource_api_version":"V3","path_config_source":{"path":"'"$dir"'/envoy-token.json"}}}}}}},{"name":"envoy.filters.http.upstream_codec","typed_config":{"@type":"'"$types"'.filters.http.upstream_codec.v3.UpstreamCodec"}}]|' \
+    options='"@type": "'$types'.upstreams.http.v3.HttpProtocolOptions"'
+    sed '1,\|'"$options"'|s|'"$options"'|&,"http_filters":[{"name":"envoy.filters.http.credential_injector","typed_config":{"@type":"'"$types"'.filters.http.credential_injector.v3.CredentialInjector","overwrite":true,"allow_request_without_credential":true,"credential":{"name":"envoy.http.injected_credentials.generic","typed_config":{"@type":"'"$types"'.http.injected_credentials.generic.v3.Generic","header":"x-consul-token","credential":{"name":"consul-token","sds_config":{"resource_api_version":"V3","path_config_source":{"path":"'"$dir"'/envoy-token.json"}}}}}}},{"name":"envoy.filters.http.upstream_codec","typed_config":{"@type":"'"$types"'.filters.http.upstream_codec.v3.UpstreamCodec"}}]|' \
       "$1" >"$dir/envoy-bootstrap.new" && set -- "$dir/envoy-bootstrap.new"
   fi
   mv "$1" "$dir/envoy-bootstrap.json"

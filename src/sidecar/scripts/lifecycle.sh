@@ -4,9 +4,11 @@ period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
 proc=${CONNECT_INJECT_PROC:-/proc/net}
 check=$CONNECT_INJECT_CHECK_ID
+# Of the proxy, so that its registration goes with the pod, and only then. Every third heartbeat is for it, too.
+proxy_check=$CONNECT_INJECT_PROXY_CHECK_ID spell=0
 out="/v1/agent/check/fail/$check?note=pod+is+terminating&$ns"
 admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
-sleeping='' ended='' state=start tries=0
+sleeping='' ended='' state=start tries=0 verdict='' note=''
 login_due='' registration_due='' envoy_due='' registered='' spared=0 spare=40
 case $port in *[!0-9]*) port='' ;; esac
 [ -z "$port" ] || hex=$(printf %04X "$port")
@@ -127,7 +129,12 @@ beat() {
     envoy_due=''
   fi
   [ -z "$ended" ] || return
-  http PUT "/v1/agent/check/pass/$check?$ns"
+  asked=$check
+  http PUT "/v1/agent/check/$verdict/$check?$note$ns"
+  if [ "$code" = 200 ] && [ "$spell" = 0 ]; then
+    asked=$proxy_check
+    http PUT "/v1/agent/check/pass/$proxy_check?$ns"
+  fi
   if [ -n "$ended" ]; then
     # The signal came in between: that the pod is out must be the last word.
     http PUT "$out"
@@ -135,17 +142,22 @@ beat() {
   fi
   case $code$body in
   200*)
-    [ "$state" = ok ] || log "the agent takes the heartbeat: $check passes"
-    state=ok tries=0 registered='' spared=0 spare=40
+    spell=$(((spell + 1) % 3))
+    case $state/$verdict in
+    pass/pass | fail/fail) ;;
+    */pass) log "the agent takes the heartbeat: $check passes" ;;
+    *) log "nothing listens on port $port: the pod gets no traffic until something does" ;;
+    esac
+    state=$verdict tries=0 registered='' spared=0 spare=40
     return
     ;;
   404* | *"nknown check"* | *"does not have associated TTL"*)
-    registration_due=1
+    registration_due=1 spell=0
     if [ -z "$registered" ]; then
-      log "the agent does not know the pod (any more): registering again"
+      log "the agent does not know $asked (any more): registering again"
       return 2
     fi
-    trouble 404 "the agent does not know $check right after the registration, trying on: $body"
+    trouble 404 "the agent does not know $asked right after the registration, trying on: $body"
     ;;
   403*"ACL not found"*)
     if [ -n "$auth" ] && [ "$spared" -le 0 ]; then
@@ -163,6 +175,19 @@ beat() {
   return 1
 }
 
+# rest SECONDS: until the next heartbeat. A listener that was missing ends it.
+rest() {
+  [ "$verdict" = fail ] || {
+    nap "$1"
+    return
+  }
+  looks=20
+  while [ -z "$ended" ] && [ "$looks" -gt 0 ] && ! listening; do
+    nap "${CONNECT_INJECT_PAUSE:-0.5}"
+    looks=$((looks - 1))
+  done
+}
+
 trap taken_out USR1
 trap ending TERM INT
 rm -f "$dir/lifecycle.ended"
@@ -176,29 +201,20 @@ if [ -n "$auth" ]; then
   fi
 fi
 
-# The check is set failing once whenever the port is found without a listener.
-told='' looks=0
 while [ -z "$ended" ]; do
-  if [ -n "$port" ] && ! listening; then
-    if [ -z "$told" ]; then
-      [ $((looks % 10)) != 0 ] || {
-        http PUT "/v1/agent/check/fail/$check?note=nothing+listens+on+port+$port&$ns"
-        case $code in 200 | 40?) told=1 ;; esac
-      }
-      [ "$looks" != 0 ] || log "nothing listens on port $port: the pod gets no traffic until something does"
-    fi
-    looks=$((looks + 1)) state=unseen
-    [ -n "$ended" ] || nap "${CONNECT_INJECT_PAUSE:-0.5}"
-    continue
+  if [ -z "$port" ] || listening; then
+    verdict=pass note=''
+  else
+    verdict=fail note="note=nothing+listens+on+port+$port&"
   fi
-  told='' looks=0
   beat
   case $? in
-  0) wait_for=$period ;;
-  1) [ "$tries" -gt 30 ] && wait_for=$period || wait_for=$pause ;;
-  *) continue ;;
+  0) rest "$period" ;;
+  1)
+    [ "$tries" -gt 30 ] && wait_for=$period || wait_for=$pause
+    [ -n "$ended" ] || nap "$wait_for"
+    ;;
   esac
-  [ -n "$ended" ] || nap "$wait_for"
 done
 # Only TERM is left to come.
 while :; do nap 3600; done
