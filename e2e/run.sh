@@ -5,7 +5,7 @@
 #   SCENARIO=name            only this scenario, or this file of scenarios
 #   KEEP=1                   leave the cluster up, and use it again the next time
 #   E2E_JOBS=4               how many scenarios run side by side
-#   E2E_RETRIES=0            how often a failed scenario is tried again, and told so
+#   E2E_RETRIES=0            how often those that failed are tried again, each alone
 #   E2E_EXISTING=1           run against the cluster of your own KUBECONFIG
 #   E2E_POLICY_SERVER=URL    a policy server that serves what policies.sh prints
 #   E2E_CA_BUNDLE=BASE64     the authority of its certificate
@@ -13,97 +13,138 @@
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
-# shellcheck source=lib/cluster.sh
-. "$E2E_DIR/lib/cluster.sh"
-# shellcheck source=lib/admission.sh
-. "$E2E_DIR/lib/admission.sh"
-# shellcheck source=lib/relay.sh
-. "$E2E_DIR/lib/relay.sh"
+# shellcheck source=lib/session.sh
+. "$E2E_DIR/lib/session.sh"
 
-POLICY_WASM=${POLICY_WASM:-$PROJECT_DIR/policy.wasm}
-POLICY_HOST=${POLICY_HOST:-${CARGO_TARGET_DIR:-$PROJECT_DIR/target}/release/policy-host}
 JOBS=${E2E_JOBS:-4}
-EXISTING=${E2E_EXISTING:-}
+RETRIES=${E2E_RETRIES:-0}
 started=$SECONDS
 
-# anywhere COMMAND...: where the cluster's addresses are reached.
-anywhere() { if [ -n "$EXISTING" ]; then "$@"; else inside "$@"; fi; }
+# ---- which scenarios -----------------------------------------------------------
 
-# ---- what is left at the end ---------------------------------------------------
-
-finish() {
-    local code=$?
-    trap - EXIT INT TERM
-    if [ -n "$EXISTING" ]; then
-        remove_webhooks || true
-    elif [ -n "${KEEP:-}" ] && node_process >/dev/null; then
-        how_to_reach
-    else
-        stop_cluster
-        nothing_left || code=1
-        rm -f "$SCRATCH.lock"
-    fi
-    exit "$code"
-}
-
-how_to_reach() {
-    relay machine 127.0.0.1:16443 "$NODE_IP:6443"
-    relay machine 127.0.0.1:18500 "$NODE_IP:8500"
-    sed "s,https://.*:6443,https://127.0.0.1:16443," "$SCRATCH/kubeconfig" >"$SCRATCH/kubeconfig-outside"
-    cat >&2 <<END
-e2e: the cluster stays up. It is reached with
-
-  export KUBECONFIG=$SCRATCH/kubeconfig-outside CONSUL_HTTP_ADDR=http://127.0.0.1:18500
-
-  Its logs: $SCRATCH/logs. Into the node itself:
-
-  nsenter --target $(node_process) --mount --net --pid --ipc --uts env PATH=$SCRATCH/bin:\$PATH bash
-
-  Its end: make e2e-down
-END
-}
-
-# ---- the scenarios -------------------------------------------------------------
+files=("$E2E_DIR"/scenarios/*.bats "$E2E_DIR"/scenarios/alone/*.bats)
 
 # names FILE...: of the scenarios in them.
-names() { sed -n 's/^@test "\([^:"]*\):.*/\1/p' "$@"; }
+names() { sed -n 's/^@test "\([^:"]*\).*/\1/p' "$@"; }
+
+# wanted: the names of those that are to run.
+wanted() {
+    local file all
+    all=$(names "${files[@]}")
+    for file in "${files[@]}"; do
+        [ "${file##*/}" != "${SCENARIO:-}.bats" ] || all=$(names "$file") SCENARIO=
+    done
+    if [ -n "${SCENARIO:-}" ]; then
+        grep -xF -e "$SCENARIO" <<<"$all" || die "no scenario is called $SCENARIO; there are: ${all//$'\n'/ }"
+    else
+        printf '%s\n' "$all"
+    fi
+}
+
+# ---- their run -----------------------------------------------------------------
 
 # run_bats [BATS ARGUMENT...] FILE...: a line for each scenario, as it ends; a
-# failed one's diagnosis follows it.
+# failed one's diagnosis follows it. What bats returns says no more than its lines.
 run_bats() {
     anywhere env KUBECONFIG="$KUBECONFIG" BATS_TMPDIR="$work" TMPDIR="$work" PARALLEL_HOME="$work/parallel" \
         E2E_SCRATCH="$SCRATCH" bats --formatter tap --timing "$@" 2>&1 </dev/null | tee -a "$work/tap" |
-        sed -u -e '/^1\.\.[0-9]*$/d' -e 's/^ok [0-9]* /ok   /' -e 's/^not ok [0-9]* /FAIL /' -e 's/^# /     /'
+        sed -u -e '/^1\.\.[0-9]*$/d' -e 's/^ok [0-9]* /ok   /' -e 's/^not ok [0-9]* /FAIL /' -e 's/^# /     /' || true
+}
+
+# run_in FOLDER NAMES [BATS ARGUMENT...]: those of the scenarios that are in this
+# folder's files.
+run_in() {
+    local folder=$1 chosen=$2 pattern=${2//./\\.} file mine=()
+    shift 2
+    for file in "$folder"/*.bats; do
+        ! grep -qxF -e "$chosen" <<<"$(names "$file")" || mine+=("$file")
+    done
+    ((${#mine[@]} == 0)) || run_bats "$@" --filter "^(${pattern//$'\n'/|}):" "${mine[@]}"
 }
 
 run_scenarios() {
-    local beside=("$E2E_DIR"/scenarios/*.bats) alone=("$E2E_DIR"/scenarios/alone/*.bats) filter=()
-    if [ -n "${SCENARIO:-}" ]; then
-        if [ -f "$E2E_DIR/scenarios/$SCENARIO.bats" ]; then
-            beside=("$E2E_DIR/scenarios/$SCENARIO.bats") alone=()
-        elif [ -f "$E2E_DIR/scenarios/alone/$SCENARIO.bats" ]; then
-            beside=() alone=("$E2E_DIR/scenarios/alone/$SCENARIO.bats")
-        else
-            [[ " $(names "${beside[@]}" "${alone[@]}" | paste -sd' ') " == *" $SCENARIO "* ]] ||
-                die "no scenario is called $SCENARIO; there are: $(names "${beside[@]}" "${alone[@]}" | paste -sd' ')"
-            filter=(--filter "^${SCENARIO//./\\.}:")
-        fi
-    fi
+    local chosen try
     mkdir -p "$work/parallel"
     touch "$work/parallel/will-cite" "$work/tap"
-    # What bats returns is counted below, from what it printed.
-    ((${#beside[@]} == 0)) || run_bats --jobs "$JOBS" "${filter[@]}" "${beside[@]}" || true
-    ((${#alone[@]} == 0)) || run_bats "${filter[@]}" "${alone[@]}" || true
+    chosen=$(cat "$work/planned")
+    run_in "$E2E_DIR/scenarios" "$chosen" --jobs "$JOBS"
+    E2E_ALONE=1 run_in "$E2E_DIR/scenarios/alone" "$chosen"
+    # Not where they failed: the other scenarios are a load, too.
+    for ((try = 2; try <= RETRIES + 1; try++)); do
+        chosen=$(that_are failed)
+        [ -n "$chosen" ] || return 0
+        say "tried again, each alone: $(paste -sd' ' <<<"$chosen")"
+        E2E_ALONE=1 run_in "$E2E_DIR/scenarios" "$chosen"
+        E2E_ALONE=1 run_in "$E2E_DIR/scenarios/alone" "$chosen"
+    done
 }
 
-# count: the closing line; fails when a scenario did, or none ran.
+# ---- what became of them -------------------------------------------------------
+
+# that_are passed|failed|skipped: the names of the scenarios whose last try did. One
+# that bats has lost, say because its set-up broke, has failed.
+that_are() {
+    awk -v wanted="$1" '
+        FNR == NR {names[++count] = $0; next}
+        /^(not )?ok [0-9]+ / {
+            state = /^not/ ? "failed" : / # skip/ ? "skipped" : "passed"
+            sub(/^(not )?ok [0-9]+ /, "")
+            sub(/:.*/, "")
+            became[$0] = state
+        }
+        END {
+            for (i = 1; i <= count; i++)
+                if ((names[i] in became ? became[names[i]] : "failed") == wanted) print names[i]
+        }' "$work/planned" "$work/tap"
+}
+
+# summary: what failed, where, and the last words there, for who has only the end
+# of the output.
+summary() {
+    local name
+    awk -v passed=" $(that_are passed | paste -sd' ') " -v failed=" $(that_are failed | paste -sd' ') " '
+        function became(name) {
+            if (index(failed, " " name " ")) return "failed"
+            return index(passed, " " name " ") ? "failed, but not when tried again" : "failed, though no scenario"
+        }
+        /^(not )?ok [0-9]+ / {
+            title = ""
+            if (/^ok/) next
+            sub(/^not ok [0-9]+ /, "")
+            sub(/ in [0-9]+ms$/, "")
+            name = title = $0
+            sub(/:.*/, "", name)
+            if (!(name in titles)) order[++count] = name
+            titles[name] = title
+            where[name] = words[name] = ""
+            next
+        }
+        title == "" {next}
+        /^# =====|^# bats warning/ || !/^#/ {title = ""; next} # the diagnosis
+        match($0, /in test file [^)]*/) {where[name] = substr($0, RSTART + 13, RLENGTH - 13); next}
+        /^# *`.*. failed/ {where[name] = where[name] ": " substr($0, index($0, "`")); next}
+        /^# .*[^ ]/ {
+            words[name] = words[name] "\n     " substr($0, 3, 200)
+            if (split(words[name], line, "\n") > 4) words[name] = "\n" line[3] "\n" line[4] "\n" line[5]
+        }
+        END {
+            for (i = 1; i <= count; i++) {
+                name = order[i]
+                print "e2e: " became(name) ": " titles[name]
+                print "     " where[name] words[name]
+            }
+        }' "$work/tap" >&2
+    for name in $(that_are failed); do
+        grep -q "^not ok [0-9]* ${name//./\\.}:" "$work/tap" || say "failed: $name: bats has no result of it"
+    done
+}
+
+# count: the closing line; fails when a scenario did, or none passed.
 count() {
-    local planned passed failed skipped
-    planned=$(awk -F'[.]+' '/^1\.\.[0-9]+$/ {n += $2} END {print n + 0}' "$work/tap")
-    skipped=$(grep -c '^ok .* # skip' "$work/tap" || true)
-    passed=$(($(grep -c '^ok ' "$work/tap" || true) - skipped))
-    # One that bats has lost, say because its set-up broke, has not passed either.
-    failed=$((planned - passed - skipped))
+    local passed failed skipped
+    passed=$(that_are passed | wc -l)
+    failed=$(that_are failed | wc -l)
+    skipped=$(that_are skipped | wc -l)
     say "$((SECONDS - started)) s"
     if ((skipped)); then
         echo "$passed passed, $failed failed, $skipped skipped"
@@ -115,36 +156,13 @@ count() {
 
 # ---- the run -------------------------------------------------------------------
 
-[ -f "$POLICY_WASM" ] || die "there is no $POLICY_WASM; make policy.wasm builds it"
-exec 9>"$SCRATCH.lock"
-flock --nonblock 9 || die "another run is under way in $SCRATCH; E2E_SCRATCH chooses another folder"
-
-if [ -n "$EXISTING" ]; then
-    [ -n "${KUBECONFIG:-}" ] || die "E2E_EXISTING=1 needs KUBECONFIG"
-    work=$(mktemp -d)
-    trap finish EXIT
-else
-    [ "$(id -u)" = 0 ] || die "the cluster needs root"
-    "$E2E_DIR/components.sh"
-    if [ -n "${KEEP:-}" ] && node_process >/dev/null && cmp -s "$CACHE/components.env" "$SCRATCH/components.env"; then
-        say "using the cluster that is up"
-    else
-        stop_cluster
-        rm -f "$SCRATCH.before" "$SCRATCH.namespace"
-        trap finish EXIT
-        start_cluster
-    fi
-    trap finish EXIT
-    export KUBECONFIG=$SCRATCH/kubeconfig
-    work=$SCRATCH/work
-    rm -rf "$work"
-    mkdir -p "$work"
-fi
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-start_admission
+twice=$(names "${files[@]}" | sort | uniq -d)
+[ -z "$twice" ] || die "the name of two scenarios: $twice"
+planned=$(wanted)
+begin_session
+printf '%s\n' "$planned" >"$work/planned"
 # In the background, so that a Ctrl-C is answered at once.
 run_scenarios 9>&- &
 wait $!
+summary
 count

@@ -2,44 +2,58 @@
 # shellcheck shell=bash disable=SC2034
 
 # shellcheck source=common.sh
-. "$BATS_TEST_DIRNAME/$([[ $BATS_TEST_DIRNAME == */alone ]] && echo ../)../lib/common.sh"
+. "${BASH_SOURCE[0]%/*}/common.sh"
 
 TESTDATA=$E2E_DIR/testdata
-# On a machine that others share, a scenario that waited too long may try again.
-BATS_TEST_RETRIES=${E2E_RETRIES:-0}
 CONSUL_URL=${CONSUL_HTTP_ADDR:-http://$NODE_IP:8500}
 
 # Every scenario has a namespace of its own, named after it; its label chooses
 # the policy (see policies.yml). A file or a scenario says `POLICY=...` first.
 setup() {
     NS=e2e-$(scenario_name | tr . -)
-    if ((${BATS_TEST_TRY_NUMBER:-1} > 1)); then
-        # The first one's namespace may still be ending.
-        NS=$NS-again
-        echo "# $(scenario_name) failed and is tried again" >&3
-    fi
+    [ -z "${E2E_ALONE:-}" ] || nothing_beside
     new_namespace "$NS" "${POLICY:-standard}"
 }
 
 teardown() {
     [ -n "${BATS_TEST_COMPLETED:-}" ] || [ -n "${BATS_TEST_SKIPPED:-}" ] || diagnose
-    cleanup_scenario
+    # shellcheck source=/dev/null
+    [ ! -f "$BATS_TEST_TMPDIR/afterwards" ] || . "$BATS_TEST_TMPDIR/afterwards" || true
+    end_namespaces
 }
 
-# A file's own `teardown` may be needed for more than pods: it redefines this.
-cleanup_scenario() { end_namespaces; }
+# afterwards COMMAND...: when the scenario has ended, also if it failed.
+afterwards() { echo "${*@Q} || true" >>"$BATS_TEST_TMPDIR/afterwards"; }
 
 scenario_name() { printf '%s\n' "${BATS_TEST_DESCRIPTION%%:*}"; }
+
+# nothing_beside: the pods of the scenarios before have ended, at best.
+nothing_beside() { until_true 60 no_pods || echo "# pods of other scenarios are still ending" >&3; }
+no_pods() { [[ $(kubectl get pods --all-namespaces -o 'jsonpath={.items[*].metadata.namespace}') != *e2e-* ]]; }
 
 # k ARGUMENTS...: kubectl in the scenario's namespace.
 k() { kubectl --namespace "$NS" "$@"; }
 
 # new_namespace NAME POLICY [LABEL=VALUE...]
 new_namespace() {
-    kubectl create namespace "$1" >/dev/null
+    kubectl create namespace "$1" >/dev/null 2>&1 || {
+        # It is there from an earlier try or run, or still ending.
+        kubectl delete namespaces --selector e2e.scenario --field-selector "metadata.name=$1" --timeout=120s >/dev/null
+        kubectl create namespace "$1" >/dev/null
+    }
+    forget_pods_of "$1"
     kubectl label namespace "$1" "e2e.policy=$2" "e2e.scenario=$(scenario_name)" "${@:3}" >/dev/null
     # The API server refuses pods until the namespace's own account is there.
-    eventually 10 kubectl --namespace "$1" get serviceaccount default
+    eventually 60 kubectl --namespace "$1" get serviceaccount default
+}
+
+# forget_pods_of NAMESPACE: what an earlier try's pods left in Consul that were killed.
+forget_pods_of() {
+    local id
+    for id in $(consul_curl --connect-timeout 2 "$CONSUL_URL/v1/agent/services" |
+        jq -r --arg namespace "$1" '.[] | select(.Meta["k8s-namespace"] == $namespace) | .ID'); do
+        consul_put "agent/service/deregister/$id" || true
+    done
 }
 
 end_namespaces() {
@@ -56,7 +70,8 @@ needs_node() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the node"; }
 milliseconds() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 
 # eventually SECONDS COMMAND...: the command succeeds, at the latest then.
-# Its last words are shown if not.
+# Its last words are shown if not. Where no time is promised, 60 is for machines
+# that are slow or have other work.
 eventually() {
     local deadline=$(($(milliseconds) + $1 * 1000)) seconds=$1 output
     shift
@@ -70,7 +85,8 @@ eventually() {
     done
 }
 
-# never SECONDS COMMAND...: the command does not succeed in all that time.
+# never SECONDS COMMAND...: the command does not succeed in all that time, which is
+# long enough for what could make it.
 never() {
     local deadline=$(($(milliseconds) + $1 * 1000))
     shift
@@ -108,7 +124,7 @@ fails() {
 # ---- pods -------------------------------------------------------------------
 
 # ready POD...: every container of theirs is.
-ready() { k wait --for=condition=Ready --timeout=90s "${@/#/pod/}" >/dev/null; }
+ready() { k wait --for=condition=Ready --timeout=120s "${@/#/pod/}" >/dev/null; }
 
 # field POD-OR-KIND/NAME JSONPATH
 field() {
@@ -137,7 +153,7 @@ with_api_token() {
 
 # pod_of LABEL=VALUE: the name of the one pod, once it is there.
 pod_of() {
-    eventually 30 has_pod "$1" >&2
+    eventually 60 has_pod "$1" >&2
     k get pods -l "$1" -o 'jsonpath={.items[0].metadata.name}'
 }
 has_pod() { [ -n "$(k get pods -l "$1" -o name)" ]; }
@@ -231,8 +247,9 @@ check_is() { equal "check $2 of $1" "$3" "$(check_status "$1" "$2")"; }
 registered() { consul_get agent/services | jq -e --arg id "$1" 'has($id)' >/dev/null; }
 not_registered() { ! registered "$1"; }
 
-# deny SOURCE DESTINATION, and its removal.
+# deny SOURCE DESTINATION, until its removal or the scenario's end.
 deny() {
+    afterwards allow_again "$2"
     consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \
         '{Kind: "service-intentions", Name: $destination, Sources: [{Name: $source, Action: "deny"}]}')" >/dev/null
 }
@@ -267,7 +284,9 @@ diagnose() {
     local namespace pod container
     for namespace in $(kubectl get namespaces -l "e2e.scenario=$(scenario_name)" -o jsonpath='{.items[*].metadata.name}'); do
         echo "===== namespace $namespace"
-        kubectl --namespace "$namespace" describe pods
+        # Without the scripts, which are the same in every pod.
+        kubectl --namespace "$namespace" describe pods |
+            awk '/^    (Command|Args):/ {script = 1; next} /^(    )?[A-Z]/ {script = 0} !script {print substr($0, 1, 300)}'
         kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp
         for pod in $(kubectl --namespace "$namespace" get pods -o jsonpath='{.items[*].metadata.name}'); do
             for container in $(kubectl --namespace "$namespace" get pod "$pod" \

@@ -11,21 +11,24 @@ consul_curl() {
 # start_secure_consul: once for a cluster; with the auth method that the policy's
 # pods log in with, which asks this cluster's API server.
 start_secure_consul() {
-    [ ! -f "$SCRATCH/consul-secure-client.pid" ] || return 0
-    "$E2E_DIR/lib/consul.sh" start secure-server
-    "$E2E_DIR/lib/consul.sh" start secure-client
+    local agent
+    [ ! -f "$SCRATCH/consul-secure.ready" ] || return 0
+    for agent in secure-server secure-client; do
+        [ -f "$SCRATCH/consul-$agent.pid" ] || "$E2E_DIR/lib/consul.sh" start "$agent"
+    done
     kubectl apply -f "$TESTDATA/auth-method.yaml"
-    eventually 30 consul_get agent/self
+    eventually 60 consul_get agent/self
     auth_method consul-k8s-auth-method
     # The shortest time that Consul takes.
     auth_method brief 1m
+    touch "$SCRATCH/consul-secure.ready"
 }
 
 # auth_method NAME [TIME]: its tokens live that long.
 auth_method() {
     local token
     token=$(kubectl --namespace kube-system create token e2e-consul-auth --duration=24h)
-    eventually 30 consul_put acl/auth-method "$(jq -nc --arg name "$1" --arg ttl "${2:-0s}" --arg host "https://$NODE_IP:6443" \
+    eventually 60 consul_put acl/auth-method "$(jq -nc --arg name "$1" --arg ttl "${2:-0s}" --arg host "https://$NODE_IP:6443" \
         --arg token "$token" --rawfile ca "$SCRATCH/pki/ca.crt" '{Name: $name, Type: "kubernetes", MaxTokenTTL: $ttl,
             Config: {Host: $host, CACert: $ca, ServiceAccountJWT: $token}}')"
     consul_put acl/binding-rule "$(jq -nc --arg name "$1" '{AuthMethod: $name, BindType: "service",
@@ -76,8 +79,10 @@ spec:
 END
 }
 
-# permit SOURCE DESTINATION: an intention; without one, all is denied.
+# permit SOURCE DESTINATION, until its removal or the scenario's end; without an
+# intention, all is denied.
 permit() {
+    afterwards allow_again "$2"
     consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \
         '{Kind: "service-intentions", Name: $destination, Sources: [{Name: $source, Action: "allow"}]}')" >/dev/null
 }
