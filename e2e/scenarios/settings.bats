@@ -23,17 +23,17 @@ defaults_of() { consul_get "config/service-defaults/$1" | jq -r .Protocol; }
     client paths-client paths:1234
     ready paths paths-client
     equal "protocol" http "$(defaults_of paths)"
-    eventually 15 answers paths-client http://127.0.0.1:1234/ "I am paths"
+    eventually 60 answers paths-client http://127.0.0.1:1234/ "I am paths"
     # Only a listener that reads HTTP can tell that its upstream said so.
     contains "headers" "x-envoy-upstream-service-time" "$(get paths-client http://127.0.0.1:1234/ -i)"
     deny_path paths-client paths /private
-    eventually 15 forbidden paths-client http://127.0.0.1:1234/private
+    eventually 60 forbidden paths-client http://127.0.0.1:1234/private
     answers paths-client http://127.0.0.1:1234/public "I am paths"
-    allow_again paths
 }
 
-# deny_path SOURCE DESTINATION PATH
+# deny_path SOURCE DESTINATION PATH, until the scenario ends.
 deny_path() {
+    afterwards allow_again "$2"
     consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" --arg path "$3" '
         {Kind: "service-intentions", Name: $destination, Sources: [{Name: $source, Permissions: [
             {Action: "deny", HTTP: {PathExact: $path}}, {Action: "allow", HTTP: {PathPrefix: "/"}}]}]}')" >/dev/null
@@ -41,11 +41,11 @@ deny_path() {
 
 @test "protocol-kept: an operator's service-defaults are not overwritten, and the log says so" {
     consul_put config '{"Kind": "service-defaults", "Name": "kept", "Protocol": "grpc"}'
+    afterwards consul_delete config/service-defaults/kept
     server kept "connect-service-protocol: http"
     ready kept
     equal "protocol" grpc "$(defaults_of kept)"
     contains "log" grpc "$(k logs kept -c consul-connect-inject-init)"
-    consul_delete config/service-defaults/kept
 }
 
 @test "envoy-extra-args: the documentation's own reach Envoy" {
@@ -77,7 +77,7 @@ deny_path() {
     server renamed-pod "connect-service: renamed"
     client renamed-client renamed:1234
     ready renamed-pod renamed-client
-    eventually 15 answers renamed-client http://127.0.0.1:1234/ "I am renamed-pod"
+    eventually 60 answers renamed-client http://127.0.0.1:1234/ "I am renamed-pod"
     registered renamed-pod-renamed
 }
 
@@ -87,14 +87,4 @@ deny_path() {
 
 @test "unknown-annotation: warned, with the name that was meant" {
     contains "what kubectl prints" connect-service-port "$(server unknown "connect-service-prt: '8080'" 2>&1)"
-}
-
-@test "sync-period: a registration that is lost is back within it" {
-    server periodic "connect-sync-period: 2s"
-    ready periodic
-    eventually 15 routable periodic
-    consul_put agent/service/deregister/periodic-periodic-sidecar-proxy
-    consul_put agent/service/deregister/periodic-periodic
-    eventually 6 registered periodic-periodic-sidecar-proxy
-    eventually 10 routable periodic
 }

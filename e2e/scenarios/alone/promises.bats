@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# What is promised in seconds, in memory and in processor time: these run alone.
+
+load ../../lib/helpers
+
+# after COMMAND...: in `took`, how many milliseconds it takes until the command
+# succeeds, which is looked at for 10 s.
+after() {
+    local began
+    began=$(milliseconds)
+    eventually 10 "$@" || true
+    took=$(($(milliseconds) - began))
+}
+
+@test "deleted: out of load balancing within 2 s, and its registration gone at its end" {
+    # The app goes on for a while, so that it is not its end that is seen.
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: deleted-server
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: deleted-server
+      image: nginx
+      ports: [{containerPort: 80}]
+      lifecycle: {preStop: {sleep: {seconds: 12}}}
+END
+    ready deleted-server
+    eventually 60 routable deleted-server
+    # A kubelet that has just looked at a pod begins its end up to 2 s late.
+    never 4 not_routable deleted-server
+    date -u "+at %T.%3N: it is deleted"
+    k delete pod deleted-server --wait=false
+    after not_routable deleted-server
+    date -u "+at %T.%3N: out of load balancing for $took ms after kubectl came back, load $(cat /proc/loadavg)"
+    k logs deleted-server -c consul-connect-lifecycle-sidecar --timestamps --tail=3
+    k get events --field-selector involvedObject.name=deleted-server,reason=Killing
+    echo "out of load balancing $took ms after its deletion, of 2000"
+    ((took <= 2000))
+    registered deleted-server-deleted-server
+    k wait --for=delete pod/deleted-server --timeout=120s
+    not_registered deleted-server-deleted-server
+    not_registered deleted-server-deleted-server-sidecar-proxy
+}
+
+@test "prompt: connected to within 2 s of being ready" {
+    server prompt-server
+    ready prompt-server
+    after routable prompt-server
+    echo "routable $took ms after it was ready, of 2000"
+    ((took <= 2000))
+}
+
+@test "sync-period: a registration that is lost is back within it" {
+    server periodic "connect-sync-period: 2s"
+    ready periodic
+    eventually 60 routable periodic
+    consul_put agent/service/deregister/periodic-periodic-sidecar-proxy
+    consul_put agent/service/deregister/periodic-periodic
+    eventually 6 registered periodic-periodic-sidecar-proxy
+    eventually 10 routable periodic
+}
+
+@test "idle: the sidecar holds at most 2 MB between heartbeats, and nothing grows" {
+    needs_node
+    server idle-server "connect-sync-period: 1s"
+    ready idle-server
+    eventually 60 routable idle-server
+    local process memory time
+    process=$(container_process idle-server consul-connect-lifecycle-sidecar)
+    eventually 60 holds_at_most "$process" 2048
+    memory=$(own_memory "$process")
+    time=$(processor_time "$process")
+    # Some ten heartbeats.
+    never 10 more_than "$((memory + 64))" own_memory "$process"
+    eventually 60 holds_at_most "$process" 2048
+    echo "own memory: $memory KiB, then $(own_memory "$process"); hundredths of processor seconds: $(($(processor_time "$process") - time))"
+    fails more_than "$((time + 50))" processor_time "$process"
+}
+more_than() { (($("${@:2}") > $1)); }
+
+# holds_at_most PROCESS KIB: it waits, with one process of its own, and they hold no
+# more memory. What processes share, the shell's code, is a part of each.
+holds_at_most() {
+    local child sum
+    child=$(tr -d ' ' <"/proc/$1/task/$1/children")
+    equal "its processes" sleep "$(cat "/proc/$child/comm")" || return
+    sum=$(awk '/^Pss:/ {sum += $2} END {print sum}' "/proc/$1/smaps_rollup" "/proc/$child/smaps_rollup")
+    echo "memory: $sum KiB"
+    ((sum <= $2))
+}
+own_memory() { awk '/^RssAnon:/ {print $2}' "/proc/$1/status"; }
+
+# Its own and that of all it has waited for.
+processor_time() { awk '{print $14 + $15 + $16 + $17}' "/proc/$1/stat"; }
