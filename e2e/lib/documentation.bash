@@ -8,8 +8,10 @@ hello_world() {
     ready "$server_pod" "$client_pod"
     injected "$server_pod"
     injected "$client_pod"
+    # The scenario before had a service of this name.
+    eventually 60 routable "$server"
 
-    eventually 15 answers "$client_pod" http://127.0.0.1:1234/ '"hello world"'
+    eventually 60 answers "$client_pod" http://127.0.0.1:1234/ '"hello world"'
 
     # Analogous to Kubernetes's own variables, in every container of the pod.
     variables=$(echo "$server" | tr 'a-z-' 'A-Z_')_CONNECT_SERVICE
@@ -17,7 +19,7 @@ hello_world() {
         "$(k exec "$client_pod" -- sh -c "curl -s \"http://\$${variables}_HOST:\$${variables}_PORT/\"")"
 
     deny "$client" "$server"
-    eventually 15 refused "$client_pod" http://127.0.0.1:1234/
+    eventually 60 refused "$client_pod" http://127.0.0.1:1234/
     allow_again "$server"
-    eventually 15 answers "$client_pod" http://127.0.0.1:1234/ '"hello world"'
+    eventually 60 answers "$client_pod" http://127.0.0.1:1234/ '"hello world"'
 }

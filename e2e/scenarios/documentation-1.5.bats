@@ -20,10 +20,10 @@ load ../lib/documentation
 
 @test "docs-1.5-example-deployment: a service without a port is in the mesh" {
     k apply -f "$TESTDATA/docs-1.5-consul-example-deployment.yaml"
-    k rollout status deployment/consul-example-deployment --timeout=60s
+    k rollout status deployment/consul-example-deployment --timeout=120s
     local pod
     pod=$(pod_of app=consul-example)
     injected "$pod"
-    eventually 10 registered "$pod-example"
-    eventually 10 registered "$pod-example-sidecar-proxy"
+    eventually 60 registered "$pod-example"
+    eventually 60 registered "$pod-example-sidecar-proxy"
 }

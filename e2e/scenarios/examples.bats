@@ -13,12 +13,12 @@ job_said() { contains "log of $1" "$2" "$(k logs "job/$1" -c "$1")"; }
 @test "examples-workloads: a Deployment takes part, and a Job calls a service and ends" {
     renamed static-server.yaml | k apply -f -
     ready examples-static-server
-    eventually 20 routable examples-static-server
+    eventually 60 routable examples-static-server
     renamed deployment.yaml | k apply -f -
-    k rollout status deployment/examples-web --timeout=90s
+    k rollout status deployment/examples-web --timeout=120s
     injected "$(pod_of app=examples-web)"
     renamed job.yaml | k apply -f -
-    k wait --for=condition=Complete job/examples-caller --timeout=90s
+    k wait --for=condition=Complete job/examples-caller --timeout=120s
     job_said examples-caller "hello world"
 }
 
@@ -44,5 +44,5 @@ job_said() { contains "log of $1" "$2" "$(k logs "job/$1" -c "$1")"; }
 eventually_applied() {
     local manifest
     manifest=$(cat)
-    eventually 20 sh -c 'printf "%s\n" "$1" | kubectl apply --dry-run=server --validate=strict -f -' - "$manifest"
+    eventually 60 sh -c 'printf "%s\n" "$1" | kubectl apply --dry-run=server --validate=strict -f -' - "$manifest"
 }

@@ -42,7 +42,7 @@ END
     equal "init containers" consul-connect-inject-init "$(field classic-server '{.spec.initContainers[*].name}')"
     equal "containers" "classic-server consul-connect-envoy-sidecar consul-connect-lifecycle-sidecar" \
         "$(field classic-server '{.spec.containers[*].name}')"
-    eventually 15 answers classic-client http://127.0.0.1:1234/ "I am classic-server"
+    eventually 60 answers classic-client http://127.0.0.1:1234/ "I am classic-server"
 }
 
 @test "verify-installation: what the documentation tells people to look for" {
@@ -152,7 +152,7 @@ spec:
       securityContext: $context
 END
     ready "$1-server" "$1-client"
-    eventually 15 answers "$1-client" http://127.0.0.1:1234/ "I am $1-server"
+    eventually 60 answers "$1-client" http://127.0.0.1:1234/ "I am $1-server"
 }
 
 @test "quota: beside a ResourceQuota and a LimitRange, and with what an autoscaler needs" {
@@ -169,13 +169,15 @@ spec:
   limits:
     - {type: Container, defaultRequest: {cpu: 50m, memory: 32Mi}, default: {cpu: "1", memory: 512Mi}, min: {cpu: 5m, memory: 8Mi}}
 END
-    eventually 10 kubectl --namespace "$NS" get resourcequota quota -o 'jsonpath={.status.hard.requests\.cpu}'
+    eventually 60 quota_counts
     server quota-server
     ready quota-server
     # An autoscaler divides by the requests: none may be missing.
     equal "containers without a request" 0 "$(k get pod quota-server -o json |
         jq '[.spec | (.initContainers + .containers)[] | select(.resources.requests | (.cpu and .memory) | not)] | length')"
 }
+
+quota_counts() { [ -n "$(field resourcequota/quota '{.status.hard.requests\.cpu}')" ]; }
 
 @test "requests: without a LimitRange every injected container has its own" {
     server requests-server
@@ -200,9 +202,9 @@ spec:
   template:
     ${template//NAME/in-statefulset}
 END
-    k rollout status statefulset/in-statefulset --timeout=60s
+    k rollout status statefulset/in-statefulset --timeout=120s
     injected in-statefulset-0
-    eventually 15 routable in-statefulset 2
+    eventually 60 routable in-statefulset 2
 }
 
 @test "daemonset: the template's pods are injected and answer" {
@@ -215,15 +217,15 @@ spec:
   template:
     ${template//NAME/in-daemonset}
 END
-    k rollout status daemonset/in-daemonset --timeout=60s
+    k rollout status daemonset/in-daemonset --timeout=120s
     injected "$(pod_of app=in-daemonset)"
-    eventually 15 routable in-daemonset "$(field daemonset/in-daemonset '{.status.numberReady}')"
+    eventually 60 routable in-daemonset "$(field daemonset/in-daemonset '{.status.numberReady}')"
 }
 
 @test "job: it calls its upstream and finishes, and nothing of it stays in Consul" {
     server job-server
     ready job-server
-    eventually 15 routable job-server
+    eventually 60 routable job-server
     k apply -f - <<'END'
 apiVersion: batch/v1
 kind: Job
@@ -242,9 +244,9 @@ spec:
           image: tutum/curl:latest
           command: [curl, -sf, --retry, "20", --retry-delay, "1", --retry-all-errors, "http://127.0.0.1:1234/"]
 END
-    k wait --for=condition=Complete --timeout=60s job/job
+    k wait --for=condition=Complete --timeout=120s job/job
     contains "what it printed" "I am job-server" "$(k logs job/job -c job)"
-    eventually 10 not_registered "$(pod_of app=job)-job"
+    eventually 60 not_registered "$(pod_of app=job)-job"
 }
 
 @test "job-on-failure: a pod that is tried again in place finishes, too" {
@@ -266,17 +268,17 @@ spec:
           volumeMounts: [{name: tries, mountPath: /tries}]
       volumes: [{name: tries, emptyDir: {}}]
 END
-    k wait --for=condition=Complete --timeout=90s job/again
+    k wait --for=condition=Complete --timeout=120s job/again
     local pod
     pod=$(pod_of app=again)
     equal "restarts of the app" 1 "$(restarts "$pod" again)"
-    eventually 10 not_registered "$pod-again"
+    eventually 60 not_registered "$pod-again"
 }
 
 @test "init-calls: the user's own init container calls an upstream" {
     server init-server
     ready init-server
-    eventually 15 routable init-server
+    eventually 60 routable init-server
     k apply -f - <<'END'
 apiVersion: v1
 kind: Pod
@@ -303,6 +305,7 @@ kind: CronJob
 metadata: {name: cron}
 spec:
   schedule: "0 0 1 1 *"
+  suspend: true
   jobTemplate:
     spec:
       template:
@@ -316,5 +319,5 @@ spec:
 END
     k create job cron-now --from=cronjob/cron
     injected "$(pod_of app=cron)"
-    k wait --for=condition=Complete --timeout=60s job/cron-now
+    k wait --for=condition=Complete --timeout=120s job/cron-now
 }

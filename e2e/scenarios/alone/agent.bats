@@ -9,7 +9,7 @@ agent_lost_its_data() {
     agent stop
     rm -rf "$SCRATCH/consul/client"
     agent start
-    eventually 20 agent_answers
+    eventually 60 agent_answers
 }
 
 @test "agent-lost-data: it has the pods back within the sync period, and they answer" {
@@ -17,7 +17,7 @@ agent_lost_its_data() {
     server agent-server "connect-sync-period: 2s"
     client agent-client agent-server:1234 "connect-sync-period: 2s"
     ready agent-server agent-client
-    eventually 15 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
+    eventually 60 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
 
     agent_lost_its_data
     eventually 10 registered agent-server-agent-server
@@ -31,14 +31,14 @@ agent_lost_its_data() {
     server restart-server
     client restart-client restart-server:1234
     ready restart-server restart-client
-    eventually 15 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    eventually 60 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
 
     agent stop
     answers restart-client http://127.0.0.1:1234/ "I am restart-server"
     agent start
-    eventually 20 agent_answers
-    eventually 15 routable restart-server
-    eventually 15 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    eventually 60 agent_answers
+    eventually 60 routable restart-server
+    eventually 60 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
 }
 
 @test "agent-down: pods that start meanwhile wait for it, and those that end do end" {
@@ -47,13 +47,13 @@ agent_lost_its_data() {
     ready down-leaver
     agent stop
     server down-starter
-    eventually 20 init_waits down-starter
+    eventually 60 init_waits down-starter
     # Within its grace period, with a minute to say that it was not.
     k delete pod down-leaver --timeout=60s
     agent start
-    eventually 20 agent_answers
+    eventually 60 agent_answers
     ready down-starter
-    eventually 15 routable down-starter
+    eventually 60 routable down-starter
 }
 init_waits() { contains "log of $1's init container" 8500 "$(k logs "$1" -c consul-connect-inject-init)"; }
 
@@ -63,19 +63,19 @@ init_waits() { contains "log of $1's init container" 8500 "$(k logs "$1" -c cons
     client away-client away-server:1234
     server away-leaver
     ready away-server away-client away-leaver
-    eventually 15 answers away-client http://127.0.0.1:1234/ "I am away-server"
+    eventually 60 answers away-client http://127.0.0.1:1234/ "I am away-server"
 
     "$E2E_DIR/lib/consul.sh" stop server
     server away-starter
-    eventually 30 init_waits away-starter
+    eventually 60 init_waits away-starter
     k delete pod away-leaver --timeout=60s
     answers away-client http://127.0.0.1:1234/ "I am away-server"
 
     "$E2E_DIR/lib/consul.sh" start server
     ready away-starter
-    eventually 30 routable away-starter
-    eventually 30 gone_from_catalog away-leaver
-    eventually 15 routable away-server
+    eventually 60 routable away-starter
+    eventually 60 gone_from_catalog away-leaver
+    eventually 60 routable away-server
     answers away-client http://127.0.0.1:1234/ "I am away-server"
 }
 gone_from_catalog() { equal "instances of $1" 0 "$(consul_get "catalog/service/$1" | jq length)"; }

@@ -31,11 +31,11 @@ END
 
 @test "rolling-update: under load, http and a connection a request, nothing is lost" {
     rolling_server old
-    k rollout status deployment/rolling --timeout=90s
+    k rollout status deployment/rolling --timeout=120s
     client rolling-client rolling:1234
     ready rolling-client
-    eventually 15 answers rolling-client http://127.0.0.1:1234/ "I am old"
-    eventually 15 routable rolling 3
+    eventually 60 answers rolling-client http://127.0.0.1:1234/ "I am old"
+    eventually 60 routable rolling 3
 
     # Batches until the update is through, at least 20 and at most 200.
     k exec rolling-client -- sh -c 'i=0
@@ -51,5 +51,5 @@ END
     cat "$BATS_TEST_TMPDIR/codes"
     equal "codes other than 200" "" "$(awk '$2 != 200' "$BATS_TEST_TMPDIR/codes")"
     (($(awk '{print $1}' "$BATS_TEST_TMPDIR/codes") >= 10000))
-    eventually 10 answers rolling-client http://127.0.0.1:1234/ "I am new"
+    eventually 60 answers rolling-client http://127.0.0.1:1234/ "I am new"
 }
