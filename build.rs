@@ -9,27 +9,25 @@ use anyhow::{Context, Result};
 
 const FOLDER: &str = "src/sidecar/scripts";
 
-/// Name, parts, and whether the kubelet expands the place that it goes to.
-const SCRIPTS: &[(&str, &[&str], bool)] = &[
-    ("init.sh", &["common.sh", "init.sh"], true),
-    ("lifecycle.sh", &["common.sh", "lifecycle.sh"], true),
-    ("lifecycle-pre-stop.sh", &["lifecycle-pre-stop.sh"], false),
-    ("envoy-pre-stop.sh", &["envoy-pre-stop.sh"], false),
+/// Name, and whether the kubelet expands the place that it goes to.
+const SCRIPTS: &[(&str, bool)] = &[
+    ("common.sh", true),
+    ("init.sh", true),
+    ("lifecycle.sh", true),
+    ("lifecycle-pre-stop.sh", false),
+    ("envoy-pre-stop.sh", false),
 ];
 
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed={FOLDER}");
     let out = env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?;
-    for (name, parts, expanded) in SCRIPTS {
+    for (name, expanded) in SCRIPTS {
+        let file = Path::new(FOLDER).join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let lines =
+            text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
         let mut script = String::new();
-        for part in *parts {
-            let file = Path::new(FOLDER).join(part);
-            let text =
-                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let lines =
-                text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
-            lines.for_each(|line| script.extend([line, "\n"]));
-        }
+        lines.for_each(|line| script.extend([line, "\n"]));
         let script = if *expanded { script.replace('$', "$$") } else { script };
         let json = serde_json::to_string(&script)?;
         let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));

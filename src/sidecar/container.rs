@@ -31,7 +31,7 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     container.string("name", INIT);
     container.string("image", &settings.image_consul);
-    shell(container, &[scripts::INIT]);
+    shell(container, &[scripts::INIT], Some(scripts::COMMON));
     container.list("env", |env| {
         agent_env(env, injection);
         document(env, "CONNECT_INJECT_REGISTRATION", injection, Family::Ipv4);
@@ -90,7 +90,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     container.string("name", LIFECYCLE);
     container.string("image", &settings.image_consul);
-    shell(container, &[scripts::LIFECYCLE]);
+    shell(container, &[scripts::LIFECYCLE], None);
     container.list("env", |env| {
         agent_env(env, injection);
         variable(env, "CONNECT_INJECT_PROXY_CHECK_ID", &injection.registration.proxy_check_id);
@@ -118,7 +118,9 @@ fn sidecar(container: &mut Object<'_>, injection: &Injection<'_>) {
     }
 }
 
-fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Resources, logs_in: bool) {
+/// `keeps` is whether it keeps the shared volume's files, and the pod's token: Envoy
+/// only reads what is there.
+fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Resources, keeps: bool) {
     let settings = &injection.settings;
     if let Some(policy) = settings.image_pull_policy {
         container.string("imagePullPolicy", policy);
@@ -132,9 +134,12 @@ fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Res
         mounts.object(|mount| {
             mount.string("name", DATA_VOLUME);
             mount.string("mountPath", DATA_PATH);
+            if !keeps {
+                mount.bool("readOnly", true);
+            }
         });
         mounts.object(|mount| {
-            let token = logs_in && settings.acl_auth_method.is_some();
+            let token = keeps && settings.acl_auth_method.is_some();
             mount.string("name", if token { TOKEN_VOLUME } else { EMPTY_VOLUME });
             mount.string("mountPath", TOKEN_PATH);
             mount.bool("readOnly", true);
@@ -150,18 +155,22 @@ fn amounts(resources: &mut Object<'_>, key: &'static str, amounts: &Amounts) {
     }
 }
 
-/// A command that runs a script, of parts that follow each other.
-fn shell(place: &mut Object<'_>, script: &[&str]) {
+/// A command that runs a script, of parts that follow each other, with an argument.
+fn shell(place: &mut Object<'_>, script: &[&str], argument: Option<&str>) {
     place.list("command", |command| {
         command.string("/bin/sh");
         command.string("-c");
         command.escaped(script);
+        if let Some(argument) = argument {
+            command.string("sh");
+            command.escaped(&[argument]);
+        }
     });
 }
 
 fn pre_stop(container: &mut Object<'_>, script: &[&str]) {
     container.object("lifecycle", |lifecycle| {
-        lifecycle.object("preStop", |hook| hook.object("exec", |exec| shell(exec, script)));
+        lifecycle.object("preStop", |hook| hook.object("exec", |exec| shell(exec, script, None)));
     });
 }
 
@@ -213,7 +222,10 @@ fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
 /// they wait for it, and by which listener they see that it has ended.
 fn linger_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let grace = injection.spec.termination_grace_seconds;
-    literal(env, "CONNECT_INJECT_LINGER", &(grace / 3).max(1).min(grace).to_string());
+    // Nobody can see when an app without a port has ended: it gets a part of the time.
+    let known = injection.wanted.port.is_some();
+    let linger = if known { grace.saturating_sub(5) } else { 0 }.max(grace / 3).max(1).min(grace);
+    literal(env, "CONNECT_INJECT_LINGER", &linger.to_string());
     if let Some(port) = &injection.wanted.port {
         literal(env, "CONNECT_INJECT_LINGER_PORT", &port.number.to_string());
     }

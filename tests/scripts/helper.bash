@@ -11,8 +11,8 @@ setup() {
   read -ra shell <<<"$SH"
   shell[0]=$(command -v "${shell[0]}")
   mkdir -p "$FAKE" "$BIN" "$CONNECT_INJECT_DIR" "$CONNECT_INJECT_PROC"
-  cat "$scripts/common.sh" "$scripts/init.sh" | strip >"$FAKE/init.sh"
-  cat "$scripts/common.sh" "$scripts/lifecycle.sh" | strip >"$FAKE/lifecycle.sh"
+  local name
+  for name in common init lifecycle; do strip <"$scripts/$name.sh" >"$FAKE/$name.sh"; done
   # Only what the scripts may need is on their PATH.
   local tool
   for tool in cat cp date grep mv rm sed sleep timeout; do
@@ -74,16 +74,17 @@ rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
 # script NAME: the shell under test runs it as a container would.
-script() { exec env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/$1")"; }
+script() { exec env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/$1")" sh "$(cat "$FAKE/common.sh")"; }
 
 init() {
-  run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")"
+  run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")" sh "$(cat "$FAKE/common.sh")"
   # Shown if the test fails.
   echo "init: $status" && echo "$output"
 }
 
 start_lifecycle() {
-  # As init leaves it.
+  # As init leaves them.
+  cp "$FAKE/common.sh" "$CONNECT_INJECT_DIR/common.sh"
   [ -e "$CONNECT_INJECT_DIR/registration.json" ] || printf %s "$CONNECT_INJECT_REGISTRATION" >"$CONNECT_INJECT_DIR/registration.json"
   script lifecycle.sh 2>>"$FAKE/log" 3>&- &
   lifecycle=$!

@@ -1,16 +1,15 @@
-# What init.sh and lifecycle.sh share: POSIX sh, put in front of each of them.
+# What init.sh and lifecycle.sh share: POSIX sh. Init is given it as its argument and
+# leaves it in the shared volume, which only the injected containers have.
 # Whatever varies arrives as an environment variable and is only ever used quoted.
 # Set by tests alone: CONNECT_INJECT_DIR, CONNECT_INJECT_PROC, CONNECT_INJECT_PAUSE,
 # CONNECT_INJECT_PATIENCE, CONNECT_INJECT_CLI_PATIENCE, CONNECT_INJECT_WAIT,
 # CONNECT_INJECT_BEARER_TOKEN_FILE.
 # shellcheck shell=sh
 set -uf
-umask 077
 export LC_ALL=C
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 nl='
 '
-dir=${CONNECT_INJECT_DIR:-/consul/connect-inject}
 bearer=${CONNECT_INJECT_BEARER_TOKEN_FILE:-/var/run/secrets/kubernetes.io/serviceaccount/token}
 patience=${CONNECT_INJECT_PATIENCE:-5}
 cli_patience=${CONNECT_INJECT_CLI_PATIENCE:-20}

@@ -1,5 +1,13 @@
 # The init container: waits for the agent, logs in, registers, writes Envoy's bootstrap.
 # shellcheck shell=sh
+dir=${CONNECT_INJECT_DIR:-/consul/connect-inject}
+umask 077
+{ printf %s "$1" >"$dir/common.sh"; } 2>/dev/null || {
+  echo "consul-connect-inject: cannot write to the volume at $dir" >&2
+  exit 1
+}
+# shellcheck source=common.sh
+. "$dir/common.sh"
 limit=${CONNECT_INJECT_WAIT:-120}
 
 # retry SECONDS STEP...: until it succeeds. A STEP leaves in $why what is wrong, and returns 2 if there is no hope.
@@ -126,7 +134,6 @@ service_defaults() {
 
 trap 'leave; exit 143' TERM INT
 
-[ -w "$dir" ] || die "cannot write to the volume at $dir"
 [ -z "$ca" ] || printf '%s\n' "$CONNECT_INJECT_TLS_CA" >"$ca"
 case $POD_IP in
 *:*) printf %s "$CONNECT_INJECT_REGISTRATION_IPV6" >"$dir/registration.json" ;;

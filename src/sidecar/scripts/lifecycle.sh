@@ -1,5 +1,9 @@
 # The lifecycle sidecar: the pod's heartbeat to the agent.
 # shellcheck shell=sh
+dir=${CONNECT_INJECT_DIR:-/consul/connect-inject}
+umask 077
+# shellcheck source=common.sh
+. "$dir/common.sh"
 period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
 proc=${CONNECT_INJECT_PROC:-/proc/net}
