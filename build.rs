@@ -24,8 +24,7 @@ fn main() -> Result<()> {
     for (name, expanded) in SCRIPTS {
         let file = Path::new(FOLDER).join(name);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let lines =
-            text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
+        let lines = text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
         let mut script = String::new();
         lines.for_each(|line| script.extend([line, "\n"]));
         let script = if *expanded { script.replace('$', "$$") } else { script };

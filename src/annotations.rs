@@ -8,12 +8,12 @@ use crate::consul::service_name::ServiceName;
 use crate::consul::upstream::{self, Destination, Upstream};
 use crate::duration::Millis;
 use crate::nearest::nearest;
-use crate::order::order;
 use crate::pod::Spec;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::quantity::Quantity;
 use crate::settings::{Amount, Resources, SYNC_PERIOD_REMEDY, Settings, parse_sync_period};
 use crate::sidecar::envoy_args::EnvoyArgs;
+use json_text::order;
 
 /// What every annotation of the injector begins with.
 pub const PREFIX: &str = "consul.hashicorp.com/";
@@ -540,7 +540,7 @@ fn sync_period(annotations: &Annotations<'_>, settings: &Settings, problems: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Document;
+    use json_text::Document;
 
     fn parsed(settings: &str, written: &[(&str, &str)]) -> (Option<Wanted>, Vec<String>, Vec<Warning>) {
         let settings = Document::scan(settings).unwrap();

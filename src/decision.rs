@@ -5,12 +5,12 @@ use crate::annotations::{self, Wanted, full, name};
 use crate::consul::namespace::Namespace;
 use crate::consul::readiness;
 use crate::consul::registration::Registration;
-use crate::json::Unreadable;
 use crate::pod::{Head, Spec};
 use crate::problem::{Problem, Quoted, Warning};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
 use crate::sidecar::{self, Environment, EnvoyPorts};
+use json_text::Unreadable;
 
 /// What becomes of a pod.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::annotations::{Annotations, PREFIX};
-use crate::json::{Members, Unreadable, Value};
 use crate::problem::Quoted;
+use json_text::{Members, Unreadable, Value};
 
 /// The metadata: all that most decisions need.
 #[derive(Debug, Clone, Copy)]
@@ -353,7 +353,7 @@ impl<'a> Container<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Document;
+    use json_text::Document;
 
     #[test]
     fn ports_by_name_and_number() {

@@ -6,12 +6,12 @@ use std::cmp::Ordering;
 use crate::admission::{Answer, Level, Request, accept, heading, of_kind, one_line, reject, subject};
 use crate::annotations::{PREFIX, full, is_known, meant, name};
 use crate::decision::{Decision, Failure, Origin, decide};
-use crate::json::{Unreadable, Value};
-use crate::order::order;
 use crate::pod::Head;
 use crate::problem::{Problem, Quoted, Warning, list};
 use crate::reason;
 use crate::settings::Configuration;
+use json_text::order;
+use json_text::{Unreadable, Value};
 
 /// A kind of workload, by the place of its pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

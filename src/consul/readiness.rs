@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use crate::annotations::Wanted;
 use crate::consul::registration::{Check, EnvText, Probing};
-use crate::order::order;
 use crate::pod::{Container, ProbeAction, Spec};
 use crate::settings::Settings;
+use json_text::order;
 
 /// The check that stands for the readiness probe of the container that owns the
 /// service's port.
@@ -110,7 +110,7 @@ fn url_path(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::consul::registration::Family;
-    use crate::json::{Document, POD_ADDRESS, object};
+    use json_text::{Document, HOLE, object};
 
     fn checked(probe: &str) -> Option<serde_json::Value> {
         let text = format!(
@@ -121,7 +121,7 @@ mod tests {
         let check = check(&spec.containers[0])?;
         let mut json = String::new();
         object(&mut json, |out| check.write(out));
-        Some(serde_json::from_str(&json.replace(POD_ADDRESS, Family::Ipv4.host())).unwrap())
+        Some(serde_json::from_str(&json.replace(HOLE, Family::Ipv4.host())).unwrap())
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::duration::Millis;
-use crate::json::{InString, Object, object};
 use crate::problem::Problem;
+use json_text::{InString, Object, object};
 
 /// A text that the kubelet puts into a container's environment. The kubelet
 /// expands `$(NAME)` there and makes `$` of `$$`, so a text that is meant to the
@@ -96,12 +96,14 @@ impl Check<'_> {
         match &self.probe {
             Probing::Http { https, path, header } => {
                 let scheme = if *https { "https://" } else { "http://" };
-                out.pod_address("http", &[scheme], &[":", &port, EnvText::literal(path).as_str()]);
+                out.with_hole("http", &[scheme], &[":", &port, EnvText::literal(path).as_str()]);
                 out.string("method", "GET");
                 out.object("header", |headers| {
                     for (name, values) in header {
                         headers.list_entry(name.as_str(), |list| {
-                            values.iter().for_each(|value| list.string(value.as_str()));
+                            for value in values {
+                                list.string(value.as_str());
+                            }
                         });
                     }
                 });
@@ -110,11 +112,11 @@ impl Check<'_> {
                     out.bool("tls_skip_verify", true);
                 }
             }
-            Probing::Tcp => out.pod_address("tcp", &[], &[":", &port]),
+            Probing::Tcp => out.with_hole("tcp", &[], &[":", &port]),
             Probing::Grpc(service) if service.as_str().is_empty() => {
-                out.pod_address("grpc", &[], &[":", &port]);
+                out.with_hole("grpc", &[], &[":", &port]);
             }
-            Probing::Grpc(service) => out.pod_address("grpc", &[], &[":", &port, "/", service.as_str()]),
+            Probing::Grpc(service) => out.with_hole("grpc", &[], &[":", &port, "/", service.as_str()]),
         }
         out.seconds("interval", self.interval_seconds);
         out.seconds("timeout", self.timeout_seconds);
@@ -273,7 +275,7 @@ impl<'r> Parts<'r> {
         out.list("checks", |checks| {
             checks.object(|check| {
                 check.string("name", names::PUBLIC_LISTENER_CHECK);
-                check.pod_address("tcp", &[], &[":", &self.public_port.to_string()]);
+                check.with_hole("tcp", &[], &[":", &self.public_port.to_string()]);
                 check.seconds("interval", 2);
                 check.seconds("timeout", 2);
             });

@@ -11,10 +11,10 @@ mod reader;
 
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
-use crate::json::Value;
 use crate::problem::{PROBLEMS_SHOWN, Problem};
 use crate::quantity::Quantity;
 use crate::sidecar::envoy_args::EnvoyArgs;
+use json_text::Value;
 use reader::Block;
 
 /// What decides whether a pod is looked at, and the rest of the settings as they
@@ -494,7 +494,7 @@ fn port(block: &mut Block<'_, '_>, key: &'static str, default: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Document;
+    use json_text::Document;
 
     fn parse(json: &str) -> Result<Settings, Vec<String>> {
         let document = Document::scan(json).unwrap();

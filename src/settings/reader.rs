@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Members, Value};
 use crate::nearest::nearest;
 use crate::problem::{Problem, Quoted};
+use json_text::{Members, Value};
 
 /// One object of the settings. Keys are taken by name; [`Block::end`] then
 /// reports those that nobody took.

@@ -4,8 +4,8 @@
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
 use crate::consul::registration::{EnvText, Family, service_defaults};
 use crate::decision::Injection;
-use crate::json::{List, Object};
 use crate::settings::{Amounts, Resources};
+use json_text::{List, Object};
 
 /// Where the shared volume is mounted.
 const DATA_PATH: &str = "/consul/connect-inject";

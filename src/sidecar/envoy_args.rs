@@ -2,8 +2,8 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/cli>
 
-use crate::order::order;
 use crate::words;
+use json_text::order;
 
 /// Arguments as a user wrote them, split into words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

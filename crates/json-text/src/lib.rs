@@ -10,15 +10,20 @@
 //! and build what is thrown away: `docs/performance.md` has the figures. The tests
 //! hold the two against each other.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+
 mod document;
 mod edit;
+mod order;
 mod write;
 
 use std::fmt;
 
 pub use document::{Document, Malformed, Members, Value};
 pub use edit::{Brackets, Edit, New, Place};
-pub use write::{InString, List, Object, POD_ADDRESS, object, quoted};
+pub use order::order;
+pub use write::{HOLE, InString, List, Object, object, quoted};
 
 /// A part of the request that is not what Kubernetes would send there.
 #[derive(Debug, PartialEq, Eq)]

@@ -49,12 +49,12 @@ fn object_as(form: Form, out: &mut String, write: impl FnOnce(&mut Object<'_>)) 
     out.push('}');
 }
 
-/// What stands for the pod's address until it is written: a character that JSON
-/// has nowhere.
-pub const POD_ADDRESS: char = '\u{1}';
+/// What stands for a text that is only filled in when all is written: a character
+/// that JSON has nowhere.
+pub const HOLE: char = '\u{1}';
 
 /// JSON that stands in a JSON string: escaped already, without the quotes, and with
-/// [`POD_ADDRESS`] where the pod's address goes.
+/// a [`HOLE`] wherever the same text goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InString(String);
 
@@ -65,12 +65,12 @@ impl InString {
         InString(out)
     }
 
-    /// Whether what the string stands for, with this address, is longer than so many
-    /// bytes, and how long.
-    pub fn over(&self, limit: usize, address: &str) -> Option<usize> {
-        // Escaped, it is longer; and there are never as many addresses as half of it.
+    /// Whether what the string stands for, with its holes filled, is longer than so
+    /// many bytes, and how long.
+    pub fn over(&self, limit: usize, filling: &str) -> Option<usize> {
+        // Escaped, it is longer; what fills the holes may be half of it.
         Some(&self.0).filter(|escaped| escaped.len().saturating_mul(2) > limit)?;
-        let whole = self.0.replace(POD_ADDRESS, address);
+        let whole = self.0.replace(HOLE, filling);
         super::document::unescaped(&whole).map(|text| text.len()).filter(|length| *length > limit)
     }
 }
@@ -117,26 +117,30 @@ impl Object<'_> {
         quote(form, self.key(key), text);
     }
 
-    pub fn in_string(&mut self, key: &'static str, json: &InString, address: &str) {
+    pub fn in_string(&mut self, key: &'static str, json: &InString, filling: &str) {
         let out = self.key(key);
         out.push('"');
-        for (at, part) in json.0.split(POD_ADDRESS).enumerate() {
+        for (at, part) in json.0.split(HOLE).enumerate() {
             if at > 0 {
-                out.push_str(address);
+                out.push_str(filling);
             }
             out.push_str(part);
         }
         out.push('"');
     }
 
-    /// A string with the pod's address in it.
-    pub fn pod_address(&mut self, key: &'static str, before: &[&str], after: &[&str]) {
+    /// A string with a hole in it.
+    pub fn with_hole(&mut self, key: &'static str, before: &[&str], after: &[&str]) {
         let form = self.form;
         let out = self.key(key);
         form.quote(out);
-        before.iter().for_each(|part| inside(form, out, part));
-        out.push(POD_ADDRESS);
-        after.iter().for_each(|part| inside(form, out, part));
+        for part in before {
+            inside(form, out, part);
+        }
+        out.push(HOLE);
+        for part in after {
+            inside(form, out, part);
+        }
         form.quote(out);
     }
 
@@ -308,7 +312,7 @@ mod tests {
             let json = InString::object(|o| {
                 o.entry(&key, &text);
                 o.number("1", 7);
-                o.pod_address("a", &["tcp://"], &[":", &text]);
+                o.with_hole("a", &["tcp://"], &[":", &text]);
                 o.list("l", |l| l.string(&text));
             });
             let mut out = String::new();

@@ -1,7 +1,7 @@
 //! Changes to a value's text.
 
 use super::Value;
-use crate::order::order;
+use crate::order;
 
 /// A value's text and what is to be changed in it.
 // What writes itself cannot be shown.

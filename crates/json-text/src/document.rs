@@ -264,12 +264,18 @@ impl<'d> Value<'d> {
         (node.start as usize, node.end as usize)
     }
 
+    /// [`Value::text`], where it does not matter that it is one.
+    fn bytes(self) -> &'d [u8] {
+        let (start, end) = self.place();
+        self.document.text.as_bytes().get(start..end).unwrap_or_default()
+    }
+
     pub fn is_null(self) -> bool {
-        self.text() == "null"
+        self.bytes() == b"null"
     }
 
     pub fn is_true(self) -> bool {
-        self.text() == "true"
+        self.bytes() == b"true"
     }
 
     pub fn is_number(self) -> bool {
@@ -277,7 +283,7 @@ impl<'d> Value<'d> {
     }
 
     fn first(self) -> Option<u8> {
-        self.text().bytes().next()
+        self.bytes().first().copied()
     }
 
     /// The text that a string stands for; borrowed unless the string has escapes.
@@ -287,10 +293,11 @@ impl<'d> Value<'d> {
     }
 
     fn is_string(self, text: &str) -> bool {
-        let node = self.node();
-        // Without escapes, a string is as long as its text and two quotes.
-        let length = node.end.wrapping_sub(node.start) as usize;
-        (node.escaped || length == text.len().wrapping_add(2)) && self.string().as_deref() == Some(text)
+        if self.node().escaped {
+            return self.string().as_deref() == Some(text);
+        }
+        let inner = self.bytes().strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\""));
+        inner == Some(text.as_bytes())
     }
 
     pub fn members(self) -> Option<Members<'d>> {
