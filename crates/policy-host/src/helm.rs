@@ -480,7 +480,11 @@ impl Translator<'_> {
             }
             "connectInject.k8sAllowNamespaces" => self.setting(path, "k8sAllowNamespaces", value),
             "global.name" | "fullnameOverride" => match value.as_str().filter(|name| !name.is_empty()) {
-                Some(name) if self.acls() && own("/connectInject/overrideAuthMethodName").is_none() => {
+                Some(name)
+                    if self.acls()
+                        && own("/connectInject/overrideAuthMethodName").is_none()
+                        && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
+                {
                     self.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
                     self.told(path, Fate::Translated, "acls.authMethod, which the chart names after it");
                 }
@@ -626,11 +630,11 @@ impl Translator<'_> {
                     .to_owned(),
             );
         }
-        let named = written("/global/name").or(written("/fullnameOverride")).is_some();
-        if self.acls() && !named && written("/connectInject/overrideAuthMethodName").is_none() {
+        let own = written("/fullnameOverride").or(written("/global/name")).and_then(Value::as_str);
+        if self.acls() && own.is_none() && written("/connectInject/overrideAuthMethodName").is_none() {
             self.notes.push(
-                "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it in a release called \
-                 consul; in a release R it is R-consul-k8s-auth-method: `consul acl auth-method list` shows it"
+                "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it with global.name: consul; without \
+                 global.name it is R-consul-k8s-auth-method in a release R: `consul acl auth-method list` shows it"
                     .to_owned(),
             );
         }
@@ -642,11 +646,14 @@ impl Translator<'_> {
             let mut note = format!(
                 "tls.caCert is missing, which the policy needs with TLS; get it and translate again with --ca-cert ca.pem:\n\
                  kubectl get secret -n NAMESPACE {} -o jsonpath='{{.data.{}}}' | base64 -d >ca.pem",
-                name.unwrap_or("consul-ca-cert"),
+                name.map_or_else(|| format!("{}-ca-cert", own.unwrap_or("consul")), str::to_owned),
                 key.replace('.', "\\."),
             );
-            if name.is_none() {
-                let _ = write!(note, "\n(in a release R the Secret is called R-consul-ca-cert)");
+            if name.or(own).is_none() {
+                let _ = write!(
+                    note,
+                    "\n(without global.name the Secret is called R-consul-ca-cert in a release R)"
+                );
             }
             self.notes.push(note);
         }
