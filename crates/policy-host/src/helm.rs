@@ -195,7 +195,7 @@ const RULES: &[(&str, Rule)] = &[
     ("connectInject.imageConsul", Setting("imageConsul")),
     ("connectInject.imageEnvoy", Setting("imageEnvoy")),
     ("connectInject.imagePullPolicy", Setting("imagePullPolicy")),
-    ("connectInject.k8sAllowNamespaces", Setting("k8sAllowNamespaces")),
+    ("connectInject.k8sAllowNamespaces", Special),
     ("connectInject.k8sDenyNamespaces", Setting("k8sDenyNamespaces")),
     ("connectInject.envoyExtraArgs", Setting("envoyExtraArgs")),
     ("connectInject.centralConfig.enabled", Setting("centralConfig.enabled")),
@@ -227,7 +227,9 @@ const RULES: &[(&str, Rule)] = &[
     ("connectInject.overrideAuthMethodName", Setting("acls.authMethod")),
     (
         "connectInject.namespaceSelector",
-        Remedy("write it as spec.namespaceSelector of the ClusterAdmissionPolicy, as an object"),
+        Remedy(
+            "what it says of the policy's pods is spec.namespaceSelector of the ClusterAdmissionPolicy, as an object; what keeps the chart's injector away from them stays in the chart",
+        ),
     ),
     (
         "connectInject.aclBindingRuleSelector",
@@ -241,7 +243,7 @@ const RULES: &[(&str, Rule)] = &[
     (
         "connectInject.apiGateway",
         OtherMode(
-            "the chart's own injector runs the gateways: to keep them, leave it on with k8sAllowNamespaces: []",
+            "the chart's own injector runs the gateways: to keep them, leave it on, with a namespaceSelector that matches no namespace",
         ),
     ),
     (
@@ -301,6 +303,12 @@ const RULES: &[(&str, Rule)] = &[
     ("nameOverride", Consul),
 ];
 
+/// A key of the last charts of 0.x alone, about their own upgrade.
+const UPGRADE: &str = "connectInject.prepareDataplanesUpgrade";
+
+/// What `helm get values` writes above the values.
+const HEADINGS: [&str; 2] = ["USER-SUPPLIED VALUES", "COMPUTED VALUES"];
+
 /// Below this, a container that starts Consul's command line is killed.
 const CLI_MEMORY: u64 = 100 << 20;
 
@@ -312,22 +320,58 @@ pub fn translate(values: &Value, ca_cert: Option<&str>) -> Result<Translation, H
         values => values,
     };
     let mut notes = Vec::new();
-    // The values of a chart that has Consul's as a dependency.
-    if let Some(own) = values.get("consul").filter(|own| own.is_object())
-        && !["global", "client", "connectInject"].iter().any(|block| values.get(block).is_some())
-    {
+    let own = of_dependency(values);
+    if let Some(own) = &own {
         values = own;
         notes.push("the values are read from the block `consul`, as those of a dependency".to_owned());
     }
     let top = values.as_object().ok_or(HelmError::NotAnObject)?;
     let mut translator = Translator { values, settings: json!({}), outcomes: Vec::new(), notes };
-    for (key, value) in top {
+    for (key, value) in
+        top.iter().filter(|(key, value)| !(value.is_null() && HEADINGS.contains(&key.as_str())))
+    {
         translator.walk(key, value);
     }
     translator.conclude(ca_cert);
     translator.outcomes.sort_by(|a, b| (a.fate, &a.key).cmp(&(b.fate, &b.key)));
     let Translator { settings, outcomes, notes, .. } = translator;
     Ok(Translation { settings, outcomes, notes })
+}
+
+/// The values of a chart that has Consul's as a dependency: those of its block, and
+/// of its own `global`, which Helm lays over them, what the chart knows.
+fn of_dependency(values: &Value) -> Option<Value> {
+    let mut own = values.get("consul").filter(|own| own.is_object())?.clone();
+    if ["client", "connectInject", "server"].iter().any(|block| values.get(block).is_some()) {
+        return None;
+    }
+    for (key, value) in values.get("global").and_then(Value::as_object).into_iter().flatten() {
+        if children("global").any(|known| known == key) {
+            lay_over(&mut own["global"][key], value);
+        }
+    }
+    Some(own)
+}
+
+fn lay_over(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                lay_over(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+impl Translation {
+    /// The keys that the charts do not know, and that are lost therefore.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.fate == Fate::Unknown)
+            .map(|outcome| outcome.key.as_str())
+    }
 }
 
 struct Translator<'a> {
@@ -341,6 +385,9 @@ impl Translator<'_> {
     fn walk(&mut self, path: &str, value: &Value) {
         if let Some((_, rule)) = RULES.iter().find(|(key, _)| *key == path) {
             return self.apply(path, rule, value);
+        }
+        if path == UPGRADE {
+            return self.apply(path, &Injector, value);
         }
         if children(path).next().is_none() {
             return self.unknown(path);
@@ -420,14 +467,24 @@ impl Translator<'_> {
                     self.setting(path, setting, value);
                 }
             }
-            "connectInject.enabled" if *value == json!("-") => {
-                let enabled = self.values.pointer("/global/enabled").cloned().unwrap_or(json!(true));
-                self.set("enabled", enabled);
-                self.told(path, Fate::Translated, "enabled, by global.enabled");
+            "connectInject.enabled" => match self.injector() {
+                Some(Value::Bool(false)) => self.told(
+                    path,
+                    Fate::Deployment,
+                    "the chart's own injector is off, as it has to be beside this policy; the policy's `enabled` stays true",
+                ),
+                enabled => self.setting(path, "enabled", &enabled.unwrap_or_default()),
+            },
+            "connectInject.k8sAllowNamespaces" if *value == json!([]) => {
+                self.told(path, Fate::Elsewhere, "left out, as the policy would inject nothing: see the notes");
             }
-            "connectInject.enabled" => self.setting(path, "enabled", value),
+            "connectInject.k8sAllowNamespaces" => self.setting(path, "k8sAllowNamespaces", value),
             "global.name" | "fullnameOverride" => match value.as_str().filter(|name| !name.is_empty()) {
-                Some(name) if self.acls() && own("/connectInject/overrideAuthMethodName").is_none() => {
+                Some(name)
+                    if self.acls()
+                        && own("/connectInject/overrideAuthMethodName").is_none()
+                        && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
+                {
                     self.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
                     self.told(path, Fate::Translated, "acls.authMethod, which the chart names after it");
                 }
@@ -504,19 +561,49 @@ impl Translator<'_> {
     /// What follows from several keys, or from one that is missing.
     fn conclude(&mut self, ca_cert: Option<&str>) {
         let written = |pointer: &str| self.values.pointer(pointer).filter(|value| !is_empty(value));
-        if written("/connectInject/enabled").is_none() {
+        let injector = self.injector();
+        if injector.is_none() {
             self.notes.push(
-                "connectInject.enabled is not written: the chart's default is false, the policy's is true"
+                "connectInject.enabled is not written: its default is true in the charts from 1.0 on and false in those before; \
+                 the policy's own `enabled` is true"
                     .to_owned(),
             );
         }
-        if written("/connectInject/enabled").is_some_and(|enabled| *enabled != json!(false)) {
+        if injector != Some(json!(false)) {
             self.notes.push(
-                "the chart's own injector and the policy must not both inject: when the policy serves, set \
-                 connectInject.enabled to false in the chart, or connectInject.k8sAllowNamespaces to [] where its injector \
-                 has to stay, for API gateways or for the service account of an auth method that it made"
+                "the chart's own injector and the policy must not both inject: docs/migrate.md has how they share the \
+                 namespaces while these change hands; in the end connectInject.enabled is false in the chart or, where its \
+                 injector has to stay, for custom resources and gateways, its namespaceSelector matches no namespace"
                     .to_owned(),
             );
+        }
+        if self.values.pointer("/connectInject/k8sAllowNamespaces") == Some(&json!([])) {
+            let pods = if self.is_true("/connectInject/default") {
+                "ALL PODS of all namespaces, since `default` is true"
+            } else {
+                "the pods that ask by annotation, in all namespaces"
+            };
+            self.notes.push(format!(
+                "connectInject.k8sAllowNamespaces is empty, so that the chart's injector injects nowhere: as a setting of the \
+                 policy it would do the same, and is left out. The policy then injects {pods}: write k8sAllowNamespaces where \
+                 that is too much"
+            ));
+        }
+        if self.is_true("/global/enableConsulNamespaces") {
+            if written("/connectInject/consulNamespaces/mirroringK8S").is_none() {
+                self.notes.push(
+                    "connectInject.consulNamespaces.mirroringK8S is not written: its default is true in the charts from 1.0 on \
+                     and false in those before, and the policy's is false; write consulNamespaces.mirroringK8S as your chart has it"
+                        .to_owned(),
+                );
+            }
+            if self.acls() && self.settings.get("crossNamespaceACLPolicy").is_none() {
+                self.set("crossNamespaceACLPolicy", json!("cross-namespace-policy"));
+                self.notes.push(
+                    "crossNamespaceACLPolicy is the policy that the chart gives to namespaces with ACLs"
+                        .to_owned(),
+                );
+            }
         }
         let images = ["/imageConsul", "/imageEnvoy"].map(|image| self.settings.pointer(image).is_some());
         if let [consul, envoy] = images
@@ -543,11 +630,11 @@ impl Translator<'_> {
                     .to_owned(),
             );
         }
-        let named = written("/global/name").or(written("/fullnameOverride")).is_some();
-        if self.acls() && !named && written("/connectInject/overrideAuthMethodName").is_none() {
+        let own = written("/fullnameOverride").or(written("/global/name")).and_then(Value::as_str);
+        if self.acls() && own.is_none() && written("/connectInject/overrideAuthMethodName").is_none() {
             self.notes.push(
-                "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it in a release called \
-                 consul; in a release R it is R-consul-k8s-auth-method: `consul acl auth-method list` shows it"
+                "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it with global.name: consul; without \
+                 global.name it is R-consul-k8s-auth-method in a release R: `consul acl auth-method list` shows it"
                     .to_owned(),
             );
         }
@@ -559,11 +646,14 @@ impl Translator<'_> {
             let mut note = format!(
                 "tls.caCert is missing, which the policy needs with TLS; get it and translate again with --ca-cert ca.pem:\n\
                  kubectl get secret -n NAMESPACE {} -o jsonpath='{{.data.{}}}' | base64 -d >ca.pem",
-                name.unwrap_or("consul-ca-cert"),
+                name.map_or_else(|| format!("{}-ca-cert", own.unwrap_or("consul")), str::to_owned),
                 key.replace('.', "\\."),
             );
-            if name.is_none() {
-                let _ = write!(note, "\n(in a release R the Secret is called R-consul-ca-cert)");
+            if name.or(own).is_none() {
+                let _ = write!(
+                    note,
+                    "\n(without global.name the Secret is called R-consul-ca-cert in a release R)"
+                );
             }
             self.notes.push(note);
         }
@@ -573,6 +663,17 @@ impl Translator<'_> {
     /// only block where a mode of the injector has it.
     fn is_off(&self, switch: &Value) -> bool {
         *switch == json!(false) || (*switch == json!("-") && !self.is_true("/global/metrics/enabled"))
+    }
+
+    /// `connectInject.enabled`, where it is written; `-` is what `global.enabled` says.
+    fn injector(&self) -> Option<Value> {
+        let enabled = self.values.pointer("/connectInject/enabled").filter(|value| !is_empty(value))?;
+        let inherited = *enabled == json!("-");
+        Some(if inherited {
+            json!(self.values.pointer("/global/enabled") != Some(&json!(false)))
+        } else {
+            enabled.clone()
+        })
     }
 
     fn is_true(&self, pointer: &str) -> bool {

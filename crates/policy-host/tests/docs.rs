@@ -13,7 +13,7 @@ use std::{
 
 use consul_connect_injector::reason;
 use policy_host::{documents, helm};
-use support::project::{files, read, refusal, root};
+use support::project::{files, outcomes, read, refusal, root};
 
 /// All Markdown of the project.
 fn pages() -> Vec<PathBuf> {
@@ -341,7 +341,8 @@ fn every_difference_from_the_original_is_told() {
     assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
 }
 
-/// Values of the Helm chart, policies and settings: each of them is what it says it is.
+/// Values of the Helm chart, policies and settings: each of them is what it says it is,
+/// and whoever translates the values has a policy that injects.
 #[test]
 fn the_yaml_in_the_documentation_is_right() {
     let (mut values, mut settings) = (0, 0);
@@ -362,6 +363,10 @@ fn the_yaml_in_the_documentation_is_right() {
                     .collect();
                 assert!(unknown.is_empty(), "{path}: {unknown:?}");
                 assert_eq!(refusal(&translation.settings), None, "{path}:\n{block}");
+                let server = documents::parse(&read("examples/static-server.yaml")).unwrap();
+                let pod = server.iter().find(|document| document["kind"] == "Pod").unwrap();
+                let injected = outcomes(pod, &translation.settings).iter().all(|outcome| outcome.injected);
+                assert!(injected, "{path}: translated, this injects nothing:\n{block}");
                 values += 1;
             } else {
                 assert_eq!(refusal(&document), None, "{path}:\n{block}");

@@ -240,6 +240,7 @@ fn the_chart_of_consul_1_9() {
             "acls": { "enabled": true, "authMethod": "mesh-k8s-auth-method" },
             "enableConsulNamespaces": true,
             "consulNamespaces": { "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" },
+            "crossNamespaceACLPolicy": "cross-namespace-policy",
             "lifecycleSidecar": {
                 "resources": { "requests": { "memory": "25Mi", "cpu": "20m" }, "limits": { "cpu": "20m" } } },
             "openshift": true,
@@ -350,13 +351,103 @@ fn every_key_is_accounted_for() {
 }
 
 #[test]
-fn a_typo_is_answered_with_the_nearest_key() {
-    let (settings, report) =
-        translated("connectInject: {defualt: true, enabled: true}\nclinet: {grpc: true}\n");
-    assert_eq!(settings, json!({ "enabled": true }));
-    for expected in ["did you mean connectInject.default?", "did you mean client?"] {
-        assert!(report.contains(expected), "{expected}: {report}");
+fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
+    let ran =
+        host(&["--from-helm", "-"], "connectInject: {defualt: true, enabled: true}\nclinet: {grpc: true}\n");
+    assert_eq!(ran.status, 10);
+    assert_eq!(documents::parse_one(&ran.stdout).unwrap(), json!({ "enabled": true }));
+    for expected in [
+        "did you mean connectInject.default?",
+        "did you mean client?",
+        "left out, as the charts do not know it: clinet, connectInject.defualt",
+    ] {
+        assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
+    // What the policy refuses is worse.
+    assert_eq!(host(&["--from-helm", "-"], "clinet: {}\nconnectInject: {default: 1}\n").status, 1);
+}
+
+#[test]
+fn the_charts_own_injector_being_off_leaves_the_policy_on() {
+    for values in [
+        json!({ "connectInject": { "enabled": false } }),
+        json!({ "global": { "enabled": false }, "connectInject": { "enabled": "-" } }),
+    ] {
+        let translation = helm::translate(&values, None).unwrap();
+        assert_eq!(translation.settings, json!({}));
+        let outcome =
+            translation.outcomes.iter().find(|outcome| outcome.key == "connectInject.enabled").unwrap();
+        assert!(outcome.text.contains("the policy's `enabled` stays true"), "{}", outcome.text);
+        assert!(!translation.notes.join("\n").contains("must not both inject"));
+    }
+    for values in [
+        json!({}),
+        json!({ "connectInject": { "enabled": "-" } }),
+        json!({ "connectInject": { "enabled": true } }),
+    ] {
+        assert!(texts(&values).1.contains("must not both inject"), "{values}");
+    }
+    let inherited = helm::translate(&json!({ "connectInject": { "enabled": "-" } }), None).unwrap();
+    assert_eq!(inherited.settings, json!({ "enabled": true }));
+    assert!(texts(&json!({})).1.contains("true in the charts from 1.0 on and false in those before"));
+}
+
+/// In the chart an empty list is a way to have its injector do nothing.
+#[test]
+fn an_empty_list_of_namespaces_is_not_carried_over_and_that_is_told() {
+    for (default, pods) in [(false, "the pods that ask by annotation"), (true, "ALL PODS of all namespaces")]
+    {
+        let values =
+            json!({ "connectInject": { "enabled": true, "default": default, "k8sAllowNamespaces": [] } });
+        let translation = helm::translate(&values, None).unwrap();
+        assert_eq!(translation.settings, json!({ "enabled": true, "default": default }));
+        assert!(translation.notes.join("\n").contains(pods), "{:?}", translation.notes);
+    }
+}
+
+#[test]
+fn what_helm_prints_above_the_values_is_no_key() {
+    for heading in ["USER-SUPPLIED VALUES", "COMPUTED VALUES"] {
+        let (settings, report) = translated(&format!("{heading}:\nconnectInject:\n  enabled: true\n"));
+        assert_eq!(settings, json!({ "enabled": true }));
+        assert!(!report.contains(heading), "{report}");
+    }
+}
+
+/// Helm lays an outer chart's `global` over that of its dependencies.
+#[test]
+fn the_values_of_a_chart_with_consul_as_a_dependency() {
+    let (settings, report) = translated(
+        "global: {storageClass: fast, acls: {manageSystemACLs: true}}\nweb: {replicas: 2}\n\
+         consul:\n  global: {name: mesh, acls: {manageSystemACLs: false}}\n  connectInject: {default: true}\n",
+    );
+    assert_eq!(
+        settings,
+        json!({ "acls": { "enabled": true, "authMethod": "mesh-k8s-auth-method" }, "default": true })
+    );
+    assert!(report.contains("those of a dependency"), "{report}");
+}
+
+#[test]
+fn consul_namespaces_are_as_the_chart_has_them() {
+    let values = json!({ "global": { "enableConsulNamespaces": true } });
+    let (_, notes) = texts(&values);
+    assert!(notes.contains("mirroringK8S is not written"), "{notes}");
+    let values = json!({
+        "global": { "enableConsulNamespaces": true, "acls": { "manageSystemACLs": true } },
+        "connectInject": { "consulNamespaces": { "mirroringK8S": false } },
+    });
+    let translation = helm::translate(&values, None).unwrap();
+    assert_eq!(translation.settings["crossNamespaceACLPolicy"], "cross-namespace-policy");
+    assert!(!translation.notes.join("\n").contains(
+        "is not written: its default is true in the charts from 1.0 on and false in those before, and"
+    ));
+}
+
+#[test]
+fn what_only_the_last_charts_of_0_x_have_is_known() {
+    let (outcomes, _) = texts(&json!({ "connectInject": { "prepareDataplanesUpgrade": true } }));
+    assert!(outcomes[0].1.contains("the original injector's own deployment"), "{outcomes:?}");
 }
 
 #[test]

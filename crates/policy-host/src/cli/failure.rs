@@ -18,6 +18,7 @@ pub enum Status {
     GuestError = 7,
     Timeout = 8,
     Rejected = 9,
+    UnknownKeys = 10,
 }
 
 /// A message for a person, and a status for a script.

@@ -39,7 +39,8 @@ Exit status:
   1  the settings are not valid, and other errors  6  the policy trapped
   2  wrong usage of this command                   7  the policy returned an error
   3  a file cannot be read                         8  the policy took too long
-  4  broken JSON or YAML, or not a request         9  rejected, where that is asked for";
+  4  broken JSON or YAML, or not a request         9  rejected, where that is asked for
+  10 keys of a values file are not known and left out of its translation";
 
 /// Runs a Kubewarden policy on this machine, as the policy server would.
 #[derive(Debug, Parser)]

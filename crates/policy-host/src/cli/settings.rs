@@ -2,8 +2,12 @@
 
 use std::io::Write;
 
-use policy_host::{Policy, advice::advice, documents, helm};
-use serde_json::Value;
+use policy_host::{
+    Policy,
+    advice::advice,
+    documents,
+    helm::{self, Translation},
+};
 
 use super::{
     failure::{Failure, Status},
@@ -14,8 +18,10 @@ use super::{
 /// Check the policy's settings, or translate them from a Helm values file
 ///
 /// The policy itself validates them, those of a file or of every policy whose
-/// manifest is in it. What is valid but unwise is noted on standard error. With --from-helm the settings go to standard output, and what
-/// became of every key of the values to standard error.
+/// manifest is in it. What is valid but unwise is noted on standard error. With
+/// --from-helm the settings go to standard output, and what became of every key of
+/// the values to standard error; keys that the charts do not know are left out, and
+/// then the exit status is 10.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 #[command(after_help = "\
@@ -24,7 +30,7 @@ Examples:
   policy-host settings clusteradmissionpolicy.yaml
   policy-host settings --settings-json '{\"default\": true}'
   policy-host settings --from-helm values.yaml >settings.yaml
-  helm get values consul -n consul | policy-host settings --from-helm - --ca-cert ca.pem")]
+  helm get values consul -n consul --all -o yaml | policy-host settings --from-helm - --ca-cert ca.pem")]
 pub struct Args {
     /// The settings, or the manifest of a policy: a YAML or JSON file; - is standard input
     #[arg(value_name = "FILE", group = "what")]
@@ -48,8 +54,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
+    let mut unknown = Vec::new();
     let all = match (&args.from_helm, &args.file) {
-        (Some(path), _) => vec![(None, translated(path, args.ca_cert.as_deref(), screen)?)],
+        (Some(path), _) => {
+            let translation = translated(path, args.ca_cert.as_deref(), screen)?;
+            unknown.extend(translation.unknown().map(str::to_owned));
+            vec![(None, translation.settings)]
+        }
         (None, Some(path)) => input::settings_of_file(path)?,
         (None, None) => vec![(None, input::settings(None, args.settings_json.as_deref())?)],
     };
@@ -70,11 +81,19 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
             writeln!(anstream::stdout(), "{prefix}{}", paint(style::GOOD, "valid"))?;
         }
     }
-    if refusals.is_empty() { Ok(()) } else { Err(Failure::other(refusals.join("\n"))) }
+    if !refusals.is_empty() {
+        return Err(Failure::other(refusals.join("\n")));
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let message = format!("left out, as the charts do not know it: {}", unknown.join(", "));
+    Err(Failure::new(Status::UnknownKeys, message)
+        .hint("the settings are valid without it: correct what is misspelt, and drop the rest"))
 }
 
-/// The settings of a values file, printed; the report is on standard error.
-fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Value, Failure> {
+/// What a values file means; the settings are printed, the report is on standard error.
+fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Translation, Failure> {
     let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
     let values = documents::parse_one(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
     let ca_cert = ca_cert.map(input::read).transpose()?;
@@ -102,7 +121,7 @@ fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Valu
         tell(screen, note);
     }
     anstream::stdout().write_all(documents::to_yaml(&translation.settings).as_bytes())?;
-    Ok(translation.settings)
+    Ok(translation)
 }
 
 fn tell(screen: &Screen, note: &str) {
