@@ -714,6 +714,16 @@ mod pod {
         }
     }
 
+    #[test]
+    fn envoy_only_reads_the_shared_volume() {
+        let pod = ask(&web(&[]), &json!({})).pod();
+        for name in [INIT, ENVOY, LIFECYCLE] {
+            let mounts = container(&pod, name)["volumeMounts"].as_array().unwrap();
+            let shared = mounts.iter().find(|mount| mount["name"] == "consul-connect-inject-data").unwrap();
+            assert_eq!(shared["readOnly"] == true, name == ENVOY, "{name}: {shared}");
+        }
+    }
+
     /// A pod whose heartbeat stops takes its registrations with it, without anybody
     /// who cleans up. One that is only not ready, or whose Envoy is away, keeps both.
     #[test]
