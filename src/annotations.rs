@@ -13,7 +13,7 @@ use crate::pod::Spec;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::quantity::Quantity;
 use crate::settings::{Amount, Resources, SYNC_PERIOD_REMEDY, Settings, parse_sync_period};
-use crate::sidecar::envoy_args::EnvoyArgs;
+use crate::sidecar::envoy_args::{EnvoyArgs, Flaw};
 
 /// What every annotation of the injector begins with.
 pub const PREFIX: &str = "consul.hashicorp.com/";
@@ -414,8 +414,10 @@ fn envoy_args(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Opt
     match EnvoyArgs::parse(written) {
         // As in the original, a blank annotation replaces the setting by nothing.
         Ok(args) => Some(args),
-        Err(flaw) => {
-            problems.push(Problem::new(full(name::ENVOY_ARGS), flaw.why, flaw.remedy).value(written));
+        Err(flaws) => {
+            let subject = full(name::ENVOY_ARGS);
+            let problem = |flaw: Flaw| Problem::new(subject.as_str(), flaw.why, flaw.remedy).value(written);
+            problems.extend(flaws.into_iter().map(problem));
             None
         }
     }

@@ -439,6 +439,23 @@ mod messages {
     }
 
     #[test]
+    fn all_that_is_wrong_with_envoys_arguments_is_told() {
+        let arguments = "-l a -l b --mode validate --config-path /x --service-node y";
+        let told = [
+            "has --config-path, which would replace the bootstrap",
+            "has --log-level twice, with which Envoy refuses to start",
+            "has --mode, with which Envoy may end",
+            "has --service-node, which would replace the identity",
+        ];
+        let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
+        let settings = check_settings(&json!({ "envoyExtraArgs": arguments }));
+        for message in [answer.message(), &settings.message.unwrap()] {
+            assert_eq!(message.lines().count(), 1 + told.len(), "{message}");
+            assert!(told.iter().all(|told| message.contains(told)), "{message}");
+        }
+    }
+
+    #[test]
     fn all_that_is_wrong_with_one_upstream_is_told() {
         let answer = ask(
             &web(&[("connect-service-upstreams", "d b:99999:d c")]),
@@ -638,11 +655,9 @@ mod pod {
     /// Envoy refuses a flag that is there twice.
     #[test]
     fn a_flag_of_the_users_takes_the_place_of_the_policys() {
-        for (written, flag) in [
-            ("--concurrency 4", "--concurrency"),
-            ("--concurrency=4", "--concurrency"),
-            ("--disable-hot-restart", "--disable-hot-restart"),
-        ] {
+        for (written, flag) in
+            [("--concurrency 4", "--concurrency"), ("--disable-hot-restart", "--disable-hot-restart")]
+        {
             for (pod, settings) in [
                 (web(&[("envoy-extra-args", written)]), json!({})),
                 (web(&[]), json!({ "envoyExtraArgs": written })),
@@ -825,13 +840,27 @@ mod limits {
     /// Envoy's own configuration comes from Consul, and from nowhere else.
     #[test]
     fn arguments_that_would_replace_envoys_bootstrap_are_refused() {
-        for arguments in
-            ["-c /x", "-c/x", "'-c' /x", "--config-path=/x", "--config-yaml '{}'", "--log-level x -c y"]
-        {
+        let (bootstrap, identity) = ("would replace the bootstrap", "would replace the identity");
+        for (arguments, told) in [
+            ("-c /x", bootstrap),
+            ("-c/x", bootstrap),
+            ("'-c' /x", bootstrap),
+            ("'--config-path /x'", bootstrap),
+            ("--config-path=/x", bootstrap),
+            ("--config-yaml '{}'", bootstrap),
+            ("--log-level x -c y", bootstrap),
+            ("--service-node x", identity),
+            ("--service-cluster x", identity),
+            ("'--service-node x'", identity),
+            ("--mode validate", "with which Envoy may end instead of serving"),
+            ("--version", "with which Envoy may end instead of serving"),
+            // Envoy 1.40: `--concurrency=1 -- Couldn't find match for argument`.
+            ("--concurrency=1", "with an equals sign, with which Envoy refuses to start"),
+        ] {
             let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
-            assert!(answer.message().contains("would replace the bootstrap"), "{arguments}");
+            assert!(answer.message().contains(told), "{arguments}");
             let answer = check_settings(&json!({ "envoyExtraArgs": arguments }));
-            assert!(answer.message.unwrap().contains("would replace the bootstrap"), "{arguments}");
+            assert!(answer.message.unwrap().contains(told), "{arguments}");
         }
     }
 

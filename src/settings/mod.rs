@@ -295,8 +295,10 @@ fn pull_policy(block: &mut Block<'_, '_>) -> Option<&'static str> {
 fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
     let key = "envoyExtraArgs";
     let Some(text) = block.text(key) else { return EnvoyArgs::default() };
-    EnvoyArgs::parse(&text).unwrap_or_else(|flaw| {
-        block.text_problem(key, &text, &flaw.why, &flaw.remedy);
+    EnvoyArgs::parse(&text).unwrap_or_else(|flaws| {
+        for flaw in flaws {
+            block.text_problem(key, &text, &flaw.why, flaw.remedy);
+        }
         EnvoyArgs::default()
     })
 }

@@ -95,6 +95,8 @@ const UNSAYABLE: &[&str] = &[
     // A shell's grammar.
     "has a quote that is not closed",
     "which would replace the bootstrap",
+    "which would replace the identity",
+    "with which Envoy may end",
     "with which Envoy refuses to start",
     // What is in a certificate.
     "has a certificate ",
