@@ -221,7 +221,7 @@ pub fn is_known(name: &str) -> bool {
 
 /// The known annotation that was probably meant, as a user would write it.
 pub fn meant(name: &str) -> Option<&'static str> {
-    let known = nearest(name, name::KNOWN.iter().copied())?;
+    let known = nearest(name, name::KNOWN)?;
     Some(if known == name::META { "service-meta-KEY" } else { known })
 }
 

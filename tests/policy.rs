@@ -312,7 +312,9 @@ mod messages {
             "defualt": true, "replicas": 1, "k8sAllowNamespaces": "shop", "agent": { "httpPort": 0 },
             "tls": { "enabled": true }, "imageEnvoy": "UPPER CASE",
             "sidecarProxy": { "resources": { "limits": { "cpu": "x" } } },
-            "consulNamespaces": { "mirorringK8S": true },
+            "consulNamespaces": { "mirorringK8S": true, "consulDestinationNamespace": "a b" },
+            "crossNamespaceACLPolicy": "a b", "acls": { "authMethod": "a b" },
+            "initContainer": { "resources": { "requests": { "memmory": "1Gi" } } },
         }));
         assert!(!answer.valid);
         let message = answer.message.unwrap();
@@ -325,10 +327,14 @@ mod messages {
             "imageEnvoy",
             "sidecarProxy.resources.limits.cpu",
             "did you mean consulNamespaces.mirroringK8S?",
+            "consulNamespaces.consulDestinationNamespace: \"a b\" is not the name of a Consul namespace; write",
+            "crossNamespaceACLPolicy: \"a b\" is not the name of an ACL policy; write",
+            "acls.authMethod: \"a b\" is not the name of an auth method; write",
+            "initContainer.resources.requests.memmory: is not the name of a resource; did you mean memory?",
         ] {
             assert!(message.contains(told), "{told}: {message}");
         }
-        assert_eq!(message.lines().count(), 9, "{message}");
+        assert_eq!(message.lines().count(), 13, "{message}");
         assert!(check_settings(&json!({})).valid);
     }
 
