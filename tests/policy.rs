@@ -237,7 +237,8 @@ mod decision {
         let mut other = plain();
         other["spec"]["serviceAccountName"] = json!("default");
         let answer = ask(&other, &json!({ "default": true, "acls": { "enabled": true } }));
-        assert!(answer.warnings[0].ends_with("to the service account's name"), "{:?}", answer.warnings);
+        let remedy = "or write the service account's name as annotation consul.hashicorp.com/connect-service";
+        assert!(answer.warnings[0].ends_with(remedy), "{:?}", answer.warnings);
         // Any annotation of the injector's own counts as asking.
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
@@ -382,7 +383,13 @@ mod messages {
             ("connect-service-tags", "a", "write consul.hashicorp.com/service-tags instead"),
             ("connect-service-upstreams", "db.far:2000", "the dot is part of the service's name"),
             ("connect-service-upstreams", "db:80", "use a port from 1024 on"),
-            ("connect-service-upstreams", "db:8080", "use another port"),
+            ("connect-service-upstreams", "db:8080", "local port 8080 is the service's own"),
+            (
+                "connect-service-upstreams",
+                "db:9090",
+                "local port 9090 is also a port of this pod's containers",
+            ),
+            ("consul-namespace", "shop", "remove it, the injector writes it"),
             ("connect-service-upstreams", "a-b:2000,a.b:2001", "127.0.0.1:2001"),
         ] {
             let answer = ask(&web(&[(annotation, value)]), &json!({}));
@@ -394,6 +401,24 @@ mod messages {
             );
         }
         assert_eq!(ask(&web(&[("connect-service-upstreams", "db:2000")]), &json!({})).warnings, [""; 0]);
+    }
+
+    /// Envoy, which starts first, would take the port, and the service's traffic with it.
+    #[test]
+    fn an_upstream_on_the_services_own_port_is_told_even_if_no_container_lists_it() {
+        let both = |upstream: &str| {
+            [("connect-service-port", "7070"), ("connect-service-upstreams", upstream)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        for upstream in ["db:7070", "prepared_query:geo:7070"] {
+            let annotations = both(upstream);
+            let annotations = annotations.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+            let warnings = ask(&web(&annotations), &json!({})).warnings;
+            let told = warnings.len() == 1
+                && warnings[0].contains("local port 7070 is the service's own, so Envoy would listen there")
+                && warnings[0].ends_with("; use another port");
+            assert!(told, "{warnings:?}");
+        }
     }
 
     /// The slip that keeps a pod out of the mesh is the one to tell of.
