@@ -5,7 +5,7 @@ use crate::annotations::{self, Wanted, full, name};
 use crate::consul::namespace::Namespace;
 use crate::consul::readiness;
 use crate::consul::registration::Registration;
-use crate::json::Unreadable;
+use crate::json::{Unreadable, Value};
 use crate::pod::{Head, Spec};
 use crate::problem::{Problem, Quoted, Warning};
 use crate::reason::{self, Reason};
@@ -87,7 +87,8 @@ pub fn decide<'a>(
     }
     let skip = |reason| Ok(Decision::Skip { reason, warnings: Vec::new() });
     if annotations.get(name::STATUS).is_some_and(|status| !status.is_empty()) {
-        return skip(reason::ALREADY_INJECTED);
+        let warnings = if wants && !has_sidecars(head) { vec![copied_status()] } else { Vec::new() };
+        return Ok(Decision::Skip { reason: reason::ALREADY_INJECTED, warnings });
     }
     if head.annotations.get("kubernetes.io/config.mirror").is_some() {
         return skip(reason::MIRROR_POD);
@@ -172,6 +173,20 @@ fn excluded(namespace: &str, reason: Reason) -> Warning {
             "not injected: the policy's setting k8sAllowNamespaces does not hold the namespace {namespace}; ask its administrator to add it"
         ),
     })
+}
+
+/// Whether a container or anything else of the pod has an injected container's name.
+fn has_sidecars(head: &Head<'_>) -> bool {
+    let spec = head.members.get("spec").map_or("", Value::text);
+    sidecar::CONTAINERS.iter().any(|name| spec.contains(name))
+}
+
+/// The status of a pod that was injected, on one that was not.
+fn copied_status() -> Warning {
+    Warning::new(&format!(
+        "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
+        full(name::STATUS)
+    ))
 }
 
 /// What no annotation can mend.

@@ -210,6 +210,29 @@ mod decision {
         assert_eq!(ask(&web(&[]), &json!({ "enabled": false })).reason(), "disabled");
     }
 
+    /// Copied from a running pod, it would keep this one out for ever.
+    #[test]
+    fn a_status_on_a_pod_that_was_not_injected_is_told() {
+        let status = ("connect-inject-status", "injected");
+        let answer = ask(&web(&[status]), &json!({}));
+        assert_eq!(answer.reason(), "already-injected");
+        assert_eq!(
+            answer.warnings,
+            [
+                "annotation consul.hashicorp.com/connect-inject-status keeps the pod out of the mesh, since none of \
+              its containers is an injected one; remove it, the injector writes it"
+            ]
+        );
+        // Injected already, by whatever injector, or not asking.
+        for name in INJECTED {
+            let mut pod = web(&[status]);
+            pod["spec"]["initContainers"] = json!([{ "name": name }]);
+            assert_eq!(ask(&pod, &json!({})).warnings, [""; 0], "{name}");
+        }
+        let silent = ask(&web(&[status, ("connect-inject", "false")]), &json!({}));
+        assert_eq!((silent.reason(), silent.warnings.len()), ("already-injected", 0));
+    }
+
     /// Switching `default` on must not break a chart that knows nothing of it.
     #[test]
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
@@ -1059,6 +1082,30 @@ mod workloads {
         assert!(long[0].ends_with("move it to spec.template.metadata.annotations"), "{long:?}");
         let status = warnings("connect-inject-status", "injected");
         assert!(status[0].contains("remove it"), "on the template it would keep the pods out: {status:?}");
+    }
+
+    /// What the template would be warned of is not to be moved there.
+    #[test]
+    fn a_name_that_has_no_effect_in_the_template_is_not_sent_there() {
+        for (name, told) in [
+            (
+                "transparent-proxy",
+                Some(
+                    "annotation consul.hashicorp.com/transparent-proxy belongs to another mode of Consul's injector and \
+                  has no effect here; remove it",
+                ),
+            ),
+            ("foo-bar-baz", None),
+            ("config-checksum", None),
+        ] {
+            let own = json!({ format!("{PREFIX}{name}"): "x" });
+            for template in [plain(), web(&[])] {
+                let request = workload("apps", "Deployment", own.clone(), &template);
+                let warnings = ask_request(&request, &json!({})).warnings;
+                assert_eq!(warnings.first().map(String::as_str), told, "{name}");
+                assert!(warnings.len() <= 1, "{warnings:?}");
+            }
+        }
     }
 
     #[test]
