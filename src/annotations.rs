@@ -175,8 +175,10 @@ impl<'a> Annotations<'a> {
         self.iter().map(|(name, _)| name)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether the pod has an annotation that this policy knows. Other names under
+    /// the prefix may be other programs'.
+    pub fn ask(&self) -> bool {
+        self.names().any(is_known)
     }
 }
 

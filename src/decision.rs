@@ -7,6 +7,7 @@ use crate::consul::readiness;
 use crate::consul::registration::Registration;
 use crate::json::{Unreadable, Value};
 use crate::pod::{Head, Spec};
+use crate::pod_resources;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
@@ -118,6 +119,8 @@ pub fn decide<'a>(
     };
     impossible(&spec, &mut problems);
     let wanted = annotations::parse(&annotations, &spec, &settings, &mut problems, &mut warnings);
+    let envoy = wanted.as_ref().map_or(&settings.envoy_resources, |wanted| &wanted.envoy_resources);
+    pod_resources::too_small(&spec, &settings, envoy, &mut problems);
     let namespace = settings.consul_namespaces.as_ref();
     let namespace = namespace.map(|namespaces| Namespace::of(namespaces, origin.namespace)).transpose();
     let namespace = namespace.unwrap_or_else(|problem| {
@@ -148,10 +151,10 @@ pub fn decide<'a>(
             })))
         }
         // What asks for nothing is not broken by the setting `default`.
-        _ if annotations.is_empty() => {
+        _ if !annotations.ask() => {
             let first = problems.first().into_iter();
-            let warnings =
-                first.map(|first| first.warning("not injected with Consul Connect by default")).collect();
+            let told = first.map(|first| first.warning("not injected with Consul Connect by default"));
+            let warnings = told.chain(annotations::without_wish(&annotations)).collect();
             Ok(Decision::Skip { reason: reason::NOT_INJECTABLE, warnings })
         }
         _ => Ok(Decision::Reject { problems, warnings }),
@@ -197,9 +200,9 @@ fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
         let remedy = format!("remove it, or {opt_out}");
         problems.push(Problem::new(format!("{}.hostNetwork", spec.path), why, remedy));
     }
-    if spec.windows {
+    if let Some(place) = spec.windows {
         let why = "is windows, and the sidecars are Linux programs";
-        problems.push(Problem::new(format!("{}.os.name", spec.path), why, opt_out));
+        problems.push(Problem::new(format!("{}.{place}", spec.path), why, opt_out));
     }
     for (list, containers) in [("containers", &spec.containers), ("initContainers", &spec.init_containers)] {
         let names = containers.iter().map(|container| container.name.as_ref()).enumerate();

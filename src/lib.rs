@@ -15,6 +15,7 @@ pub mod json;
 pub mod nearest;
 pub mod order;
 pub mod pod;
+pub mod pod_resources;
 pub mod problem;
 pub mod quantity;
 pub mod reason;

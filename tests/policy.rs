@@ -237,9 +237,18 @@ mod decision {
     #[test]
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
         let default = json!({ "default": true });
-        let spoil: [(&str, fn(&mut Value)); 4] = [
+        let spoil: [(&str, fn(&mut Value)); 7] = [
             ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
             ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
+            ("spec.nodeSelector[kubernetes.io/os]", |pod| {
+                pod["spec"]["nodeSelector"] = json!({ "a": "b", "kubernetes.io/os": "windows" });
+            }),
+            ("spec.nodeSelector[beta.kubernetes.io/os]", |pod| {
+                pod["spec"]["nodeSelector"] = json!({ "beta.kubernetes.io/os": "windows" });
+            }),
+            ("spec.resources.requests[memory]", |pod| {
+                pod["spec"]["resources"] = json!({ "requests": { "cpu": "1", "memory": "64Mi" } });
+            }),
             ("spec.initContainers[0].name", |pod| pod["spec"]["initContainers"] = json!([{ "name": ENVOY }])),
             ("spec.volumes[0].name", |pod| {
                 pod["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
@@ -266,6 +275,54 @@ mod decision {
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
         assert_eq!(ask(&pod, &default).reason(), "rejected");
+    }
+
+    #[test]
+    fn names_that_the_policy_does_not_know_ask_for_nothing() {
+        for (name, asks, misspelt) in [
+            ("config-checksum", false, false),
+            ("gateway-kind", false, false),
+            ("transparent-proxy", false, false),
+            ("connect-servce", false, true),
+            ("connect-service", true, false),
+            ("service-meta-version", true, false),
+        ] {
+            let mut pod = plain();
+            pod["metadata"]["annotations"] = json!({ format!("{PREFIX}{name}"): "x" });
+            pod["spec"]["hostNetwork"] = json!(true);
+            let answer = ask(&pod, &json!({ "default": true }));
+            assert_eq!(answer.reason(), if asks { "rejected" } else { "not-injectable" }, "{name}");
+            let told: Vec<_> = answer.warnings.iter().skip(usize::from(!asks)).collect();
+            assert_eq!(told.len(), usize::from(misspelt), "{name}: {told:?}");
+            assert!(told.iter().all(|told| told.contains("did you mean connect-service?")), "{told:?}");
+        }
+        // It is injected by default, as one without them is.
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = json!({ format!("{PREFIX}config-checksum"): "x" });
+        assert_eq!(ask(&pod, &json!({ "default": true })).reason(), "injected");
+    }
+
+    /// What the API server would refuse of a pod with resources of its own is refused
+    /// before, with what to write.
+    #[test]
+    fn a_pods_own_request_has_to_hold_the_sidecars() {
+        let ask = |requests: Value, annotations: &[(&str, &str)], settings: Value| {
+            let mut pod = web(annotations);
+            pod["spec"]["resources"] = json!({ "requests": requests });
+            pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "1" } });
+            ask(&pod, &settings)
+        };
+        let fitting = json!({ "cpu": "1060m", "memory": "100Mi" });
+        assert_eq!(ask(fitting.clone(), &[], json!({})).reason(), "injected");
+        let answer = ask(fitting.clone(), &[("sidecar-proxy-cpu-request", "1")], json!({}));
+        let told = "- spec.resources.requests[cpu]: \"1060m\" is less than the containers request together with the \
+                    injected ones; write at least 2010m";
+        assert!(answer.message().contains(told), "{}", answer.message());
+        // With another problem it is told, too.
+        let both = ask(json!({ "cpu": "1" }), &[("connect-service-port", "x")], json!({}));
+        assert_eq!(both.message().lines().count(), 3, "{}", both.message());
+        let settings = json!({ "lifecycleSidecar": { "resources": { "requests": { "memory": "21Mi" } } } });
+        assert!(ask(fitting, &[], settings).message().contains("write at least 101Mi"));
     }
 
     #[test]
