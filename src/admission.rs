@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use json_text::{Document, Members, Object, Unreadable, Value, object as write_object};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -15,7 +16,6 @@ use crate::problem::{Problem, Quoted, Shortened, Warning, bounded, list};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
 use crate::{sidecar, workload};
-use json_text::{Document, Members, Object, Unreadable, Value, object as write_object};
 
 /// The parts of an `AdmissionRequest` that the decision needs.
 #[derive(Debug)]

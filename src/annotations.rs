@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use json_text::order;
+
 use crate::consul::protocol::Protocol;
 use crate::consul::registration::names::{META_NAMESPACE, META_POD_NAME};
 use crate::consul::service_name::ServiceName;
@@ -12,8 +14,7 @@ use crate::pod::Spec;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::quantity::Quantity;
 use crate::settings::{Amount, Resources, SYNC_PERIOD_REMEDY, Settings, parse_sync_period};
-use crate::sidecar::envoy_args::EnvoyArgs;
-use json_text::order;
+use crate::sidecar::envoy_args::{EnvoyArgs, Flaw};
 
 /// What every annotation of the injector begins with.
 pub const PREFIX: &str = "consul.hashicorp.com/";
@@ -175,8 +176,10 @@ impl<'a> Annotations<'a> {
         self.iter().map(|(name, _)| name)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether the pod has an annotation that this policy knows. Other names under
+    /// the prefix may be other programs'.
+    pub fn ask(&self) -> bool {
+        self.names().any(is_known)
     }
 }
 
@@ -199,12 +202,16 @@ pub fn parse(
 ) -> Option<Wanted> {
     let before = problems.len();
     unknown(annotations, warnings);
+    if annotations.get(name::NAMESPACE).is_some() {
+        warnings.push(injectors_own(name::NAMESPACE, ""));
+    }
     let service = service(annotations, spec, problems);
     if let (Some(service), true) = (&service, settings.acl_auth_method.is_some()) {
         identity(service, spec, problems);
     }
     let port = service_port(annotations, spec, problems);
-    let upstreams = upstreams(annotations, spec, settings, problems, warnings);
+    let own_port = port.as_ref().map(|port| port.number);
+    let upstreams = upstreams(annotations, spec, own_port, settings, problems, warnings);
     let protocol = protocol(annotations, settings, problems, warnings);
     let envoy_args = envoy_args(annotations, problems);
     let tags = tags(annotations, warnings);
@@ -221,8 +228,23 @@ pub fn is_known(name: &str) -> bool {
 
 /// The known annotation that was probably meant, as a user would write it.
 pub fn meant(name: &str) -> Option<&'static str> {
-    let known = nearest(name, name::KNOWN.iter().copied())?;
+    let known = nearest(name, name::KNOWN)?;
     Some(if known == name::META { "service-meta-KEY" } else { known })
+}
+
+/// What to tell of an annotation that only other modes know.
+pub fn of_another_mode(name: &str) -> Option<Warning> {
+    name::OTHER_MODES.contains(&name).then(|| {
+        Warning::new(&format!(
+            "{} belongs to another mode of Consul's injector and has no effect here; remove it",
+            full(name)
+        ))
+    })
+}
+
+/// What to tell of an annotation that the policy writes, where somebody else wrote it.
+pub fn injectors_own(name: &str, place: &str) -> Warning {
+    Warning::new(&format!("{}{place} has no effect; remove it, the injector writes it", full(name)))
 }
 
 fn misspelt(name: &str, meant: &str) -> Warning {
@@ -232,11 +254,8 @@ fn misspelt(name: &str, meant: &str) -> Warning {
 fn unknown(annotations: &Annotations<'_>, warnings: &mut Vec<Warning>) {
     let mut unknown = annotations.names().filter(|name| !is_known(name));
     for name in unknown.by_ref().take(UNKNOWN_SHOWN) {
-        warnings.push(if name::OTHER_MODES.contains(&name) {
-            Warning::new(&format!(
-                "{} belongs to another mode of Consul's injector and has no effect here; remove it",
-                full(name)
-            ))
+        warnings.push(if let Some(warning) = of_another_mode(name) {
+            warning
         } else if let Some(meant) = meant(name) {
             misspelt(name, meant)
         } else {
@@ -308,20 +327,24 @@ fn service(
 
 /// With ACLs, a pod can only log in as its service account.
 fn identity(service: &ServiceName, spec: &Spec<'_>, problems: &mut Vec<Problem>) {
-    if !service.is_identity() {
+    // The service account is held against the name as it can be.
+    let identity = service.identity();
+    let shown = Quoted(&identity, 100);
+    if identity != service.as_str() {
         let why = "has upper case or a dot, which Consul's ACL identities cannot have";
-        let remedy = "write lower-case letters, digits, '-' and '_'";
+        let remedy = format!("write lower-case letters, digits, '-' and '_', such as {shown}");
         problems.push(Problem::new(full(name::SERVICE), why, remedy).value(service.as_str()));
     }
-    if service.as_str() != spec.service_account {
+    if identity != spec.service_account {
         let why = format!(
-            "is not the service's name {}, and with ACLs on a pod can only log in as its own service",
-            Quoted(service.as_str(), 100)
+            "is not the service's name {shown}, and with ACLs on a pod can only log in as its own service"
         );
-        let remedy = format!(
-            "create a ServiceAccount with the service's name and set serviceAccountName to it, or set {} to the service account's name",
-            full(name::SERVICE)
-        );
+        // No ServiceAccount has an underscore.
+        let create = match identity.contains('_') {
+            true => "",
+            false => "create a ServiceAccount with the service's name and set serviceAccountName to it, or ",
+        };
+        let remedy = format!("{create}write the service account's name as {}", full(name::SERVICE));
         let subject = format!("{}.serviceAccountName", spec.path);
         problems.push(Problem::new(subject, why, remedy).value(&spec.service_account));
     }
@@ -353,6 +376,7 @@ fn service_port(
 fn upstreams(
     annotations: &Annotations<'_>,
     spec: &Spec<'_>,
+    own_port: Option<u16>,
     settings: &Settings,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Warning>,
@@ -373,7 +397,11 @@ fn upstreams(
                 "upstream {name}: local port {port} is privileged and Envoy does not run as root; use a port from 1024 on if it cannot be bound"
             )));
         }
-        if spec.ports.has(port) {
+        if own_port == Some(port) {
+            warnings.push(Warning::new(&format!(
+                "upstream {name}: local port {port} is the service's own, so Envoy would listen there in its place and send the service's traffic to the upstream; use another port"
+            )));
+        } else if spec.ports.has(port) {
             warnings.push(Warning::new(&format!(
                 "upstream {name}: local port {port} is also a port of this pod's containers, and only one of them can listen on it; use another port"
             )));
@@ -414,8 +442,10 @@ fn envoy_args(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Opt
     match EnvoyArgs::parse(written) {
         // As in the original, a blank annotation replaces the setting by nothing.
         Ok(args) => Some(args),
-        Err(flaw) => {
-            problems.push(Problem::new(full(name::ENVOY_ARGS), flaw.why, flaw.remedy).value(written));
+        Err(flaws) => {
+            let subject = full(name::ENVOY_ARGS);
+            let problem = |flaw: Flaw| Problem::new(subject.as_str(), flaw.why, flaw.remedy).value(written);
+            problems.extend(flaws.into_iter().map(problem));
             None
         }
     }
@@ -607,6 +637,54 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_on_a_port_of_the_pods_is_told_whose_it_is() {
+        for (port, own) in [("9090", "9090"), ("http", "8080"), (" 7070 ", "7070")] {
+            let upstreams = format!("db:{own},cache:8080").replace("db:8080,", "");
+            let (_, _, warnings) = parsed("{}", &[(name::PORT, port), (name::UPSTREAMS, &upstreams)]);
+            let told = format!("local port {own} is the service's own, so Envoy would listen there");
+            assert!(warnings[0].as_str().contains(&told), "{port}: {warnings:?}");
+            let other =
+                warnings.iter().skip(1).all(|warning| warning.as_str().contains("also a port of this"));
+            assert!(other, "{port}: {warnings:?}");
+        }
+        // A service without a port has none of its own.
+        let (_, _, warnings) = parsed("{}", &[(name::PORT, ""), (name::UPSTREAMS, "db:8080,cache:9090")]);
+        assert!(warnings.len() == 1 && warnings[0].as_str().contains("also a port"), "{warnings:?}");
+    }
+
+    /// What to do about one problem is no second one.
+    #[test]
+    fn with_acls_the_service_account_is_held_against_the_name_as_it_can_be() {
+        let told = |service: &str| parsed(r#"{"acls":{"enabled":true}}"#, &[(name::SERVICE, service)]).1;
+        let (upper, account) =
+            ("has upper case or a dot", "spec.serviceAccountName: \"web\" is not the service's");
+        for (service, starts) in [
+            ("web", &[][..]),
+            ("Web", &[upper]),
+            ("other", &[account]),
+            ("Other", &[upper, account]),
+            ("we.b", &[upper, account]),
+            ("my_web", &[account]),
+        ] {
+            let told = told(service);
+            assert_eq!(told.len(), starts.len(), "{told:#?}");
+            assert!(told.iter().zip(starts).all(|(told, start)| told.contains(start)), "{told:#?}");
+        }
+        assert!(told("Web")[0].ends_with("such as \"web\""));
+        // Neither of these can be a ServiceAccount's name.
+        assert!(told("Other")[1].contains("is not the service's name \"other\""), "{:?}", told("Other"));
+        assert!(!told("my_web")[0].contains("create a ServiceAccount"), "{:?}", told("my_web"));
+    }
+
+    #[test]
+    fn what_the_policy_writes_itself_is_not_taken_from_the_pod() {
+        let (wanted, _, warnings) = parsed("{}", &[(name::NAMESPACE, "shop")]);
+        assert!(wanted.is_some());
+        let told = "annotation consul.hashicorp.com/consul-namespace has no effect; remove it, the injector writes it";
+        assert_eq!(warnings.iter().map(Warning::as_str).collect::<Vec<_>>(), [told]);
+    }
+
+    #[test]
     fn warnings_say_what_to_do() {
         let (_, _, warnings) = parsed(
             r#"{"centralConfig":{"enabled":false}}"#,
@@ -626,7 +704,7 @@ mod tests {
             "centralConfig",
             "the dot",
             "privileged",
-            "also a port",
+            "is the service's own",
         ] {
             assert!(text.iter().any(|warning| warning.contains(expected)), "{expected}: {text:#?}");
         }

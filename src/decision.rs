@@ -1,16 +1,18 @@
 //! Whether a pod is injected, skipped for a named reason, or rejected with all
 //! of its problems.
 
+use json_text::{Unreadable, Value};
+
 use crate::annotations::{self, Wanted, full, name};
 use crate::consul::namespace::Namespace;
 use crate::consul::readiness;
 use crate::consul::registration::Registration;
 use crate::pod::{Head, Spec};
+use crate::pod_resources;
 use crate::problem::{Problem, Quoted, Warning};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
 use crate::sidecar::{self, Environment, EnvoyPorts};
-use json_text::Unreadable;
 
 /// What becomes of a pod.
 #[derive(Debug)]
@@ -87,7 +89,8 @@ pub fn decide<'a>(
     }
     let skip = |reason| Ok(Decision::Skip { reason, warnings: Vec::new() });
     if annotations.get(name::STATUS).is_some_and(|status| !status.is_empty()) {
-        return skip(reason::ALREADY_INJECTED);
+        let warnings = if wants && !has_sidecars(head) { vec![copied_status()] } else { Vec::new() };
+        return Ok(Decision::Skip { reason: reason::ALREADY_INJECTED, warnings });
     }
     if head.annotations.get("kubernetes.io/config.mirror").is_some() {
         return skip(reason::MIRROR_POD);
@@ -117,6 +120,8 @@ pub fn decide<'a>(
     };
     impossible(&spec, &mut problems);
     let wanted = annotations::parse(&annotations, &spec, &settings, &mut problems, &mut warnings);
+    let envoy = wanted.as_ref().map_or(&settings.envoy_resources, |wanted| &wanted.envoy_resources);
+    pod_resources::too_small(&spec, &settings, envoy, &mut problems);
     let namespace = settings.consul_namespaces.as_ref();
     let namespace = namespace.map(|namespaces| Namespace::of(namespaces, origin.namespace)).transpose();
     let namespace = namespace.unwrap_or_else(|problem| {
@@ -147,10 +152,10 @@ pub fn decide<'a>(
             })))
         }
         // What asks for nothing is not broken by the setting `default`.
-        _ if annotations.is_empty() => {
+        _ if !annotations.ask() => {
             let first = problems.first().into_iter();
-            let warnings =
-                first.map(|first| first.warning("not injected with Consul Connect by default")).collect();
+            let told = first.map(|first| first.warning("not injected with Consul Connect by default"));
+            let warnings = told.chain(annotations::without_wish(&annotations)).collect();
             Ok(Decision::Skip { reason: reason::NOT_INJECTABLE, warnings })
         }
         _ => Ok(Decision::Reject { problems, warnings }),
@@ -174,6 +179,20 @@ fn excluded(namespace: &str, reason: Reason) -> Warning {
     })
 }
 
+/// Whether a container or anything else of the pod has an injected container's name.
+fn has_sidecars(head: &Head<'_>) -> bool {
+    let spec = head.members.get("spec").map_or("", Value::text);
+    sidecar::CONTAINERS.iter().any(|name| spec.contains(name))
+}
+
+/// The status of a pod that was injected, on one that was not.
+fn copied_status() -> Warning {
+    Warning::new(&format!(
+        "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
+        full(name::STATUS)
+    ))
+}
+
 /// What no annotation can mend.
 fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
     let opt_out = format!("set {} to \"false\"", full(name::INJECT));
@@ -182,9 +201,9 @@ fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
         let remedy = format!("remove it, or {opt_out}");
         problems.push(Problem::new(format!("{}.hostNetwork", spec.path), why, remedy));
     }
-    if spec.windows {
+    if let Some(place) = spec.windows {
         let why = "is windows, and the sidecars are Linux programs";
-        problems.push(Problem::new(format!("{}.os.name", spec.path), why, opt_out));
+        problems.push(Problem::new(format!("{}.{place}", spec.path), why, opt_out));
     }
     for (list, containers) in [("containers", &spec.containers), ("initContainers", &spec.init_containers)] {
         let names = containers.iter().map(|container| container.name.as_ref()).enumerate();

@@ -13,6 +13,7 @@ pub mod decision;
 pub mod duration;
 pub mod nearest;
 pub mod pod;
+pub mod pod_resources;
 pub mod problem;
 pub mod quantity;
 pub mod reason;

@@ -1,30 +1,34 @@
 //! The known name that somebody probably meant.
 
 /// The nearest of `known` to `name`, if one is near enough to be a likely slip.
-pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     // A long name is no slip of a known one, and comparing costs its length.
     if name.len() > 64 {
         return None;
     }
-    if let Some(longer) = shortened(name, known.clone()) {
+    if let Some(longer) = shortened(name, known) {
         return Some(longer);
     }
     let limit = name.chars().count().div_ceil(3).min(4);
-    let candidates = known.map(|candidate| (distance(name, candidate), candidate));
+    let candidates = known.iter().map(|candidate| (distance(name, candidate), *candidate));
     candidates.filter(|(distance, _)| *distance <= limit).min_by_key(|(d, _)| *d).map(|(_, c)| c)
 }
 
 /// The known name of which `name` leaves out words or the ends of words:
 /// `service-port` of `connect-service-port`, `connect-proto` of
 /// `connect-service-protocol`.
-fn shortened<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+fn shortened<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let leaves_out = |candidate: &&str| {
         let mut words = candidate.split('-');
         name.split('-').all(|part| part.len() > 2 && words.any(|word| word.starts_with(part)))
     };
     // The last word says what it is about.
     let last = |text: &str| text.rsplit('-').next().map(str::to_owned);
-    known.filter(leaves_out).min_by_key(|candidate| (last(candidate) != last(name), candidate.len()))
+    known
+        .iter()
+        .copied()
+        .filter(leaves_out)
+        .min_by_key(|candidate| (last(candidate) != last(name), candidate.len()))
 }
 
 /// Levenshtein's distance, capital letters being the same as small ones.
@@ -53,9 +57,7 @@ mod tests {
 
     #[test]
     fn slips_are_recognized_and_other_names_are_not() {
-        let known = ["imageConsul", "imageEnvoy", "default"].into_iter();
-        let nearest = |name, known: &std::array::IntoIter<&'static str, 3>| nearest(name, known.clone());
-        let known = &known;
+        let known = &["imageConsul", "imageEnvoy", "default"];
         assert_eq!(nearest("imageconsul", known), Some("imageConsul"));
         assert_eq!(nearest("imageEnvoi", known), Some("imageEnvoy"));
         assert_eq!(nearest("defualt", known), Some("default"));
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn words_that_were_left_out_or_cut_short() {
-        let known = crate::annotations::name::KNOWN.iter().copied();
+        let known = crate::annotations::name::KNOWN;
         for (name, meant) in [
             ("service-port", "connect-service-port"),
             ("connect-upstreams", "connect-service-upstreams"),
@@ -77,9 +79,9 @@ mod tests {
             ("port", "connect-service-port"),
             ("service", "connect-service"),
         ] {
-            assert_eq!(nearest(name, known.clone()), Some(meant), "{name}");
+            assert_eq!(nearest(name, known), Some(meant), "{name}");
         }
-        assert_eq!(nearest("config-checksum", known.clone()), None);
+        assert_eq!(nearest("config-checksum", known), None);
         assert_eq!(nearest("gateway-kind", known), None);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use json_text::{Members, Unreadable, Value};
+
 use crate::annotations::{Annotations, PREFIX};
 use crate::problem::Quoted;
-use json_text::{Members, Unreadable, Value};
+use crate::quantity::Quantity;
 
 /// The metadata: all that most decisions need.
 #[derive(Debug, Clone, Copy)]
@@ -69,10 +71,13 @@ pub struct Spec<'a> {
     pub volume_names: Vec<Cow<'a, str>>,
     pub service_account: Cow<'a, str>,
     pub host_network: bool,
-    pub windows: bool,
+    /// What says that the pod is for Windows.
+    pub windows: Option<&'static str>,
     pub restart_policy: Cow<'a, str>,
     pub termination_grace_seconds: u64,
     pub ports: Ports<'a>,
+    /// The pod's own, beside those of its containers.
+    pub resources: Option<Resources<'a>>,
 }
 
 #[derive(Debug)]
@@ -99,12 +104,16 @@ impl<'a> Spec<'a> {
             name if name.is_empty() => text("serviceAccount")?,
             name => name,
         };
-        let windows = match members.get("os") {
+        let os = match members.get("os") {
             Some(os) => {
                 let os = os.expect_members(|| format!("{path}.os"))?;
-                os.string("name", || format!("{path}.os.name"))? == "windows"
+                os.string("name", || format!("{path}.os.name"))?
             }
-            None => false,
+            None => Cow::default(),
+        };
+        let windows = match &*os {
+            "windows" => Some("os.name"),
+            _ => windows_nodes(members),
         };
         let mut volume_names = Vec::new();
         if let Some(volumes) = members.get("volumes") {
@@ -128,6 +137,7 @@ impl<'a> Spec<'a> {
             containers,
             init_containers,
             ports,
+            resources: members.get("resources").and_then(Value::members).map(Resources),
         })
     }
 
@@ -135,6 +145,17 @@ impl<'a> Spec<'a> {
     /// then the pod's own native sidecars.
     pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers.iter().chain(self.init_containers.iter().filter(|container| container.native_sidecar))
+    }
+}
+
+/// Most pods for Windows say so by the nodes that they want.
+fn windows_nodes(spec: Members<'_>) -> Option<&'static str> {
+    let selector = spec.get("nodeSelector")?.members()?;
+    let windows = |label: &str| selector.get(label).is_some_and(|os| os.text() == "\"windows\"");
+    if windows("kubernetes.io/os") {
+        Some("nodeSelector[kubernetes.io/os]")
+    } else {
+        windows("beta.kubernetes.io/os").then_some("nodeSelector[beta.kubernetes.io/os]")
     }
 }
 
@@ -163,11 +184,31 @@ impl<'a> Container<'a> {
         })
     }
 
+    pub fn resources(&self) -> Option<Resources<'a>> {
+        self.members.get("resources")?.members().map(Resources)
+    }
+
     /// The names of the container's own variables.
     pub fn env_names(&self) -> Result<impl Iterator<Item = Cow<'a, str>>, Unreadable> {
         let path = || format!("env of the container {}", Quoted(&self.name, 63));
         let env = self.members.get("env").map(|env| env.expect_elements(path)).transpose()?;
         Ok(env.into_iter().flatten().filter_map(|variable| variable.members()?.get("name")?.string()))
+    }
+}
+
+/// Resources as they are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Resources<'a>(Members<'a>);
+
+impl Resources<'_> {
+    /// As the API server has it, a limit without a request is the request.
+    pub fn request(self, name: &str) -> Option<Quantity> {
+        let amount = |kind: &str| {
+            let written = self.0.get(kind)?.members()?.get(name)?;
+            let text = if written.is_number() { written.text().into() } else { written.string()? };
+            text.parse().ok()
+        };
+        amount("requests").or_else(|| amount("limits"))
     }
 }
 

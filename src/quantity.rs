@@ -36,7 +36,7 @@ impl Quantity {
     }
 
     /// In billionths, the finest that Kubernetes keeps; as far as it counts.
-    fn nano(&self) -> u128 {
+    pub fn nano(&self) -> u128 {
         parts(&self.text).map_or(0, |(whole, fraction, scale)| scale.apply(whole, fraction))
     }
 }

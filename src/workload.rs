@@ -3,15 +3,15 @@
 
 use std::cmp::Ordering;
 
+use json_text::{Unreadable, Value, order};
+
 use crate::admission::{Answer, Level, Request, accept, heading, of_kind, one_line, reject, subject};
-use crate::annotations::{PREFIX, full, is_known, meant, name};
+use crate::annotations::{PREFIX, full, injectors_own, is_known, meant, name, of_another_mode};
 use crate::decision::{Decision, Failure, Origin, decide};
 use crate::pod::Head;
 use crate::problem::{Problem, Quoted, Warning, list};
 use crate::reason;
 use crate::settings::Configuration;
-use json_text::order;
-use json_text::{Unreadable, Value};
 
 /// A kind of workload, by the place of its pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,31 +134,30 @@ fn misplaced(
     let own = head.injector_annotations("")?;
     let in_template = template.map(|template| template.injector_annotations(workload.path)).transpose()?;
     let written = |name: &str| in_template.as_ref().is_some_and(|template| template.get(name).is_some());
-    let own = own.iter().take(LOOKED_AT);
-    let missing = own.filter(|(name, _)| !written(name) && !written(intended(name)));
-    Ok(missing.map(|(name, value)| elsewhere(workload, name, value)).collect())
-}
-
-/// A typo is not to be copied.
-fn intended(name: &str) -> &str {
-    if is_known(name) { name } else { meant(name).unwrap_or(name) }
+    let missing = own.iter().take(LOOKED_AT).filter(|(name, _)| !written(name));
+    let told = missing.filter_map(|(name, value)| {
+        if let Some(warning) = of_another_mode(name) {
+            return Some(warning);
+        }
+        // A typo is not to be copied; any other name may be another program's.
+        let intended = if is_known(name) { name } else { meant(name)? };
+        (!written(intended)).then(|| elsewhere(workload, name, intended, value))
+    });
+    Ok(told.collect())
 }
 
 /// Where an annotation of the workload's own belongs, ready to be copied if there
 /// is room for it.
-fn elsewhere(workload: Workload, name: &str, value: &str) -> Warning {
+fn elsewhere(workload: Workload, name: &str, intended: &str, value: &str) -> Warning {
     let kind = workload.kind;
     if [name::STATUS, name::NAMESPACE].contains(&name) {
-        let what = full(name);
-        return Warning::new(&format!(
-            "{what} on the {kind} has no effect; remove it, the injector writes it"
-        ));
+        return injectors_own(name, &format!(" on the {kind}"));
     }
     let open = workload.steps.iter().fold(String::new(), |place, step| format!("{place}{step}: {{"));
     let close = "}".repeat(workload.steps.len());
     let yaml = format!(
         "{open}metadata: {{annotations: {{{}: {}}}}}{close}",
-        Quoted(&format!("{PREFIX}{}", intended(name)), usize::MAX),
+        Quoted(&format!("{PREFIX}{intended}"), usize::MAX),
         Quoted(value, usize::MAX),
     );
     let long =

@@ -212,7 +212,8 @@ reasons! {
     bad_envoy_arguments {
         says: "arguments with which Envoy would not start or not join the mesh are rejected",
         explains: |it| {
-            it.rejected("envoy-extra-args", &["would replace the bootstrap", "Envoy refuses to start"])
+            let whys = ["would replace the ", "Envoy refuses to start", "Envoy may end instead of serving"];
+            it.rejected("envoy-extra-args", &whys)
         },
     }
     variables_of_queries {
@@ -704,6 +705,8 @@ const VALUES: &[(&str, &[&str])] = &[
             "--a 'b",
             "a\\",
             "--config-path /x",
+            "--service-node x",
+            "--mode validate",
             "-l info -l debug",
             "--concurrency 4",
         ],

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use policy_host::manifest::{Case, Operation, Options, cases};
@@ -210,13 +211,45 @@ mod decision {
         assert_eq!(ask(&web(&[]), &json!({ "enabled": false })).reason(), "disabled");
     }
 
+    /// Copied from a running pod, it would keep this one out for ever.
+    #[test]
+    fn a_status_on_a_pod_that_was_not_injected_is_told() {
+        let status = ("connect-inject-status", "injected");
+        let answer = ask(&web(&[status]), &json!({}));
+        assert_eq!(answer.reason(), "already-injected");
+        assert_eq!(
+            answer.warnings,
+            [
+                "annotation consul.hashicorp.com/connect-inject-status keeps the pod out of the mesh, since none of \
+              its containers is an injected one; remove it, the injector writes it"
+            ]
+        );
+        // Injected already, by whatever injector, or not asking.
+        for name in INJECTED {
+            let mut pod = web(&[status]);
+            pod["spec"]["initContainers"] = json!([{ "name": name }]);
+            assert_eq!(ask(&pod, &json!({})).warnings, [""; 0], "{name}");
+        }
+        let silent = ask(&web(&[status, ("connect-inject", "false")]), &json!({}));
+        assert_eq!((silent.reason(), silent.warnings.len()), ("already-injected", 0));
+    }
+
     /// Switching `default` on must not break a chart that knows nothing of it.
     #[test]
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
         let default = json!({ "default": true });
-        let spoil: [(&str, fn(&mut Value)); 4] = [
+        let spoil: [(&str, fn(&mut Value)); 7] = [
             ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
             ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
+            ("spec.nodeSelector[kubernetes.io/os]", |pod| {
+                pod["spec"]["nodeSelector"] = json!({ "a": "b", "kubernetes.io/os": "windows" });
+            }),
+            ("spec.nodeSelector[beta.kubernetes.io/os]", |pod| {
+                pod["spec"]["nodeSelector"] = json!({ "beta.kubernetes.io/os": "windows" });
+            }),
+            ("spec.resources.requests[memory]", |pod| {
+                pod["spec"]["resources"] = json!({ "requests": { "cpu": "1", "memory": "64Mi" } });
+            }),
             ("spec.initContainers[0].name", |pod| pod["spec"]["initContainers"] = json!([{ "name": ENVOY }])),
             ("spec.volumes[0].name", |pod| {
                 pod["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
@@ -237,11 +270,60 @@ mod decision {
         let mut other = plain();
         other["spec"]["serviceAccountName"] = json!("default");
         let answer = ask(&other, &json!({ "default": true, "acls": { "enabled": true } }));
-        assert!(answer.warnings[0].ends_with("to the service account's name"), "{:?}", answer.warnings);
+        let remedy = "or write the service account's name as annotation consul.hashicorp.com/connect-service";
+        assert!(answer.warnings[0].ends_with(remedy), "{:?}", answer.warnings);
         // Any annotation of the injector's own counts as asking.
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
         assert_eq!(ask(&pod, &default).reason(), "rejected");
+    }
+
+    #[test]
+    fn names_that_the_policy_does_not_know_ask_for_nothing() {
+        for (name, asks, misspelt) in [
+            ("config-checksum", false, false),
+            ("gateway-kind", false, false),
+            ("transparent-proxy", false, false),
+            ("connect-servce", false, true),
+            ("connect-service", true, false),
+            ("service-meta-version", true, false),
+        ] {
+            let mut pod = plain();
+            pod["metadata"]["annotations"] = json!({ format!("{PREFIX}{name}"): "x" });
+            pod["spec"]["hostNetwork"] = json!(true);
+            let answer = ask(&pod, &json!({ "default": true }));
+            assert_eq!(answer.reason(), if asks { "rejected" } else { "not-injectable" }, "{name}");
+            let told: Vec<_> = answer.warnings.iter().skip(usize::from(!asks)).collect();
+            assert_eq!(told.len(), usize::from(misspelt), "{name}: {told:?}");
+            assert!(told.iter().all(|told| told.contains("did you mean connect-service?")), "{told:?}");
+        }
+        // It is injected by default, as one without them is.
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = json!({ format!("{PREFIX}config-checksum"): "x" });
+        assert_eq!(ask(&pod, &json!({ "default": true })).reason(), "injected");
+    }
+
+    /// What the API server would refuse of a pod with resources of its own is refused
+    /// before, with what to write.
+    #[test]
+    fn a_pods_own_request_has_to_hold_the_sidecars() {
+        let ask = |requests: Value, annotations: &[(&str, &str)], settings: Value| {
+            let mut pod = web(annotations);
+            pod["spec"]["resources"] = json!({ "requests": requests });
+            pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "1" } });
+            ask(&pod, &settings)
+        };
+        let fitting = json!({ "cpu": "1060m", "memory": "100Mi" });
+        assert_eq!(ask(fitting.clone(), &[], json!({})).reason(), "injected");
+        let answer = ask(fitting.clone(), &[("sidecar-proxy-cpu-request", "1")], json!({}));
+        let told = "- spec.resources.requests[cpu]: \"1060m\" is less than the containers request together with the \
+                    injected ones; write at least 2010m";
+        assert!(answer.message().contains(told), "{}", answer.message());
+        // With another problem it is told, too.
+        let both = ask(json!({ "cpu": "1" }), &[("connect-service-port", "x")], json!({}));
+        assert_eq!(both.message().lines().count(), 3, "{}", both.message());
+        let settings = json!({ "lifecycleSidecar": { "resources": { "requests": { "memory": "21Mi" } } } });
+        assert!(ask(fitting, &[], settings).message().contains("write at least 101Mi"));
     }
 
     #[test]
@@ -312,7 +394,9 @@ mod messages {
             "defualt": true, "replicas": 1, "k8sAllowNamespaces": "shop", "agent": { "httpPort": 0 },
             "tls": { "enabled": true }, "imageEnvoy": "UPPER CASE",
             "sidecarProxy": { "resources": { "limits": { "cpu": "x" } } },
-            "consulNamespaces": { "mirorringK8S": true },
+            "consulNamespaces": { "mirorringK8S": true, "consulDestinationNamespace": "a b" },
+            "crossNamespaceACLPolicy": "a b", "acls": { "authMethod": "a b" },
+            "initContainer": { "resources": { "requests": { "memmory": "1Gi" } } },
         }));
         assert!(!answer.valid);
         let message = answer.message.unwrap();
@@ -325,10 +409,14 @@ mod messages {
             "imageEnvoy",
             "sidecarProxy.resources.limits.cpu",
             "did you mean consulNamespaces.mirroringK8S?",
+            "consulNamespaces.consulDestinationNamespace: \"a b\" is not the name of a Consul namespace; write",
+            "crossNamespaceACLPolicy: \"a b\" is not the name of an ACL policy; write",
+            "acls.authMethod: \"a b\" is not the name of an auth method; write",
+            "initContainer.resources.requests.memmory: is not the name of a resource; did you mean memory?",
         ] {
             assert!(message.contains(told), "{told}: {message}");
         }
-        assert_eq!(message.lines().count(), 9, "{message}");
+        assert_eq!(message.lines().count(), 13, "{message}");
         assert!(check_settings(&json!({})).valid);
     }
 
@@ -376,7 +464,13 @@ mod messages {
             ("connect-service-tags", "a", "write consul.hashicorp.com/service-tags instead"),
             ("connect-service-upstreams", "db.far:2000", "the dot is part of the service's name"),
             ("connect-service-upstreams", "db:80", "use a port from 1024 on"),
-            ("connect-service-upstreams", "db:8080", "use another port"),
+            ("connect-service-upstreams", "db:8080", "local port 8080 is the service's own"),
+            (
+                "connect-service-upstreams",
+                "db:9090",
+                "local port 9090 is also a port of this pod's containers",
+            ),
+            ("consul-namespace", "shop", "remove it, the injector writes it"),
             ("connect-service-upstreams", "a-b:2000,a.b:2001", "127.0.0.1:2001"),
         ] {
             let answer = ask(&web(&[(annotation, value)]), &json!({}));
@@ -388,6 +482,24 @@ mod messages {
             );
         }
         assert_eq!(ask(&web(&[("connect-service-upstreams", "db:2000")]), &json!({})).warnings, [""; 0]);
+    }
+
+    /// Envoy, which starts first, would take the port, and the service's traffic with it.
+    #[test]
+    fn an_upstream_on_the_services_own_port_is_told_even_if_no_container_lists_it() {
+        let both = |upstream: &str| {
+            [("connect-service-port", "7070"), ("connect-service-upstreams", upstream)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        for upstream in ["db:7070", "prepared_query:geo:7070"] {
+            let annotations = both(upstream);
+            let annotations = annotations.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+            let warnings = ask(&web(&annotations), &json!({})).warnings;
+            let told = warnings.len() == 1
+                && warnings[0].contains("local port 7070 is the service's own, so Envoy would listen there")
+                && warnings[0].ends_with("; use another port");
+            assert!(told, "{warnings:?}");
+        }
     }
 
     /// The slip that keeps a pod out of the mesh is the one to tell of.
@@ -435,6 +547,23 @@ mod messages {
             let told =
                 format!("annotation {PREFIX}{written} is not known and has no effect; did you mean {meant}?");
             assert_eq!(warnings, [told]);
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_envoys_arguments_is_told() {
+        let arguments = "-l a -l b --mode validate --config-path /x --service-node y";
+        let told = [
+            "has --config-path, which would replace the bootstrap",
+            "has --log-level twice, with which Envoy refuses to start",
+            "has --mode, with which Envoy may end",
+            "has --service-node, which would replace the identity",
+        ];
+        let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
+        let settings = check_settings(&json!({ "envoyExtraArgs": arguments }));
+        for message in [answer.message(), &settings.message.unwrap()] {
+            assert_eq!(message.lines().count(), 1 + told.len(), "{message}");
+            assert!(told.iter().all(|told| message.contains(told)), "{message}");
         }
     }
 
@@ -638,11 +767,9 @@ mod pod {
     /// Envoy refuses a flag that is there twice.
     #[test]
     fn a_flag_of_the_users_takes_the_place_of_the_policys() {
-        for (written, flag) in [
-            ("--concurrency 4", "--concurrency"),
-            ("--concurrency=4", "--concurrency"),
-            ("--disable-hot-restart", "--disable-hot-restart"),
-        ] {
+        for (written, flag) in
+            [("--concurrency 4", "--concurrency"), ("--disable-hot-restart", "--disable-hot-restart")]
+        {
             for (pod, settings) in [
                 (web(&[("envoy-extra-args", written)]), json!({})),
                 (web(&[]), json!({ "envoyExtraArgs": written })),
@@ -755,6 +882,212 @@ mod pod {
         }
     }
 
+    /// What the scripts and Kubernetes read of settings, annotations and the container:
+    /// `CONNECT_INJECT_*` without the prefix, or a place in the injected container.
+    /// `null` is what is not there; `agents` are the two that speak to the agent.
+    const READ: &str = r#"
+{}
+    agents AGENT_SCHEME "http"
+    agents AGENT_PORT "8500"
+    agents GRPC_PORT "8502"
+    agents ENVOY_ADMIN "19000"
+    agents TLS_CA null
+    agents TLS_SERVER_NAME null
+    agents AUTH_METHOD null
+    agents NAMESPACE null
+    agents LOGIN_NAMESPACE null
+    agents NAMESPACE_DOCUMENT null
+    agents SERVICE_DEFAULTS null
+    agents LINGER null
+    agents LINGER_PORT null
+    lifecycle SYNC_PERIOD "10"
+    lifecycle LISTENER_PORT "8080"
+    agents /image "hashicorp/consul:1.22.7"
+    envoy /image "envoyproxy/envoy:v1.35.9"
+    envoy /env null
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart", "--concurrency", "2"]
+    all /imagePullPolicy null
+    init /resources {"limits": {"memory": "250Mi"}, "requests": {"cpu": "50m", "memory": "100Mi"}}
+    envoy /resources {"requests": {"cpu": "50m", "memory": "80Mi"}}
+    lifecycle /resources {"limits": {"memory": "250Mi"}, "requests": {"cpu": "10m", "memory": "10Mi"}}
+
+{"agent": {"httpPort": 8600, "httpsPort": 8601, "grpcPort": 8602}}
+    agents AGENT_PORT "8600"
+    agents GRPC_PORT "8602"
+{"tls": {"enabled": true, "caCert": "$CA"}}
+    agents AGENT_SCHEME "https"
+    agents AGENT_PORT "8501"
+    agents TLS_SERVER_NAME null
+    init TLS_CA "$CA"
+    lifecycle TLS_CA null
+{"tls": {"enabled": true, "caCert": "$CA"}, "agent": {"httpPort": 8600, "httpsPort": 8601}}
+    agents AGENT_PORT "8601"
+{"tls": {"enabled": true, "caCert": "$CA", "serverName": "client.dc1.consul"}}
+    agents TLS_SERVER_NAME "client.dc1.consul"
+{"tls": {"caCert": "$CA", "serverName": "client.dc1.consul"}}
+    agents TLS_CA null
+    agents TLS_SERVER_NAME null
+{"acls": {"enabled": true}}
+    agents AUTH_METHOD "consul-k8s-auth-method"
+    agents LOGIN_NAMESPACE null
+{"acls": {"enabled": true, "authMethod": "mesh"}}
+    agents AUTH_METHOD "mesh"
+{"acls": {"authMethod": "mesh"}}
+    agents AUTH_METHOD null
+
+{"enableConsulNamespaces": true}
+    agents NAMESPACE "default"
+    agents LOGIN_NAMESPACE null
+    init NAMESPACE_DOCUMENT "{'Name':'default','Description':'Auto-generated by consul-k8s','Meta':{'external-source':'kubernetes'}}"
+    lifecycle NAMESPACE_DOCUMENT null
+{"enableConsulNamespaces": true, "crossNamespaceACLPolicy": "cross"}
+    init NAMESPACE_DOCUMENT "{'Name':'default','Description':'Auto-generated by consul-k8s','ACLs':{'PolicyDefaults':[{'Name':'cross'}]},'Meta':{'external-source':'kubernetes'}}"
+{"enableConsulNamespaces": true, "acls": {"enabled": true}, "consulNamespaces": {"consulDestinationNamespace": "apps"}}
+    agents NAMESPACE "apps"
+    agents LOGIN_NAMESPACE "apps"
+{"enableConsulNamespaces": true, "acls": {"enabled": true}, "consulNamespaces": {"mirroringK8S": true}}
+    agents NAMESPACE "shop"
+    agents LOGIN_NAMESPACE "default"
+{"enableConsulNamespaces": true, "acls": {"enabled": true}, "consulNamespaces": {"mirroringK8S": true, "mirroringK8SPrefix": "k8s-", "consulDestinationNamespace": "apps"}}
+    agents NAMESPACE "k8s-shop"
+    agents LOGIN_NAMESPACE "default"
+{"consulNamespaces": {"mirroringK8S": true}, "crossNamespaceACLPolicy": "cross"}
+    agents NAMESPACE null
+    agents NAMESPACE_DOCUMENT null
+
+{} | {"connect-service-protocol": "grpc"}
+    init SERVICE_DEFAULTS "{'Kind':'service-defaults','Name':'web','Protocol':'grpc'}"
+{"centralConfig": {"defaultProtocol": "http"}}
+    init SERVICE_DEFAULTS "{'Kind':'service-defaults','Name':'web','Protocol':'http'}"
+    lifecycle SERVICE_DEFAULTS null
+{"centralConfig": {"defaultProtocol": "http"}} | {"connect-service-protocol": "tcp"}
+    init SERVICE_DEFAULTS "{'Kind':'service-defaults','Name':'web','Protocol':'tcp'}"
+{"centralConfig": {"enabled": false, "defaultProtocol": "http"}}
+    init SERVICE_DEFAULTS null
+{"centralConfig": {"enabled": false}} | {"connect-service-protocol": "http"}
+    init SERVICE_DEFAULTS null
+{"enableConsulNamespaces": true} | {"connect-service-protocol": "http2"}
+    init SERVICE_DEFAULTS "{'Kind':'service-defaults','Name':'web','Protocol':'http2','Namespace':'default'}"
+
+{"syncPeriod": "1m"}
+    lifecycle SYNC_PERIOD "60"
+{"syncPeriod": "1m"} | {"connect-sync-period": "1500ms"}
+    lifecycle SYNC_PERIOD "1.5"
+{} | {"connect-service-port": "admin"}
+    lifecycle LISTENER_PORT "9090"
+{} | {"connect-service-port": ""}
+    lifecycle LISTENER_PORT null
+{} | {} | {"readinessProbe": {"tcpSocket": {"port": 8080}}}
+    lifecycle LISTENER_PORT null
+{} | {} | {"readinessProbe": {"exec": {"command": ["true"]}}}
+    lifecycle LISTENER_PORT "8080"
+{"healthChecks": {"enabled": false}} | {} | {"readinessProbe": {"tcpSocket": {"port": 8080}}}
+    lifecycle LISTENER_PORT "8080"
+{"nativeSidecars": false}
+    init LINGER_PORT null
+    envoy LINGER_PORT "8080"
+    lifecycle LINGER_PORT "8080"
+{"nativeSidecars": false} | {"connect-service-port": ""}
+    all LINGER_PORT null
+
+{"sidecarProxy": {"concurrency": 4}}
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart", "--concurrency", "4"]
+{"sidecarProxy": {"concurrency": 0}}
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart"]
+{"envoyExtraArgs": "-l info"}
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart", "--concurrency", "2", "-l", "info"]
+{"envoyExtraArgs": "-l info"} | {"envoy-extra-args": "--concurrency 1"}
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart", "--concurrency", "1"]
+{"envoyExtraArgs": "-l info"} | {"envoy-extra-args": ""}
+    envoy /args ["--config-path", "$BOOTSTRAP", "--disable-hot-restart", "--concurrency", "2"]
+
+{"imageConsul": "a/consul:1", "imageEnvoy": "a/envoy:2", "imagePullPolicy": "IfNotPresent"}
+    agents /image "a/consul:1"
+    envoy /image "a/envoy:2"
+    all /imagePullPolicy "IfNotPresent"
+{"imagePullPolicy": ""}
+    all /imagePullPolicy null
+{"initContainer": {"resources": {"requests": {"memory": "30Mi"}, "limits": {"cpu": 1}}}}
+    init /resources {"limits": {"cpu": "1", "memory": "250Mi"}, "requests": {"cpu": "50m", "memory": "30Mi"}}
+    lifecycle /resources {"limits": {"memory": "250Mi"}, "requests": {"cpu": "10m", "memory": "10Mi"}}
+{"lifecycleSidecar": {"resources": {"requests": {"memory": "30Mi"}, "limits": {"cpu": 1}}}}
+    init /resources {"limits": {"memory": "250Mi"}, "requests": {"cpu": "50m", "memory": "100Mi"}}
+    lifecycle /resources {"limits": {"cpu": "1", "memory": "250Mi"}, "requests": {"cpu": "10m", "memory": "30Mi"}}
+{"sidecarProxy": {"resources": {"requests": {"memory": "30Mi"}, "limits": {"cpu": 1}}}} | {"sidecar-proxy-memory-request": "40Mi"}
+    envoy /resources {"limits": {"cpu": "1"}, "requests": {"cpu": "50m", "memory": "40Mi"}}
+"#;
+
+    #[test]
+    fn every_setting_comes_to_what_is_read_of_it() {
+        // Scripts and documents are JSON in JSON: easier to read with other quotes.
+        let certificate = r"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+        let bootstrap = "/consul/connect-inject/envoy-bootstrap.json";
+        let table = READ.replace("$CA", certificate).replace("$BOOTSTRAP", bootstrap).replace('\'', "\\\"");
+        let json =
+            |text: &str| -> Value { serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}")) };
+        let (mut injected, mut tested) = (Value::Null, BTreeSet::new());
+        for line in table.lines().filter(|line| !line.is_empty()) {
+            let Some(row) = line.strip_prefix("    ") else {
+                let mut parts = line.split(" | ").map(json);
+                let settings = parts.next().unwrap();
+                let mut pod = web(&[]);
+                for (name, value) in parts.next().iter().filter_map(Value::as_object).flatten() {
+                    pod["metadata"]["annotations"][format!("{PREFIX}{name}")] = value.clone();
+                }
+                for (name, value) in parts.next().iter().filter_map(Value::as_object).flatten() {
+                    pod["spec"]["containers"][0][name] = value.clone();
+                }
+                injected = ask(&pod, &settings).pod();
+                continue;
+            };
+            let [which, place, expected] = row.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                panic!("{row}")
+            };
+            let which: &[&str] = match which {
+                "init" => &[INIT],
+                "envoy" => &[ENVOY],
+                "lifecycle" => &[LIFECYCLE],
+                "agents" => &[INIT, LIFECYCLE],
+                _ => &INJECTED,
+            };
+            for container in which.iter().map(|name| container(&injected, name)) {
+                let variable = format!("CONNECT_INJECT_{place}");
+                let found = match place.starts_with('/') {
+                    true => container.pointer(place).cloned(),
+                    false => environment(container).remove(&variable).map(Value::from),
+                };
+                assert_eq!(found.unwrap_or_default(), json(expected), "{}: {line}", container["name"]);
+                tested.insert(variable);
+            }
+        }
+        // How long ordinary sidecars linger is a part of the time that the pod has.
+        for (grace, most) in [(json!(60), 60), (Value::Null, 30)] {
+            let mut pod = web(&[]);
+            pod["spec"]["terminationGracePeriodSeconds"] = grace;
+            let injected = ask(&pod, &json!({ "nativeSidecars": false })).pod();
+            for name in [ENVOY, LIFECYCLE] {
+                let linger =
+                    environment(container(&injected, name))["CONNECT_INJECT_LINGER"].parse().unwrap();
+                assert!((1..=most).contains(&linger), "{name}: {linger}");
+            }
+        }
+        // Whatever else is handed over is in a test of its own.
+        let others =
+            ["REGISTRATION", "REGISTRATION_IPV6", "SERVICE_ID", "PROXY_ID", "CHECK_ID", "ENVOY_TOKEN_FILE"];
+        tested.extend(others.map(|name| format!("CONNECT_INJECT_{name}")));
+        let everything = json!({
+            "acls": { "enabled": true }, "enableConsulNamespaces": true, "nativeSidecars": false,
+            "tls": { "enabled": true, "caCert": certificate.replace("\\n", "\n"), "serverName": "a.b" },
+        });
+        let pod = ask(&web(&[("connect-service-protocol", "http")]), &everything).pod();
+        for name in INJECTED {
+            let variables = environment(container(&pod, name)).into_keys();
+            let handed_over = variables.filter(|variable| variable.starts_with("CONNECT_INJECT_"));
+            let untested: Vec<_> = handed_over.filter(|variable| !tested.contains(variable)).collect();
+            assert_eq!(untested, [""; 0], "{name}");
+        }
+    }
+
     #[test]
     fn envoys_ports_give_way_to_the_pods() {
         let mut pod = web(&[("connect-service-upstreams", "db:20001")]);
@@ -849,13 +1182,27 @@ mod limits {
     /// Envoy's own configuration comes from Consul, and from nowhere else.
     #[test]
     fn arguments_that_would_replace_envoys_bootstrap_are_refused() {
-        for arguments in
-            ["-c /x", "-c/x", "'-c' /x", "--config-path=/x", "--config-yaml '{}'", "--log-level x -c y"]
-        {
+        let (bootstrap, identity) = ("would replace the bootstrap", "would replace the identity");
+        for (arguments, told) in [
+            ("-c /x", bootstrap),
+            ("-c/x", bootstrap),
+            ("'-c' /x", bootstrap),
+            ("'--config-path /x'", bootstrap),
+            ("--config-path=/x", bootstrap),
+            ("--config-yaml '{}'", bootstrap),
+            ("--log-level x -c y", bootstrap),
+            ("--service-node x", identity),
+            ("--service-cluster x", identity),
+            ("'--service-node x'", identity),
+            ("--mode validate", "with which Envoy may end instead of serving"),
+            ("--version", "with which Envoy may end instead of serving"),
+            // Envoy 1.40: `--concurrency=1 -- Couldn't find match for argument`.
+            ("--concurrency=1", "with an equals sign, with which Envoy refuses to start"),
+        ] {
             let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
-            assert!(answer.message().contains("would replace the bootstrap"), "{arguments}");
+            assert!(answer.message().contains(told), "{arguments}");
             let answer = check_settings(&json!({ "envoyExtraArgs": arguments }));
-            assert!(answer.message.unwrap().contains("would replace the bootstrap"), "{arguments}");
+            assert!(answer.message.unwrap().contains(told), "{arguments}");
         }
     }
 
@@ -1023,6 +1370,30 @@ mod workloads {
         assert!(long[0].ends_with("move it to spec.template.metadata.annotations"), "{long:?}");
         let status = warnings("connect-inject-status", "injected");
         assert!(status[0].contains("remove it"), "on the template it would keep the pods out: {status:?}");
+    }
+
+    /// What the template would be warned of is not to be moved there.
+    #[test]
+    fn a_name_that_has_no_effect_in_the_template_is_not_sent_there() {
+        for (name, told) in [
+            (
+                "transparent-proxy",
+                Some(
+                    "annotation consul.hashicorp.com/transparent-proxy belongs to another mode of Consul's injector and \
+                  has no effect here; remove it",
+                ),
+            ),
+            ("foo-bar-baz", None),
+            ("config-checksum", None),
+        ] {
+            let own = json!({ format!("{PREFIX}{name}"): "x" });
+            for template in [plain(), web(&[])] {
+                let request = workload("apps", "Deployment", own.clone(), &template);
+                let warnings = ask_request(&request, &json!({})).warnings;
+                assert_eq!(warnings.first().map(String::as_str), told, "{name}");
+                assert!(warnings.len() <= 1, "{warnings:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Consul Enterprise namespaces.
 
+use json_text::object;
+
 use crate::problem::Problem;
 use crate::settings::{CONSUL_NAMESPACE_REMEDY, ConsulNamespaces, is_consul_namespace};
-use json_text::object;
 
 /// The Consul namespace of a pod and what goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]

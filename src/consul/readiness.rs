@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use json_text::order;
+
 use crate::annotations::Wanted;
 use crate::consul::registration::{Check, EnvText, Probing};
 use crate::pod::{Container, ProbeAction, Spec};
 use crate::settings::Settings;
-use json_text::order;
 
 /// The check that stands for the readiness probe of the container that owns the
 /// service's port.

@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
+use json_text::{InString, Object, object};
+
 use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::duration::Millis;
 use crate::problem::Problem;
-use json_text::{InString, Object, object};
 
 /// A text that the kubelet puts into a container's environment. The kubelet
 /// expands `$(NAME)` there and makes `$` of `$$`, so a text that is meant to the

@@ -40,9 +40,9 @@ impl ServiceName {
         &self.0
     }
 
-    /// Whether Consul takes the name for an ACL identity: lower case, no dot.
-    pub fn is_identity(&self) -> bool {
-        !self.0.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'.')
+    /// The name as Consul takes it for an ACL identity: in lower case, without a dot.
+    pub fn identity(&self) -> String {
+        self.0.to_ascii_lowercase().replace('.', "-")
     }
 }
 
@@ -89,7 +89,8 @@ mod tests {
         for name in ["a b", "a/b", "$(x)", "é", "a\n"] {
             assert_eq!(ServiceName::parse(name), Err(ServiceNameError::Characters), "{name:?}");
         }
-        assert!(!ServiceName::parse("Web").unwrap().is_identity());
-        assert!(!ServiceName::parse("a.b").unwrap().is_identity());
+        for (name, identity) in [("web-1_a", "web-1_a"), ("Web", "web"), ("a.B", "a-b")] {
+            assert_eq!(ServiceName::parse(name).unwrap().identity(), identity);
+        }
     }
 }

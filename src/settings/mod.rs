@@ -8,13 +8,17 @@ mod chart;
 mod image;
 mod pem;
 mod reader;
+mod resource_name;
+
+use std::borrow::Cow;
+
+use json_text::Value;
 
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
 use crate::problem::{PROBLEMS_SHOWN, Problem};
 use crate::quantity::Quantity;
 use crate::sidecar::envoy_args::EnvoyArgs;
-use json_text::Value;
 use reader::Block;
 
 /// What decides whether a pod is looked at, and the rest of the settings as they
@@ -203,7 +207,8 @@ impl Settings {
 
         let mut block = top.block("acls");
         let acls = block.bool("enabled", false);
-        let auth_method = plain_name(&mut block, "authMethod", default::AUTH_METHOD);
+        let why = "is not the name of an auth method";
+        let auth_method = acl_name(&mut block, "authMethod", why, 0).unwrap_or(default::AUTH_METHOD.into());
         block.end(chart::elsewhere);
 
         let mut block = top.block("tls");
@@ -233,7 +238,7 @@ impl Settings {
             init_resources,
             lifecycle_resources,
             consul_namespaces: namespaces_on.then_some(consul_namespaces),
-            acl_auth_method: acls.then_some(auth_method),
+            acl_auth_method: acls.then(|| auth_method.into_owned()),
             http_port: if tls.is_some() { tls_port } else { plain_port },
             tls,
             grpc_port,
@@ -295,8 +300,10 @@ fn pull_policy(block: &mut Block<'_, '_>) -> Option<&'static str> {
 fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
     let key = "envoyExtraArgs";
     let Some(text) = block.text(key) else { return EnvoyArgs::default() };
-    EnvoyArgs::parse(&text).unwrap_or_else(|flaw| {
-        block.text_problem(key, &text, &flaw.why, &flaw.remedy);
+    EnvoyArgs::parse(&text).unwrap_or_else(|flaws| {
+        for flaw in flaws {
+            block.text_problem(key, &text, &flaw.why, flaw.remedy);
+        }
         EnvoyArgs::default()
     })
 }
@@ -351,6 +358,16 @@ fn resources(
             "write a request that is not over the limit",
         );
     }
+    let written = resources.requests.iter().filter(|(_, request)| !request.built_in);
+    for (name, request) in written.filter(|(name, _)| resource_name::is_counted(name)) {
+        let limit = resources.limits.get(name);
+        // What is over the limit has been told.
+        if limit.is_none_or(|limit| limit.quantity.exceeds(&request.quantity)) {
+            let why = "is not the limit, and Kubernetes takes no other request of such a resource";
+            let remedy = "write the same amount under requests and limits";
+            block.text_problem(&format!("requests.{name}"), request.quantity.as_str(), why, remedy);
+        }
+    }
     block.end(chart::elsewhere);
     resources
 }
@@ -369,12 +386,16 @@ fn amounts(block: &mut Block<'_, '_>, key: &'static str, defaults: default::Amou
         return amounts;
     }
     for (name, text) in written {
+        let key = format!("{key}.{name}");
+        if let Some(remedy) = resource_name::remedy(&name) {
+            block.silent_problem(&key, "is not the name of a resource", &remedy);
+        }
+        let Some(text) = text else { continue };
         match text.parse::<Quantity>() {
             Ok(quantity) => {
                 amounts.set(&name, Amount { quantity, built_in: false });
             }
             Err(why) => {
-                let key = format!("{key}.{name}");
                 block.text_problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
             }
         }
@@ -408,9 +429,12 @@ impl Resources {
 }
 
 fn consul_namespaces(top: &mut Block<'_, '_>) -> ConsulNamespaces {
-    let cross_namespace_policy = top.text("crossNamespaceACLPolicy").filter(|name| !name.is_empty());
+    // Consul's own policies have a slash: `builtin/global-read-only`.
+    let cross_namespace_policy =
+        acl_name(top, "crossNamespaceACLPolicy", "is not the name of an ACL policy", 1);
     let mut block = top.block("consulNamespaces");
-    let destination = plain_name(&mut block, "consulDestinationNamespace", default::DESTINATION_NAMESPACE);
+    let destination = block.text("consulDestinationNamespace").filter(|name| !name.is_empty());
+    let destination = destination.unwrap_or(default::DESTINATION_NAMESPACE.into());
     if !is_consul_namespace(&destination) {
         let why = "is not the name of a Consul namespace";
         block.text_problem("consulDestinationNamespace", &destination, why, CONSUL_NAMESPACE_REMEDY);
@@ -423,9 +447,9 @@ fn consul_namespaces(top: &mut Block<'_, '_>) -> ConsulNamespaces {
     }
     block.end(chart::elsewhere);
     ConsulNamespaces {
-        destination,
+        destination: destination.into_owned(),
         mirroring: mirroring.then(|| prefix.into_owned()),
-        cross_namespace_policy: cross_namespace_policy.map(Into::into),
+        cross_namespace_policy: cross_namespace_policy.map(Cow::into_owned),
     }
 }
 
@@ -433,27 +457,34 @@ pub const CONSUL_NAMESPACE_REMEDY: &str =
     "write letters, digits and '-', beginning and ending with a letter or digit, at most 64";
 
 pub fn is_consul_namespace(name: &str) -> bool {
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    name.len() <= 64
-        && ends(name.bytes().next())
-        && ends(name.bytes().last())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    is_word(name, 64, b"-")
 }
 
-/// A name that goes to Consul's command line as a word of its own.
-fn plain_name(block: &mut Block<'_, '_>, key: &'static str, default: &str) -> String {
-    let name = block.text(key).filter(|name| !name.is_empty());
-    let Some(name) = name else { return default.to_owned() };
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.len() > 128 || name.starts_with('-') || !name.bytes().all(fits) {
-        block.text_problem(
-            key,
-            &name,
-            "is not such a name",
-            "write letters, digits, '-', '_' and '.', at most 128",
-        );
+/// Letters and digits, and between them these marks.
+fn is_word(text: &str, longest: usize, marks: &[u8]) -> bool {
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= longest
+        && ends(text.bytes().next())
+        && ends(text.bytes().last())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+}
+
+/// A name as Consul's ACLs have them, with at most so many slashes. It may be a word
+/// of a command line, so that it is no flag.
+fn acl_name<'a>(
+    block: &mut Block<'a, '_>,
+    key: &'static str,
+    why: &str,
+    slashes: usize,
+) -> Option<Cow<'a, str>> {
+    let name = block.text(key).filter(|name| !name.is_empty())?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/');
+    let begins = !name.starts_with(['-', '/']);
+    let written = name.bytes().filter(|byte| *byte == b'/').count();
+    if name.len() > 128 || !begins || !name.bytes().all(fits) || written > slashes {
+        block.text_problem(key, &name, why, "write letters, digits, '_' and '-', no '-' first, at most 128");
     }
-    name.into_owned()
+    Some(name)
 }
 
 fn tls(block: &mut Block<'_, '_>) -> Option<Tls> {
@@ -554,6 +585,60 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:#?}");
         }
         assert_eq!(problems.len(), 10, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_wrong_name_is_one_problem_that_says_what_it_is_not() {
+        for (settings, told) in [
+            (
+                r#"{"consulNamespaces":{"consulDestinationNamespace":"a b"}}"#,
+                "\"a b\" is not the name of a Consul namespace; write",
+            ),
+            (r#"{"acls":{"authMethod":"a b"}}"#, "\"a b\" is not the name of an auth method; write"),
+            (r#"{"acls":{"authMethod":"-a"}}"#, "\"-a\" is not the name of an auth method; write"),
+            (r#"{"acls":{"authMethod":"a/b"}}"#, "\"a/b\" is not the name of an auth method; write"),
+            (r#"{"acls":{"authMethod":"a.b"}}"#, "\"a.b\" is not the name of an auth method; write"),
+            (r#"{"crossNamespaceACLPolicy":"a b"}"#, "\"a b\" is not the name of an ACL policy; write"),
+            (r#"{"crossNamespaceACLPolicy":"a/b/c"}"#, "\"a/b/c\" is not the name of an ACL policy; write"),
+        ] {
+            let problems = parse(settings).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].contains(told), "{told}: {problems:#?}");
+        }
+        for settings in [
+            r#"{"crossNamespaceACLPolicy":"builtin/global-read-only"}"#,
+            r#"{"crossNamespaceACLPolicy":""}"#,
+            r#"{"acls":{"authMethod":"Mesh_k8s-1"}}"#,
+        ] {
+            assert!(parse(settings).is_ok(), "{settings}");
+        }
+    }
+
+    #[test]
+    fn resources_that_the_api_server_would_refuse_are_told() {
+        let asked = |requests: &str, limits: &str| {
+            parse(&format!(
+                r#"{{"sidecarProxy":{{"resources":{{"requests":{{{requests}}},"limits":{{{limits}}}}}}}}}"#
+            ))
+        };
+        for (requests, limits, told) in [
+            (
+                r#""memmory":"1Gi""#,
+                "",
+                "requests.memmory: is not the name of a resource; did you mean memory?",
+            ),
+            ("", r#""mem":null"#, "limits.mem: is not the name of a resource; did you mean memory?"),
+            ("", r#""zzz":1"#, "limits.zzz: is not the name of a resource; write cpu, memory,"),
+            (r#""example.com/x":1"#, "", "requests.example.com/x: \"1\" is not the limit, and"),
+            (r#""example.com/x":1"#, r#""example.com/x":2"#, "\"1\" is not the limit, and"),
+            (r#""hugepages-2Mi":"4Mi""#, r#""hugepages-2Mi":"2Mi""#, "\"4Mi\" is over the limit 2Mi"),
+        ] {
+            let problems = asked(requests, limits).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].contains(told), "{told}: {problems:#?}");
+        }
+        assert_eq!(asked(r#""memmory":"64MB""#, "").unwrap_err().len(), 2, "name and amount");
+        let both = r#""example.com/x":1,"hugepages-1Gi":"1Gi""#;
+        assert!(asked(both, both).is_ok() && asked("", both).is_ok());
+        assert!(asked(r#""ephemeral-storage":"1Gi""#, "").is_ok());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use json_text::{Members, Value};
+
 use crate::nearest::nearest;
 use crate::problem::{Problem, Quoted};
-use json_text::{Members, Value};
 
 /// One object of the settings. Keys are taken by name; [`Block::end`] then
 /// reports those that nobody took.
@@ -144,17 +145,15 @@ impl<'a, 'p> Block<'a, 'p> {
     }
 
     /// The members of this block with their values as text, for blocks whose keys
-    /// are free. Numbers count as their digits, as in `cpu: 1`.
-    pub fn free_texts(mut self) -> Vec<(String, Cow<'a, str>)> {
+    /// are free. Numbers count as their digits, as in `cpu: 1`; `null` is no text.
+    pub fn free_texts(mut self) -> Vec<(String, Option<Cow<'a, str>>)> {
         let mut found = Vec::new();
-        for (key, raw) in self.members.iter().filter(|(_, raw)| !raw.is_null()) {
-            if raw.is_number() {
-                found.push((key.into_owned(), Cow::Borrowed(raw.text())));
-            } else if let Some(text) = raw.string() {
-                found.push((key.into_owned(), text));
-            } else {
+        for (key, raw) in self.members.iter() {
+            let text = if raw.is_number() { Some(Cow::Borrowed(raw.text())) } else { raw.string() };
+            if text.is_none() && !raw.is_null() {
                 self.problem(&key, raw.text(), "is not a string", "write it in quotes");
             }
+            found.push((key.into_owned(), text));
         }
         found
     }
@@ -186,7 +185,7 @@ impl<'a, 'p> Block<'a, 'p> {
             let problem = if let Some(what) = elsewhere(&full) {
                 Problem::new(subject(&full), "is not a setting of this policy", what)
             } else if let Some(known) =
-                (self.problems.len() < 100).then(|| nearest(&key, self.taken.iter().copied())).flatten()
+                (self.problems.len() < 100).then(|| nearest(&key, &self.taken)).flatten()
             {
                 let remedy = format!("did you mean {}?", self.key(known));
                 Problem::new(subject(&full), "is not known", remedy)

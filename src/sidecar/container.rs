@@ -1,11 +1,12 @@
 //! The injected containers and volumes. `tests/policy.rs` reads what is written
 //! here back with Kubernetes' own types.
 
+use json_text::{List, Object};
+
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
 use crate::consul::registration::{EnvText, Family, service_defaults};
 use crate::decision::Injection;
 use crate::settings::{Amounts, Resources};
-use json_text::{List, Object};
 
 /// Where the shared volume is mounted.
 const DATA_PATH: &str = "/consul/connect-inject";

@@ -1,10 +1,11 @@
 //! Puts the additions into the pod's text.
 
+use json_text::{Brackets, Edit, List, Members, New, Place, Value, object, quoted};
+
 use super::container::{envoy, init, lifecycle, volumes};
 use crate::annotations::{PREFIX, name};
 use crate::decision::Injection;
 use crate::pod::Head;
-use json_text::{Brackets, Edit, List, Members, New, Place, Value, object, quoted};
 
 /// The pod with its sidecars, written to the end of `out`.
 pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut String) {

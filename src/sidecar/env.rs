@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use json_text::{Unreadable, object};
+
 use crate::consul::registration::LOOPBACK;
 use crate::consul::upstream::Upstream;
 use crate::pod::{Container, Spec};
 use crate::problem::{Quoted, Warning};
-use json_text::{Unreadable, object};
 
 /// The variables that the containers get, as JSON without the brackets.
 #[derive(Debug, Default)]

@@ -1,8 +1,9 @@
 //! The ports that Envoy takes in the pod's network.
 
+use json_text::order;
+
 use crate::annotations::Wanted;
 use crate::pod::Spec;
-use json_text::order;
 
 /// Where other proxies connect to; the original has always taken this port.
 pub const PUBLIC: u16 = 20000;

@@ -62,6 +62,9 @@ impl Validator {
                     .iter()
                     .all(|(key, value)| wanted.get(key).is_none_or(|schema| self.valid(schema, value)))
             }),
+            "propertyNames" => value
+                .as_object()
+                .is_none_or(|members| members.keys().all(|key| self.valid(wanted, &json!(key)))),
             "additionalProperties" => value.as_object().is_none_or(|members| {
                 let known =
                     |key: &str| schema.pointer("/properties").is_some_and(|known| known.get(key).is_some());
@@ -90,11 +93,14 @@ fn is(wanted: &Value, value: &Value) -> bool {
 const UNSAYABLE: &[&str] = &[
     // Arithmetic.
     "is over the limit",
+    "is not the limit, and",
     "is shorter than a second",
     "is longer than an hour",
     // A shell's grammar.
     "has a quote that is not closed",
     "which would replace the bootstrap",
+    "which would replace the identity",
+    "with which Envoy may end",
     "with which Envoy refuses to start",
     // What is in a certificate.
     "has a certificate ",
@@ -214,6 +220,32 @@ const TEXTS: &[&str] = &[
     "-----BEGIN CERTIFICATE-----",
 ];
 
+/// Names of resources.
+const RESOURCES: &[&str] = &[
+    "cpu",
+    "memory",
+    "memmory",
+    "ephemeral-storage",
+    "storage",
+    "requests.cpu",
+    "hugepages-2Mi",
+    "hugepages-64Ki",
+    "hugepages-02Mi",
+    "hugepages-Mi",
+    "hugepages-2M",
+    "nvidia.com/gpu",
+    "example.com/a_B.c-9",
+    "example.com/-a",
+    "example.com/",
+    "/a",
+    "a/b/c",
+    "Example.com/a",
+    "example..com/a",
+    "kubernetes.io/batch",
+    "x/a",
+    "",
+];
+
 #[test]
 fn the_schema_takes_what_the_policy_takes() {
     let (schema, mut dice) = (schema(), Dice(0x9e37_79b9_7f4a_7c15));
@@ -269,6 +301,14 @@ fn the_schema_takes_what_the_policy_takes() {
             () if leaf["type"].to_string().contains("array") => json!([text]),
             () => json!(text),
         };
+        if path.ends_with("requests") || path.ends_with("limits") {
+            for name in RESOURCES {
+                for name in [(*name).to_owned(), dice.mutated(name), dice.mutated(name), dice.mutated(name)] {
+                    ask(&nested(path, json!({ name.as_str(): 1 })));
+                    ask(&nested(path, json!({ name.as_str(): null })));
+                }
+            }
+        }
         for text in TEXTS {
             ask(&nested(path, wrap(text)));
             for _ in 0..3 {
