@@ -27,6 +27,7 @@ pub fn elsewhere(key: &str) -> Option<&'static str> {
         | "healthChecks.reconcilePeriod"
         | "aclInjectToken"
         | "argocd"
+        | "prepareDataplanesUpgrade"
         | "imageK8S" => DEPLOYMENT,
         "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
         "dataplaneAsSidecarInitContainer" => "write nativeSidecars instead, which is true by default",

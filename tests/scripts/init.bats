@@ -319,6 +319,15 @@ load helper
   last_line "the ServiceAccount must have the same name as the Consul service"
 }
 
+@test "a namespace that is missing at the login is told with what an operator does" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_LOGIN_NAMESPACE=team
+  export CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' CONNECT_INJECT_WAIT=2
+  for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 500 (Namespace "team" does not exist)'; done >"$FAKE/consul-rules"
+  init
+  [ "$status" -eq 1 ]
+  last_line "the Consul namespace team, where the pod logs in, does not exist. An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+}
+
 @test "with an Envoy that can, its token is in a file that it watches" {
   export CONNECT_INJECT_AUTH_METHOD=k8s
   CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init

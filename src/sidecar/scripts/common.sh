@@ -134,6 +134,7 @@ login() {
     return
   fi
   case $why in
+  *amespace*"does not exist"*) why="the Consul namespace ${CONNECT_INJECT_LOGIN_NAMESPACE:-}, where the pod logs in, does not exist. ${operator:-} ($why)" ;;
   *"code: 403"*) why="Consul refuses the pod's service account in auth method $auth: the ServiceAccount must have the same name as the Consul service, and a binding rule of the auth method must match it ($why)" ;;
   *) why="login to auth method $auth failed: $why" ;;
   esac

@@ -9,6 +9,7 @@ umask 077
 # shellcheck source=common.sh
 . "$dir/common.sh"
 limit=${CONNECT_INJECT_WAIT:-120}
+operator="An operator runs once: echo '${CONNECT_INJECT_NAMESPACE_DOCUMENT:-}' | consul namespace write -"
 
 # retry SECONDS STEP...: until it succeeds. A STEP leaves in $why what is wrong, and returns 2 if there is no hope.
 retry() {
@@ -68,7 +69,7 @@ namespace_exists() {
   200*) return ;;
   403*"ACL not found"*) ;;
   403*)
-    why="the Consul namespace $CONNECT_INJECT_NAMESPACE does not exist or may not be read, and this pod may not create it. An operator runs once: echo '$CONNECT_INJECT_NAMESPACE_DOCUMENT' | consul namespace write - ($body)"
+    why="the Consul namespace $CONNECT_INJECT_NAMESPACE does not exist or may not be read, and this pod may not create it. $operator ($body)"
     return 2
     ;;
   esac
