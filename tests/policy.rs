@@ -1072,8 +1072,8 @@ mod pod {
             }
         }
         // Whatever else is handed over is in a test of its own.
-        let others =
-            ["REGISTRATION", "REGISTRATION_IPV6", "SERVICE_ID", "PROXY_ID", "CHECK_ID", "ENVOY_TOKEN_FILE"];
+        let ids = ["SERVICE_ID", "PROXY_ID", "CHECK_ID", "PROXY_CHECK_ID"];
+        let others = ["REGISTRATION", "REGISTRATION_IPV6", "ENVOY_TOKEN_FILE"].into_iter().chain(ids);
         tested.extend(others.map(|name| format!("CONNECT_INJECT_{name}")));
         let everything = json!({
             "acls": { "enabled": true }, "enableConsulNamespaces": true, "nativeSidecars": false,
