@@ -132,6 +132,12 @@ e2e: policy.wasm host
 	@scripts/crds.sh >/dev/null
 	POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" SCENARIO="$(SCENARIO)" e2e/run.sh
 
+# What an injected pod costs by itself, on the suite's cluster: its way to being
+# routable, the memory and processor time of its sidecars (JSON=1 for a program).
+.PHONY: e2e-bench
+e2e-bench: policy.wasm host
+	@POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" JSON="$(JSON)" e2e/bench.sh
+
 .PHONY: e2e-down
 e2e-down:
 	e2e/down.sh
