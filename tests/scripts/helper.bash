@@ -15,7 +15,7 @@ setup() {
   for name in common init lifecycle; do strip <"$scripts/$name.sh" >"$FAKE/$name.sh"; done
   # Only what the scripts may need is on their PATH.
   local tool
-  for tool in cat cp date grep mv rm sed sleep timeout; do
+  for tool in cat cp date grep mkfifo mv rm sed sleep timeout; do
     case $SH in
     busybox*) ln -s "$(command -v busybox)" "$BIN/$tool" ;;
     *) ln -s "$(command -v "$tool")" "$BIN/$tool" ;;

@@ -467,6 +467,16 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   [ "$anon" -le 512 ] || [[ $SH == bash* ]]
 }
 
+@test "between heartbeats it is one process, where the shell can wait by itself" {
+  CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
+  eventually passes 1
+  eventually logged "the agent takes the heartbeat"
+  sleep 0.5
+  local children=0
+  [[ $SH != dash ]] || children=1
+  [ "$(pgrep -P "$lifecycle" | wc -l)" -eq "$children" ]
+}
+
 @test "no secret is on a command line" {
   token
   rules "1|PUT|check/pass|403|ACL not found"

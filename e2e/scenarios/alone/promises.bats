@@ -81,15 +81,14 @@ END
 }
 more_than() { (($("${@:2}") > $1)); }
 
-# holds_at_most PROCESS KIB: it waits, with one process of its own, and they hold no
-# more memory. What processes share, the shell's code, is a part of each.
+# holds_at_most PROCESS KIB: it waits, the only one of its container, and what is
+# resident of it, the shell's code included, is no more.
 holds_at_most() {
-    local child sum
-    child=$(tr -d ' ' <"/proc/$1/task/$1/children")
-    equal "its processes" sleep "$(cat "/proc/$child/comm")" || return
-    sum=$(awk '/^Pss:/ {sum += $2} END {print sum}' "/proc/$1/smaps_rollup" "/proc/$child/smaps_rollup")
-    echo "memory: $sum KiB"
-    ((sum <= $2))
+    local resident
+    equal "its processes" "" "$(cat "/proc/$1/task/$1/children")" || return
+    resident=$(awk '/^VmRSS:/ {print $2}' "/proc/$1/status")
+    echo "memory: $resident KiB"
+    ((resident <= $2))
 }
 own_memory() { awk '/^RssAnon:/ {print $2}' "/proc/$1/status"; }
 

@@ -17,8 +17,20 @@ login_due='' registration_due='' envoy_due='' registered='' spared=0 spare=40
 case $port in *[!0-9]*) port='' ;; esac
 [ -z "$port" ] || hex=$(printf %04X "$port")
 
-# nap SECONDS: a sleep that a signal ends.
+# nap SECONDS: a sleep that a signal ends. A shell whose read has a timeout waits by itself, at a pipe into which
+# nobody writes: a process that only sleeps would double the memory.
+timed=''
+rm -f "$dir/nap"
+if mkfifo "$dir/nap" && exec 9<>"$dir/nap" && echo >&9; then
+  # shellcheck disable=SC3045
+  ! (read -r -t 0.5 _ <&9) || timed=1
+fi 2>/dev/null
 nap() {
+  if [ -n "$timed" ]; then
+    # shellcheck disable=SC3045
+    read -r -t "$1" _ <&9
+    return
+  fi
   sleep "$1" &
   sleeping=$!
   wait "$sleeping" || { kill "$sleeping" && wait "$sleeping"; } 2>/dev/null
