@@ -160,6 +160,9 @@ has_pod() { [ -n "$(k get pods -l "$1" -o name)" ]; }
 
 pod_ip() { field "$1" '{.status.podIP}'; }
 
+# sidecar_says POD TEXT: the log of its lifecycle sidecar has it.
+sidecar_says() { contains "log of $1's sidecar" "$2" "$(k logs "$1" -c consul-connect-lifecycle-sidecar)"; }
+
 # get POD URL [CURL ARGUMENT...]: what the pod's own container is answered.
 get() {
     local pod=$1 url=$2
@@ -246,6 +249,12 @@ check_is() { equal "check $2 of $1" "$3" "$(check_status "$1" "$2")"; }
 
 registered() { consul_get agent/services | jq -e --arg id "$1" 'has($id)' >/dev/null; }
 not_registered() { ! registered "$1"; }
+
+# forget SERVICE-ID: the agent loses it and its proxy.
+forget() {
+    consul_put "agent/service/deregister/$1-sidecar-proxy"
+    consul_put "agent/service/deregister/$1"
+}
 
 # deny SOURCE DESTINATION, until its removal or the scenario's end.
 deny() {

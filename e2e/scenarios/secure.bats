@@ -37,7 +37,6 @@ setup_file() {
     eventually 60 refused brief-client http://127.0.0.1:1234/
     equal "restarts of the Envoys" "0 0" "$(restarts brief consul-connect-envoy-sidecar) $(restarts brief-client consul-connect-envoy-sidecar)"
 }
-sidecar_says() { contains "log of $1's sidecar" "$2" "$(k logs "$1" -c consul-connect-lifecycle-sidecar)"; }
 
 @test "secure-pods: the documentation's, with accounts of their own and an intention" {
     needs_node
@@ -125,6 +124,66 @@ in_restricted() {
     k delete pod leaver
     eventually 60 equal_tokens leaver 0
     not_registered leaver-leaver
+}
+
+@test "secure-job: it calls its upstream and finishes, and its token is logged out" {
+    needs_node
+    account secure-job
+    account secure-job-server
+    server_as secure-job-server | k apply -f -
+    permit secure-job secure-job-server
+    ready secure-job-server
+    eventually 60 routable secure-job-server
+    k apply -f - <<'END'
+apiVersion: batch/v1
+kind: Job
+metadata: {name: secure-job}
+spec:
+  template:
+    metadata:
+      labels: {app: secure-job}
+      annotations:
+        consul.hashicorp.com/connect-inject: "true"
+        consul.hashicorp.com/connect-service-upstreams: secure-job-server:1234
+    spec:
+      serviceAccountName: secure-job
+      restartPolicy: Never
+      containers:
+        - name: secure-job
+          image: tutum/curl:latest
+          command: [curl, -sf, --retry, "20", --retry-delay, "1", --retry-all-errors, "http://127.0.0.1:1234/"]
+END
+    k wait --for=condition=Complete --timeout=120s job/secure-job
+    contains "what it printed" "I am secure-job-server" "$(k logs job/secure-job -c secure-job)"
+    eventually 60 sidecar_says "$(pod_of app=secure-job)" "logged out of auth method"
+    eventually 60 equal_tokens secure-job 0
+    not_registered "$(pod_of app=secure-job)-secure-job"
+}
+
+@test "secure-readiness: a probe that fails takes the pod out, and one that passes brings it back" {
+    needs_node
+    account probed
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: probed
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  serviceAccountName: probed
+  containers:
+    - name: probed
+      image: busybox:latest
+      command: [sh, -c, "trap exit TERM; mkdir /www; echo fine >/www/healthy; httpd -f -p 80 -h /www & wait"]
+      ports: [{containerPort: 80}]
+      readinessProbe: {httpGet: {path: /healthy, port: 80}, periodSeconds: 1, failureThreshold: 2}
+END
+    ready probed
+    eventually 60 routable probed
+    k exec probed -- mv /www/healthy /www/ill
+    eventually 60 not_routable probed
+    k exec probed -- mv /www/ill /www/healthy
+    eventually 60 routable probed
 }
 
 @test "secure-token-gone: it logs in anew, and its Envoy still follows intentions" {

@@ -28,18 +28,38 @@ agent_lost_its_data() {
 
 @test "agent-restarts: with its data, nothing is registered anew and the mesh goes on" {
     needs_node
-    server restart-server
-    client restart-client restart-server:1234
+    server restart-server "connect-sync-period: 1s"
+    client restart-client restart-server:1234 "connect-sync-period: 1s"
     ready restart-server restart-client
     eventually 60 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    eventually 60 routable restart-server
+    local created taken
+    created=$(created restart-server restart-client)
+    taken=$(heartbeats_taken restart-server)
 
     agent stop
     answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    eventually 60 sidecar_says restart-server "no answer from the agent"
     agent start
     eventually 60 agent_answers
+    eventually 60 taken_again restart-server "$taken"
     eventually 60 routable restart-server
     eventually 60 answers restart-client http://127.0.0.1:1234/ "I am restart-server"
+    # Every third heartbeat is the proxy's, too.
+    never 4 sidecar_says restart-server "registering again"
+    fails sidecar_says restart-client "registering again" >/dev/null
+    equal "what was created when" "$created" "$(created restart-server restart-client)"
 }
+# created SERVICE...: its instances and its proxies' in Consul's catalog, and since when.
+created() {
+    local service
+    for service; do
+        consul_get "catalog/service/$service" | jq -c '.[] | [.ServiceID, .CreateIndex]'
+        consul_get "catalog/service/$service-sidecar-proxy" | jq -c '.[] | [.ServiceID, .CreateIndex]'
+    done
+}
+heartbeats_taken() { k logs "$1" -c consul-connect-lifecycle-sidecar | grep -c "takes the heartbeat"; }
+taken_again() { (($(heartbeats_taken "$1") > $2)); }
 
 @test "agent-down: pods that start meanwhile wait for it, and those that end do end" {
     needs_node
