@@ -53,12 +53,41 @@ END
     ((took <= 2000))
 }
 
+@test "long-init: while the pod's own init container takes its time it is tended, and connected to within 2 s of being ready" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: long-init
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  initContainers:
+    - {name: waits, image: busybox:latest, command: [sh, -c, "until [ -e /tmp/go ]; do sleep 0.1; done"]}
+  containers:
+    - name: long-init
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am long-init", "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+END
+    eventually 60 sidecar_says long-init "nothing listens on port 8080"
+    forget long-init-long-init
+    eventually 60 sidecar_says long-init "registering again"
+    eventually 60 registered long-init-long-init-sidecar-proxy
+    # Longer than it takes until its other checks have run.
+    never 4 routable long-init
+    registered long-init-long-init
+    k exec long-init -c waits -- touch /tmp/go
+    ready long-init
+    after routable long-init
+    echo "routable $took ms after it was ready, of 2000"
+    ((took <= 2000))
+}
+
 @test "sync-period: a registration that is lost is back within it" {
     server periodic "connect-sync-period: 2s"
     ready periodic
     eventually 60 routable periodic
-    consul_put agent/service/deregister/periodic-periodic-sidecar-proxy
-    consul_put agent/service/deregister/periodic-periodic
+    forget periodic-periodic
     eventually 6 registered periodic-periodic-sidecar-proxy
     eventually 10 routable periodic
 }
