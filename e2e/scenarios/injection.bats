@@ -45,6 +45,24 @@ END
     eventually 60 answers classic-client http://127.0.0.1:1234/ "I am classic-server"
 }
 
+@test "classic-job: without native sidecars a Job would not finish, and kubectl says so" {
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    contains "what kubectl prints" "this pod is meant to finish and will not" "$(k apply -f - 2>&1 <<'END'
+apiVersion: batch/v1
+kind: Job
+metadata: {name: classic-job}
+spec:
+  suspend: true
+  template:
+    metadata:
+      annotations: {consul.hashicorp.com/connect-inject: "true"}
+    spec:
+      restartPolicy: Never
+      containers: [{name: classic-job, image: busybox:latest, command: ["true"]}]
+END
+)"
+}
+
 @test "verify-installation: what the documentation tells people to look for" {
     server verify
     injected verify

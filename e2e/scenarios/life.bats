@@ -79,7 +79,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: ready-server
-  annotations: {consul.hashicorp.com/connect-inject: "true"}
+  annotations: {consul.hashicorp.com/connect-inject: "true", consul.hashicorp.com/connect-sync-period: 1s}
 spec:
   containers:
     - name: ready-server
@@ -92,9 +92,14 @@ END
     eventually 60 routable ready-server
     k exec ready-server -- mv /www/healthy /www/ill
     eventually 30 not_routable ready-server
+    # It lives all the same, so it stays registered: for longer than either heartbeat
+    # may be away.
+    eventually 60 check_is ready-server-ready-server-sidecar-proxy "Destination Alias" critical
+    never 15 no_heartbeat ready-server-ready-server
     k exec ready-server -- mv /www/ill /www/healthy
     eventually 60 routable ready-server
 }
+no_heartbeat() { ! { check_is "$1" Pod passing && check_is "$1-sidecar-proxy" Pod passing; }; }
 
 @test "one-failure: one of three changes nothing, three take the pod out" {
     # Consul's own probes fail as often as the file says.
@@ -200,4 +205,47 @@ END
     eventually 30 not_routable grpc-server
     kill -CONT "$(container_process grpc-server grpc-server)"
     eventually 60 routable grpc-server
+}
+
+@test "classic-end: without native sidecars Envoy outlives the app, too, whose last call works" {
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    server last-server
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: last-caller
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service-upstreams: last-server:1234
+spec:
+  terminationGracePeriodSeconds: 60
+  containers:
+    - name: last-caller
+      image: tutum/curl:latest
+      command:
+        - sh
+        - -c
+        - |
+          trap 'echo told to end; until [ -e /tmp/call ]; do sleep 0.1; done; curl -s http://127.0.0.1:1234/; exit' TERM
+          httpd -f -p 8080 &
+          wait
+      ports: [{containerPort: 8080}]
+END
+    ready last-server last-caller
+    eventually 60 answers last-caller http://127.0.0.1:1234/ "I am last-server"
+    eventually 60 routable last-caller
+    k logs --follow last-caller -c last-caller >"$BATS_TEST_TMPDIR/said" 3>&- &
+    local follower=$!
+    k delete pod last-caller --wait=false
+    eventually 40 grep "told to end" "$BATS_TEST_TMPDIR/said"
+    # So were its sidecars.
+    eventually 40 not_routable last-caller
+    never 2 routable last-caller
+    registered last-caller-last-caller
+    k exec last-caller -c last-caller -- touch /tmp/call
+    wait $follower
+    contains "what the app printed" "I am last-server" "$(cat "$BATS_TEST_TMPDIR/said")"
+    eventually 60 not_registered last-caller-last-caller
+    eventually 60 not_registered last-caller-last-caller-sidecar-proxy
 }
