@@ -416,6 +416,15 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   [ "$(times_logged "nothing listens on port 8080")" -eq 1 ]
 }
 
+@test "without a listener a short period is kept, too, and the proxy's check is not forgotten" {
+  listen tcp
+  # A pause stands for half a second.
+  CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=1.5 start_lifecycle
+  sleep 2.5
+  [ "$(times_asked "$fail")" -ge 4 ]
+  [ "$(times_asked "$proxy")" -ge 2 ]
+}
+
 @test "a listener in tcp6 counts, another port does not" {
   listen tcp 18080 80
   listen tcp6 808

@@ -59,7 +59,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: long-init
-  annotations: {consul.hashicorp.com/connect-inject: "true"}
+  annotations: {consul.hashicorp.com/connect-inject: "true", consul.hashicorp.com/connect-sync-period: 2s}
 spec:
   initContainers:
     - {name: waits, image: busybox:latest, command: [sh, -c, "until [ -e /tmp/go ]; do sleep 0.1; done"]}

@@ -191,13 +191,17 @@ beat() {
   return 1
 }
 
+# So many looks for a listener to a heartbeat: ten seconds, or the period if that is shorter.
+most=20
+case ${period%%.*} in [1-9]) most=$((${period%%.*} * 2)) ;; esac
+
 # rest SECONDS: until the next heartbeat. A listener that was missing ends it.
 rest() {
   [ "$verdict" = fail ] || {
     nap "$1"
     return
   }
-  looks=20
+  looks=$most
   while [ -z "$ended" ] && [ "$looks" -gt 0 ] && ! listening; do
     nap "${CONNECT_INJECT_PAUSE:-0.5}"
     looks=$((looks - 1))
