@@ -4,7 +4,8 @@
 # Set by tests alone: CONNECT_INJECT_DIR, CONNECT_INJECT_PROC, CONNECT_INJECT_PAUSE,
 # CONNECT_INJECT_PATIENCE, CONNECT_INJECT_CLI_PATIENCE, CONNECT_INJECT_WAIT,
 # CONNECT_INJECT_BEARER_TOKEN_FILE.
-# shellcheck shell=sh
+# What it sets is used by those that read it, and the other way round.
+# shellcheck shell=sh disable=SC2034,SC2154
 set -uf
 export LC_ALL=C
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
