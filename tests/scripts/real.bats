@@ -145,20 +145,27 @@ END
   agent_setup
   # The shortest that Consul takes. It looks every 30 s.
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//10m/1m}
+  local pod='"checks":[{"id":"web-1-web-pod"' unready='{"name":"Readiness","tcp":"127.0.0.1:1","interval":"1s"}'
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/"$pod"/'"checks":['"$unready,"'{"id":"web-1-web-pod"'}
   start_consul
   init
-  listen_nowhere
-  CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
-  eventually logged "nothing listens on port 8080"
-  sleep 100
-  passing critical
+  CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
+  eventually passing passing
+  # Later than the pod: when Consul has removed these, it would have removed the pod's.
+  printf %s "${CONNECT_INJECT_REGISTRATION//web-1-web/lost}" >"$FAKE/lost.json"
+  "$real" services register "$FAKE/lost.json"
+  for _ in $(seq 30); do eventually unregistered lost && eventually unregistered lost-sidecar-proxy && break; done
+  unregistered lost
+  unregistered lost-sidecar-proxy
+  passing passing
+  get /v1/agent/checks | python3 -c '
+import json, sys
+for check in json.load(sys.stdin).values():
+    assert check["Status"] == ("passing" if check["Name"] == "Pod" else "critical"), check'
   registered web-1-web
   registered web-1-web-sidecar-proxy
-  kill -9 "$lifecycle"
-  for _ in $(seq 36); do eventually unregistered web-1-web-sidecar-proxy && break; done
-  unregistered web-1-web
+  ! logged "registering again"
 }
-listen_nowhere() { echo "  sl  local_address" >"$CONNECT_INJECT_PROC/tcp"; }
 
 # A JWT auth method stands for the Kubernetes one: both are a login with a bearer token.
 acl_setup() {
