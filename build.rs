@@ -1,6 +1,7 @@
-//! Prepares the memory of the guest, and the scripts of the injected containers: comments and blank lines go,
-//! since every pod carries the text, where the kubelet expands `$(NAME)` every `$`
-//! is doubled, and the rest is escaped as the inside of a JSON string.
+//! Prepares the memory of the guest, and the scripts of the injected containers:
+//! comments and blank lines go, since every pod carries the text, where the kubelet
+//! expands `$(NAME)` every `$` is doubled, and the rest is escaped as the inside of a
+//! JSON string.
 
 use std::path::Path;
 use std::{env, fs};

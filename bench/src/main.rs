@@ -5,8 +5,13 @@ mod cases;
 mod measure;
 mod table;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use cases::Case;
 use clap::Parser;
 use measure::Module;
 use policy_host::{CallError, LoadError, Policy};
@@ -22,6 +27,9 @@ struct Arguments {
     /// How often each call is timed; 0 for the figures that need no clock.
     #[arg(long, default_value_t = 400)]
     runs: usize,
+    /// Write the requests into this folder, for other tools to measure with.
+    #[arg(long, value_name = "FOLDER")]
+    requests: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -62,13 +70,33 @@ fn main() -> ExitCode {
     }
 }
 
+/// An `AdmissionRequest` a file, as `kwctl bench` takes it.
+fn write_requests(folder: &Path, cases: &[Case]) -> Result<(), Error> {
+    let write = |path: &Path, text: &str| {
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(path, text))
+            .map_err(|error| Error::File(path.to_owned(), error))
+    };
+    for case in cases.iter().filter(|case| case.object.is_some()) {
+        let path = folder.join(case.name.replace(' ', "-")).with_extension("json");
+        let payload: Value =
+            serde_json::from_slice(&case.payload).map_err(|error| Error::Json(path.clone(), error))?;
+        write(&path, &payload["request"].to_string())?;
+    }
+    Ok(())
+}
+
 fn run(arguments: &Arguments) -> Result<(), Error> {
     let mut modules = Vec::new();
     for (name, path) in &arguments.modules {
         let wasm = fs::read(path).map_err(|error| Error::File(path.clone(), error))?;
         modules.push(Module { name: name.clone(), policy: Policy::from_bytes(&wasm)?, bytes: wasm.len() });
     }
-    let rows = measure::all(&modules, &cases::all(), arguments.runs)?;
+    let cases = cases::all();
+    if let Some(folder) = &arguments.requests {
+        write_requests(folder, &cases)?;
+    }
+    let rows = measure::all(&modules, &cases, arguments.runs)?;
     if arguments.json {
         let sizes: Map<String, Value> =
             modules.iter().map(|module| (module.name.clone(), module.bytes.into())).collect();
