@@ -99,7 +99,7 @@ pub enum Level {
 impl LogLine {
     /// As the policy server's `log` takes it.
     pub fn to_json(&self) -> String {
-        let mut json = String::new();
+        let mut json = String::with_capacity(self.message.len().saturating_add(64));
         write_object(&mut json, |line| {
             let level = match self.level {
                 Level::Info => "INFO",
@@ -122,11 +122,18 @@ pub struct Subject<'a> {
 
 impl Subject<'_> {
     pub fn line(&self, level: Level, what: &str) -> LogLine {
-        // Escaped, so that one line stays one; without the quotes, for people.
-        let shown = |text: &str| Quoted(text, 253).to_string().replace('"', "");
-        let mut message = format!("{} {}/{}: ", self.kind, shown(&self.namespace), shown(&self.name));
-        message.push_str(what);
+        let message = [self.kind, " ", &shown(&self.namespace), "/", &shown(&self.name), ": ", what].concat();
         LogLine { level, message }
+    }
+}
+
+/// A name as it is, or escaped so that a line stays one, without quotes for people.
+fn shown(name: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    if name.len() <= 253 && name.bytes().all(plain) {
+        name.into()
+    } else {
+        Quoted(name, 253).to_string().replace('"', "").into()
     }
 }
 
@@ -234,14 +241,10 @@ pub fn of_kind(head: &Head<'_>, kind: &str) -> Result<(), Unreadable> {
 fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> Answer {
     // The containers alone are some 27 KiB.
     let mut response = String::with_capacity(head.object.text().len().saturating_add(32_768));
-    response.push_str("{\"mutated_object\":");
-    sidecar::inject(head, injection, &mut response);
-    response.push(',');
-    let mut rest = String::new();
-    write_object(&mut rest, |response| {
+    write_object(&mut response, |response| {
+        response.written("mutated_object", |out| sidecar::inject(head, injection, out));
         outcome(response, true, reason::INJECTED, None, &injection.warnings);
     });
-    response.push_str(rest.get(1..).unwrap_or_default());
 
     let wanted = &injection.wanted;
     let mut what = format!("injected: service {}", wanted.service);
@@ -305,7 +308,7 @@ fn outcome(
 }
 
 pub fn accept(reason: Reason, warnings: &[Warning], log: Option<LogLine>) -> Answer {
-    let mut response = String::new();
+    let mut response = String::with_capacity(256);
     write_object(&mut response, |response| outcome(response, true, reason, None, warnings));
     Answer { response, log }
 }

@@ -383,7 +383,7 @@ fn upstreams(
 ) -> Vec<Upstream> {
     let Some(value) = annotations.get(name::UPSTREAMS) else { return Vec::new() };
     let namespaces = settings.consul_namespaces.is_some();
-    let upstreams = upstream::parse_list(&full(name::UPSTREAMS), value, &spec.ports, namespaces, problems);
+    let upstreams = upstream::parse_list(|| full(name::UPSTREAMS), value, &spec.ports, namespaces, problems);
     for upstream in &upstreams {
         let (name, port) = (Quoted(upstream.name.as_str(), 60), upstream.port);
         let is_service = matches!(upstream.destination, Destination::Service { .. });

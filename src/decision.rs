@@ -195,15 +195,15 @@ fn copied_status() -> Warning {
 
 /// What no annotation can mend.
 fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
-    let opt_out = format!("set {} to \"false\"", full(name::INJECT));
+    let opt_out = || format!("set {} to \"false\"", full(name::INJECT));
     if spec.host_network {
         let why = "is true, and Envoy needs a network of the pod's own";
-        let remedy = format!("remove it, or {opt_out}");
+        let remedy = format!("remove it, or {}", opt_out());
         problems.push(Problem::new(format!("{}.hostNetwork", spec.path), why, remedy));
     }
     if let Some(place) = spec.windows {
         let why = "is windows, and the sidecars are Linux programs";
-        problems.push(Problem::new(format!("{}.{place}", spec.path), why, opt_out));
+        problems.push(Problem::new(format!("{}.{place}", spec.path), why, opt_out()));
     }
     for (list, containers) in [("containers", &spec.containers), ("initContainers", &spec.init_containers)] {
         let names = containers.iter().map(|container| container.name.as_ref()).enumerate();

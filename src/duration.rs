@@ -1,7 +1,5 @@
 //! Durations as Go and Consul write them: `10s`, `1m30s`, `1.5h`.
 
-use std::fmt;
-
 /// A duration in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
@@ -60,17 +58,6 @@ impl Millis {
     }
 }
 
-/// As Go reads it.
-impl fmt::Display for Millis {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1000) {
-            write!(formatter, "{}s", self.0 / 1000)
-        } else {
-            write!(formatter, "{}ms", self.0)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn seconds_for_sleep_and_text_for_consul() {
+    fn seconds_for_sleep() {
         assert_eq!(Millis(1500).as_seconds(), "1.5");
         assert_eq!(Millis(10_000).as_seconds(), "10");
-        assert_eq!(Millis(30_000).to_string(), "30s");
-        assert_eq!(Millis(1500).to_string(), "1500ms");
     }
 }

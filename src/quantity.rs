@@ -2,13 +2,14 @@
 //!
 //! <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 /// A quantity that is zero or more, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
-    text: String,
+    text: Cow<'static, str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,11 @@ impl fmt::Display for QuantityError {
 }
 
 impl Quantity {
+    /// One of the policy's own, which is known to be a quantity.
+    pub(crate) const fn built_in(text: &'static str) -> Self {
+        Quantity { text: Cow::Borrowed(text) }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -60,7 +66,7 @@ impl FromStr for Quantity {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parts(text).ok_or(QuantityError::Malformed)?;
-        let quantity = Quantity { text: text.to_owned() };
+        let quantity = Quantity { text: text.to_owned().into() };
         if text.starts_with('-') && quantity.nano() > 0 {
             return Err(QuantityError::Negative);
         }

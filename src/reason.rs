@@ -46,7 +46,7 @@ reasons! {
 impl Reason {
     /// What goes out as the audit annotation.
     pub fn audit_value(self) -> String {
-        format!("{}: {}", self.name, self.sentence)
+        [self.name, ": ", self.sentence].concat()
     }
 }
 

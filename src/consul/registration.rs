@@ -93,11 +93,11 @@ pub enum Probing<'p> {
 impl Check<'_> {
     pub fn write(&self, out: &mut Object<'_>) {
         out.string("name", names::READINESS_CHECK);
-        let port = self.port.to_string();
+        let port = &*self.port.to_string();
         match &self.probe {
             Probing::Http { https, path, header } => {
                 let scheme = if *https { "https://" } else { "http://" };
-                out.with_hole("http", &[scheme], &[":", &port, EnvText::literal(path).as_str()]);
+                out.with_hole("http", &[scheme], &[":", port, EnvText::literal(path).as_str()]);
                 out.string("method", "GET");
                 out.object("header", |headers| {
                     for (name, values) in header {
@@ -113,11 +113,11 @@ impl Check<'_> {
                     out.bool("tls_skip_verify", true);
                 }
             }
-            Probing::Tcp => out.with_hole("tcp", &[], &[":", &port]),
+            Probing::Tcp => out.with_hole("tcp", &[], &[":", port]),
             Probing::Grpc(service) if service.as_str().is_empty() => {
-                out.with_hole("grpc", &[], &[":", &port]);
+                out.with_hole("grpc", &[], &[":", port]);
             }
-            Probing::Grpc(service) => out.with_hole("grpc", &[], &[":", &port, "/", service.as_str()]),
+            Probing::Grpc(service) => out.with_hole("grpc", &[], &[":", port, "/", service.as_str()]),
         }
         out.seconds("interval", self.interval_seconds);
         out.seconds("timeout", self.timeout_seconds);
@@ -322,7 +322,7 @@ impl<'r> Parts<'r> {
 fn heartbeat(check: &mut Object<'_>, id: &EnvText<'_>, period: Millis) {
     check.string("name", names::POD_CHECK);
     check.string("id", id.as_str());
-    check.string("ttl", &ttl(period).to_string());
+    check.millis("ttl", ttl(period).0);
     check.string("deregister_critical_service_after", DEREGISTER_AFTER);
 }
 

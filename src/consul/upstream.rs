@@ -1,5 +1,7 @@
 //! Upstreams: `service[.namespace]:port[:datacenter]`, `prepared_query:name:port`.
 
+use std::borrow::Cow;
+
 use crate::consul::service_name::{ServiceName, ServiceNameError};
 use crate::pod::{PortError, Ports};
 use crate::problem::{Problem, Quoted};
@@ -23,10 +25,11 @@ pub enum Destination {
 
 impl Upstream {
     /// What was written before the port: the variables' names are made of it.
-    pub fn written_name(&self) -> String {
+    pub fn written_name(&self) -> Cow<'_, str> {
+        let name = self.name.as_str();
         match &self.destination {
-            Destination::Service { namespace: Some(namespace) } => format!("{}.{namespace}", self.name),
-            _ => self.name.as_str().to_owned(),
+            Destination::Service { namespace: Some(namespace) } => [name, ".", namespace].concat().into(),
+            _ => name.into(),
         }
     }
 }
@@ -38,7 +41,7 @@ const FORM: &str = "write service:port, service:port:datacenter, service.namespa
 
 /// Parses the annotation's value; `subject` names the annotation in problems.
 pub fn parse_list(
-    subject: &str,
+    subject: fn() -> String,
     value: &str,
     ports: &Ports<'_>,
     namespaces: bool,
@@ -52,20 +55,20 @@ pub fn parse_list(
     let count = value.split(',').count();
     if count > LIMIT {
         let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
-        problems.push(Problem::new(subject, why, "list the services that the pod calls").value(value));
+        problems.push(Problem::new(subject(), why, "list the services that the pod calls").value(value));
         return upstreams;
     }
     for item in value.split(',').map(str::trim) {
         let mut flaws = Vec::new();
         let upstream = parse(item, ports, namespaces, &mut flaws);
         for (why, remedy) in flaws {
-            problems.push(Problem::new(subject, why, remedy).value(item));
+            problems.push(Problem::new(subject(), why, remedy).value(item));
         }
         let Some(upstream) = upstream else { continue };
         if let Some(first) = upstreams.iter().find(|other| other.port == upstream.port) {
             let why = format!("has the same local port as the upstream {}", first.written_name());
             let remedy = "give every upstream a local port of its own";
-            problems.push(Problem::new(subject, why, remedy).value(item));
+            problems.push(Problem::new(subject(), why, remedy).value(item));
         } else {
             upstreams.push(upstream);
         }
@@ -161,7 +164,7 @@ mod tests {
     fn parsed(value: &str, namespaces: bool) -> (Vec<Upstream>, Vec<String>) {
         let ports = Ports::new(vec![Port::tcp("http", 8080)]);
         let mut problems = Vec::new();
-        let upstreams = parse_list("upstreams", value, &ports, namespaces, &mut problems);
+        let upstreams = parse_list(|| "upstreams".to_owned(), value, &ports, namespaces, &mut problems);
         (upstreams, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -169,8 +172,10 @@ mod tests {
     fn every_documented_form() {
         let (upstreams, problems) = parsed(" db : 1234 , cache:http:dc2,prepared_query:geo.x:7,a.b:9", false);
         assert!(problems.is_empty(), "{problems:?}");
-        let shown: Vec<_> =
-            upstreams.iter().map(|u| (u.written_name(), u.port, u.datacenter.as_deref())).collect();
+        let shown: Vec<_> = upstreams
+            .iter()
+            .map(|u| (u.written_name().into_owned(), u.port, u.datacenter.as_deref()))
+            .collect();
         assert_eq!(
             shown,
             [

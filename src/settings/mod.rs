@@ -9,6 +9,7 @@ mod image;
 mod pem;
 mod reader;
 mod resource_name;
+mod resources;
 
 use std::borrow::Cow;
 
@@ -17,9 +18,10 @@ use json_text::Value;
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
 use crate::problem::{PROBLEMS_SHOWN, Problem};
-use crate::quantity::Quantity;
 use crate::sidecar::envoy_args::EnvoyArgs;
 use reader::Block;
+use resources::resources;
+pub use resources::{Amount, Amounts, Resources};
 
 /// What decides whether a pod is looked at, and the rest of the settings as they
 /// were written: most requests are decided without it.
@@ -77,48 +79,13 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
-/// Resources of a container: amounts by resource name.
-#[derive(Debug, Default, Clone)]
-pub struct Resources {
-    pub limits: Amounts,
-    pub requests: Amounts,
-}
-
-/// Amounts by resource name, each name once.
-#[derive(Debug, Default, Clone)]
-pub struct Amounts(Vec<(String, Amount)>);
-
-impl Amounts {
-    pub fn get(&self, name: &str) -> Option<&Amount> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, amount)| amount)
-    }
-
-    pub fn set(&mut self, name: &str, amount: Amount) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = amount,
-            None => self.0.push((name.to_owned(), amount)),
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
-        self.0.iter().map(|(name, amount)| (name.as_str(), amount))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// An amount, and whether somebody wrote it or it is the policy's own default.
-#[derive(Debug, Clone)]
-pub struct Amount {
-    pub quantity: Quantity,
-    pub built_in: bool,
-}
-
 /// The defaults, in one place. `docs/settings.md` and the schema are tested
 /// against them.
 pub mod default {
+    use std::borrow::Cow;
+
+    use super::resources::{Amounts, Resources, amount};
+
     pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";
     pub const IMAGE_ENVOY: &str = "envoyproxy/envoy:v1.35.9";
     /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/credential_injector_filter>
@@ -131,12 +98,19 @@ pub mod default {
     pub const CONCURRENCY: u32 = 2;
     pub const SYNC_PERIOD: &str = "10s";
 
-    /// `(requests, limits)` as `(resource, amount)`.
-    pub type Amounts = &'static [(&'static str, &'static str)];
-    pub const ENVOY: (Amounts, Amounts) = (&[("cpu", "50m"), ("memory", "80Mi")], &[]);
+    pub const ENVOY: Resources = Resources {
+        requests: Amounts(Cow::Borrowed(&[amount("cpu", "50m"), amount("memory", "80Mi")])),
+        limits: Amounts(Cow::Borrowed(&[])),
+    };
     // The Consul CLI needs 85 MB while it runs.
-    pub const INIT: (Amounts, Amounts) = (&[("cpu", "50m"), ("memory", "100Mi")], &[("memory", "250Mi")]);
-    pub const LIFECYCLE: (Amounts, Amounts) = (&[("cpu", "10m"), ("memory", "10Mi")], &[("memory", "250Mi")]);
+    pub const INIT: Resources = Resources {
+        requests: Amounts(Cow::Borrowed(&[amount("cpu", "50m"), amount("memory", "100Mi")])),
+        limits: Amounts(Cow::Borrowed(&[amount("memory", "250Mi")])),
+    };
+    pub const LIFECYCLE: Resources = Resources {
+        requests: Amounts(Cow::Borrowed(&[amount("cpu", "10m"), amount("memory", "10Mi")])),
+        limits: Amounts(Cow::Borrowed(&[amount("memory", "250Mi")])),
+    };
 }
 
 impl<'a> Configuration<'a> {
@@ -153,17 +127,24 @@ impl<'a> Configuration<'a> {
     }
 
     fn of(written: Option<Value<'a>>, top: &mut Block<'_, '_>) -> Self {
+        let [enabled, default, allow, deny] = Self::KEYS;
         Configuration {
             written,
-            enabled: top.bool("enabled", true),
-            default_inject: top.bool("default", false),
-            allow_namespaces: namespaces(top, "k8sAllowNamespaces", true),
-            deny_namespaces: namespaces(top, "k8sDenyNamespaces", false),
+            enabled: top.bool(enabled, true),
+            default_inject: top.bool(default, false),
+            allow_namespaces: namespaces(top, allow, true),
+            deny_namespaces: namespaces(top, deny, false),
         }
     }
 
+    const KEYS: [&'static str; 4] = ["enabled", "default", "k8sAllowNamespaces", "k8sDenyNamespaces"];
+
     pub fn settings(&self) -> Result<Settings, Vec<Problem>> {
-        Settings::parse(self.written)
+        let mut problems = Vec::new();
+        let mut top = Block::new(self.written, &mut problems);
+        top.know(Self::KEYS);
+        let settings = Settings::rest(top);
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 }
 
@@ -173,8 +154,13 @@ impl Settings {
         let written = written.filter(|written| !written.is_null());
         let mut problems = Vec::new();
         let mut top = Block::new(written, &mut problems);
-
         Configuration::of(written, &mut top);
+        let settings = Self::rest(top);
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// All that is not the [`Configuration`]'s.
+    fn rest(mut top: Block<'_, '_>) -> Self {
         let image_consul = image(&mut top, "imageConsul", default::IMAGE_CONSUL);
         let image_envoy = image(&mut top, "imageEnvoy", default::IMAGE_ENVOY);
         let image_pull_policy = pull_policy(&mut top);
@@ -222,10 +208,7 @@ impl Settings {
         block.end(chart::elsewhere);
 
         top.end(chart::elsewhere);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Settings {
+        Settings {
             image_consul,
             envoy_watches_token: image::Release::of_envoy(&image_envoy) >= Some(default::WATCHES_TOKEN),
             image_envoy,
@@ -246,7 +229,7 @@ impl Settings {
             native_sidecars,
             openshift,
             sync_period,
-        })
+        }
     }
 }
 
@@ -338,94 +321,6 @@ fn protocol(block: &mut Block<'_, '_>) -> Option<Protocol> {
         block.text_problem(key, &text, "is not a protocol", Protocol::REMEDY);
     }
     protocol
-}
-
-fn resources(
-    mut block: Block<'_, '_>,
-    (requests, limits): (default::Amounts, default::Amounts),
-) -> Resources {
-    let resources = Resources {
-        requests: amounts(&mut block, "requests", requests),
-        limits: amounts(&mut block, "limits", limits),
-    };
-    let (resources, conflicts) = resources.reconciled();
-    for (name, request, limit) in conflicts {
-        let why = format!("is over the limit {limit}");
-        block.text_problem(
-            &format!("requests.{name}"),
-            &request,
-            &why,
-            "write a request that is not over the limit",
-        );
-    }
-    let written = resources.requests.iter().filter(|(_, request)| !request.built_in);
-    for (name, request) in written.filter(|(name, _)| resource_name::is_counted(name)) {
-        let limit = resources.limits.get(name);
-        // What is over the limit has been told.
-        if limit.is_none_or(|limit| limit.quantity.exceeds(&request.quantity)) {
-            let why = "is not the limit, and Kubernetes takes no other request of such a resource";
-            let remedy = "write the same amount under requests and limits";
-            block.text_problem(&format!("requests.{name}"), request.quantity.as_str(), why, remedy);
-        }
-    }
-    block.end(chart::elsewhere);
-    resources
-}
-
-/// Far more resources than there are.
-const RESOURCES_LIMIT: usize = 100;
-
-fn amounts(block: &mut Block<'_, '_>, key: &'static str, defaults: default::Amounts) -> Amounts {
-    let built_in = |text: &str| Some(Amount { quantity: text.parse().ok()?, built_in: true });
-    let defaults = defaults.iter().filter_map(|(name, text)| Some(((*name).to_owned(), built_in(text)?)));
-    let mut amounts = Amounts(defaults.collect());
-    let written = block.block(key).free_texts();
-    if written.len() > RESOURCES_LIMIT {
-        let why = format!("lists {} resources, over the {RESOURCES_LIMIT} that are looked at", written.len());
-        block.silent_problem(key, &why, "write cpu and memory");
-        return amounts;
-    }
-    for (name, text) in written {
-        let key = format!("{key}.{name}");
-        if let Some(remedy) = resource_name::remedy(&name) {
-            block.silent_problem(&key, "is not the name of a resource", &remedy);
-        }
-        let Some(text) = text else { continue };
-        match text.parse::<Quantity>() {
-            Ok(quantity) => {
-                amounts.set(&name, Amount { quantity, built_in: false });
-            }
-            Err(why) => {
-                block.text_problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
-            }
-        }
-    }
-    amounts
-}
-
-impl Resources {
-    /// Settles requests over their limits: the policy's own default gives way to
-    /// what somebody wrote; two written amounts that conflict are returned as
-    /// `(resource, request, limit)`.
-    pub fn reconciled(mut self) -> (Self, Vec<(String, String, String)>) {
-        let mut conflicts = Vec::new();
-        for (name, request) in &mut self.requests.0 {
-            let limit = self.limits.0.iter_mut().find(|(known, _)| known == name);
-            let Some((_, limit)) = limit.filter(|(_, limit)| request.quantity.exceeds(&limit.quantity))
-            else {
-                continue;
-            };
-            if request.built_in {
-                request.clone_from(limit);
-            } else if limit.built_in {
-                limit.clone_from(request);
-            } else {
-                let written = |amount: &Amount| amount.quantity.as_str().to_owned();
-                conflicts.push((name.clone(), written(request), written(limit)));
-            }
-        }
-        (self, conflicts)
-    }
 }
 
 fn consul_namespaces(top: &mut Block<'_, '_>) -> ConsulNamespaces {

@@ -69,7 +69,19 @@ impl<'a, 'p> Block<'a, 'p> {
                 ),
             }
         }
-        Block { path, members, taken: Vec::new(), problems }
+        // Of a block that is not there, no key is taken.
+        let taken = members.value().map_or_else(Vec::new, |_| Vec::with_capacity(24));
+        Block { path, members, taken, problems }
+    }
+
+    /// Whether it is not there, so that everything in it is the default.
+    pub fn is_absent(&self) -> bool {
+        self.members.value().is_none()
+    }
+
+    /// Keys that were read before.
+    pub fn know<const N: usize>(&mut self, keys: [&'static str; N]) {
+        self.taken.extend(keys);
     }
 
     pub fn key(&self, key: &str) -> String {

@@ -98,7 +98,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
         let unchecked = !injection.registration.has_readiness;
         if let Some(port) = injection.wanted.port.as_ref().filter(|_| unchecked) {
-            literal(env, "CONNECT_INJECT_LISTENER_PORT", &port.number.to_string());
+            number(env, "CONNECT_INJECT_LISTENER_PORT", port.number.into());
         }
         if !settings.native_sidecars {
             linger_env(env, injection);
@@ -194,14 +194,21 @@ fn literal(env: &mut List<'_>, name: &str, text: &str) {
     variable(env, name, &EnvText::literal(text));
 }
 
+fn number(env: &mut List<'_>, name: &str, number: u64) {
+    env.object(|variable| {
+        variable.string("name", name);
+        variable.digits("value", number);
+    });
+}
+
 /// How both scripts reach the agent, and the ids that they register and keep.
 fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     env.encoded(POD_FIELDS);
     literal(env, "CONNECT_INJECT_AGENT_SCHEME", if settings.tls.is_some() { "https" } else { "http" });
-    literal(env, "CONNECT_INJECT_AGENT_PORT", &settings.http_port.to_string());
-    literal(env, "CONNECT_INJECT_GRPC_PORT", &settings.grpc_port.to_string());
-    literal(env, "CONNECT_INJECT_ENVOY_ADMIN", &injection.ports.admin.to_string());
+    number(env, "CONNECT_INJECT_AGENT_PORT", settings.http_port.into());
+    number(env, "CONNECT_INJECT_GRPC_PORT", settings.grpc_port.into());
+    number(env, "CONNECT_INJECT_ENVOY_ADMIN", injection.ports.admin.into());
     variable(env, "CONNECT_INJECT_SERVICE_ID", &injection.registration.service_id);
     variable(env, "CONNECT_INJECT_PROXY_ID", &injection.registration.proxy_id);
     variable(env, "CONNECT_INJECT_CHECK_ID", &injection.registration.check_id);
@@ -226,9 +233,9 @@ fn linger_env(env: &mut List<'_>, injection: &Injection<'_>) {
     // Nobody can see when an app without a port has ended: it gets a part of the time.
     let known = injection.wanted.port.is_some();
     let linger = if known { grace.saturating_sub(5) } else { 0 }.max(grace / 3).max(1).min(grace);
-    literal(env, "CONNECT_INJECT_LINGER", &linger.to_string());
+    number(env, "CONNECT_INJECT_LINGER", linger);
     if let Some(port) = &injection.wanted.port {
-        literal(env, "CONNECT_INJECT_LINGER_PORT", &port.number.to_string());
+        number(env, "CONNECT_INJECT_LINGER_PORT", port.number.into());
     }
 }
 

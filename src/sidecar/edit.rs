@@ -14,7 +14,7 @@ pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut Strin
     metadata(&mut edit, head, injection);
     // Before the container's own variables, so that those can refer to them.
     for (container, variables) in injection.environment.additions(spec) {
-        edit.add(container.value, "env", Brackets::List, variables.to_owned(), Place::First);
+        edit.add(container.value, "env", Brackets::List, variables, Place::First);
     }
     let sidecars = |containers: &mut List<'_>| {
         containers.object(|container| envoy(container, injection));
@@ -33,14 +33,13 @@ pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut Strin
         let last = New::Written(Box::new(move |out| sidecars(&mut List::elements(out))));
         edit.add(spec.value, "containers", Brackets::List, last, Place::Last);
     }
-    let mut new = String::new();
-    volumes(&mut List::elements(&mut new), injection);
+    let new = New::Written(Box::new(|out| volumes(&mut List::elements(out), injection)));
     edit.add(spec.value, "volumes", Brackets::List, new, Place::Last);
     edit.write(out);
 }
 
 fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
-    let key = |name: &str| format!("{PREFIX}{name}");
+    let key = |name: &str| [PREFIX, name].concat();
     let status = (key(name::STATUS), "injected");
     let mut annotations = vec![status.clone()];
     if let Some(namespace) = &injection.namespace {
@@ -74,7 +73,7 @@ fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
 /// Sets entries of a map that are there already, and returns the others, to be
 /// added to it.
 fn entries(edit: &mut Edit<'_>, known: Members<'_>, entries: &[(String, &str)]) -> String {
-    let mut new = String::new();
+    let mut new = String::with_capacity(256);
     object(&mut new, |new| {
         for (name, value) in entries {
             match known.raw(name) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use json_text::{Unreadable, object};
+use json_text::{List, Unreadable};
 
 use crate::consul::registration::LOOPBACK;
 use crate::consul::upstream::Upstream;
@@ -21,19 +21,22 @@ pub struct Environment {
 impl Environment {
     /// A variable that a container has already is its own, and a warning.
     pub fn of(upstreams: &[Upstream], spec: &Spec<'_>) -> Result<(Self, Vec<Warning>), Unreadable> {
-        let (variables, mut warnings) = upstream_variables(upstreams);
-        if variables.is_empty() {
+        let (pairs, mut warnings) = upstream_variables(upstreams);
+        if pairs.is_empty() {
             return Ok((Environment::default(), warnings));
         }
-        let mut others = Vec::new();
+        let mut others = Vec::with_capacity(spec.containers.len().saturating_add(spec.init_containers.len()));
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            let wanted = |own: &Cow<'_, str>| variables.iter().any(|(name, _)| name == own);
-            let own: Vec<Cow<'_, str>> = container.env_names()?.filter(wanted).collect();
-            let kept = variables.iter().filter(|(name, _)| own.iter().any(|own| own == name));
-            warnings.extend(kept.map(|(name, _)| kept_variable(container, name)));
-            others.push((!own.is_empty()).then(|| elements(&variables, &own)));
+            let ours = |own: &Cow<'_, str>| pairs.iter().any(|pair| pair.has(own));
+            let own: Vec<Cow<'_, str>> = container.env_names()?.filter(ours).collect();
+            others.push((!own.is_empty()).then(|| {
+                let kept =
+                    pairs.iter().flat_map(Pair::names).filter(|name| own.iter().any(|own| own == name));
+                warnings.extend(kept.map(|name| kept_variable(container, &name)));
+                elements(&pairs, &own)
+            }));
         }
-        Ok((Environment { all: elements(&variables, &[]), others }, warnings))
+        Ok((Environment { all: elements(&pairs, &[]), others }, warnings))
     }
 
     /// The additions to the containers that get any.
@@ -52,58 +55,82 @@ fn kept_variable(container: &Container<'_>, name: &str) -> Warning {
     ))
 }
 
+/// The two variables of an upstream, by what their names begin with.
+struct Pair {
+    name: String,
+    port: u16,
+}
+
+const HOST: &str = "_CONNECT_SERVICE_HOST";
+const PORT: &str = "_CONNECT_SERVICE_PORT";
+
+impl Pair {
+    fn has(&self, variable: &str) -> bool {
+        let ends = |end| variable.strip_suffix(end).is_some_and(|name| name == self.name);
+        ends(HOST) || ends(PORT)
+    }
+
+    fn names(&self) -> [String; 2] {
+        [HOST, PORT].map(|end| [&self.name, end].concat())
+    }
+}
+
 /// The variables that are not the container's `own`, as the elements of a list.
-fn elements(variables: &[(String, String)], own: &[Cow<'_, str>]) -> String {
-    let mut json = String::new();
-    for (name, value) in variables.iter().filter(|(name, _)| !own.iter().any(|own| own == name)) {
-        if !json.is_empty() {
-            json.push(',');
+fn elements(pairs: &[Pair], own: &[Cow<'_, str>]) -> String {
+    let mut json = String::with_capacity(pairs.len().saturating_mul(160));
+    let mut variables = List::elements(&mut json);
+    let is_own = |pair: &Pair, end: &str| own.iter().any(|own| own.strip_prefix(&pair.name) == Some(end));
+    for pair in pairs {
+        if !is_own(pair, HOST) {
+            variables.object(|variable| {
+                variable.joined("name", &[&pair.name, HOST]);
+                variable.string("value", LOOPBACK);
+            });
         }
-        object(&mut json, |variable| {
-            variable.string("name", name);
-            variable.string("value", value);
-        });
+        if !is_own(pair, PORT) {
+            variables.object(|variable| {
+                variable.joined("name", &[&pair.name, PORT]);
+                variable.digits("value", pair.port.into());
+            });
+        }
     }
     json
 }
 
 /// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream.
-fn upstream_variables(upstreams: &[Upstream]) -> (Vec<(String, String)>, Vec<Warning>) {
-    let mut variables: Vec<(String, String)> = Vec::new();
+fn upstream_variables(upstreams: &[Upstream]) -> (Vec<Pair>, Vec<Warning>) {
+    let mut pairs: Vec<Pair> = Vec::with_capacity(upstreams.len());
     let mut warnings = Vec::new();
     for upstream in upstreams {
+        let taken = |name: &str| pairs.iter().any(|pair| pair.name == name);
         let plain = variable_name(&upstream.written_name());
-        let taken = |name: &str| variables.iter().any(|(known, _)| *known == host(name));
         let name = match &upstream.datacenter {
-            Some(datacenter) if taken(&plain) => format!("{plain}_{}", letters(datacenter)),
+            Some(datacenter) if taken(&plain) => [&plain, "_", &letters(datacenter)].concat(),
             _ => plain,
         };
         if taken(&name) {
             warnings.push(Warning::new(&format!(
-                "upstream {}: the variables {}_CONNECT_SERVICE_HOST and _PORT are an earlier upstream's; use the address {LOOPBACK}:{} for this one",
+                "upstream {}: the variables {}{HOST} and _PORT are an earlier upstream's; use the address {LOOPBACK}:{} for this one",
                 Quoted(upstream.name.as_str(), 50),
                 name.get(..60).unwrap_or(&name),
                 upstream.port
             )));
             continue;
         }
-        variables.push((host(&name), LOOPBACK.to_owned()));
-        variables.push((format!("{name}_CONNECT_SERVICE_PORT"), upstream.port.to_string()));
+        pairs.push(Pair { name, port: upstream.port });
     }
-    (variables, warnings)
-}
-
-fn host(name: &str) -> String {
-    format!("{name}_CONNECT_SERVICE_HOST")
+    (pairs, warnings)
 }
 
 fn variable_name(written: &str) -> String {
     let name = letters(written);
-    if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
+    if name.starts_with(|first: char| first.is_ascii_digit()) { ["_", &name].concat() } else { name }
 }
 
 fn letters(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+    let mut name = String::with_capacity(text.len());
+    name.extend(text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }));
+    name
 }
 
 #[cfg(test)]
@@ -114,13 +141,10 @@ mod tests {
 
     fn names(upstreams: &str) -> (Vec<String>, usize) {
         let mut problems = Vec::new();
-        let upstreams = parse_list("u", upstreams, &Ports::default(), false, &mut problems);
+        let upstreams = parse_list(|| "u".to_owned(), upstreams, &Ports::default(), false, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        let (variables, warnings) = upstream_variables(&upstreams);
-        let ports = variables.iter().filter_map(|(name, value)| {
-            Some(format!("{}={value}", name.strip_suffix("_CONNECT_SERVICE_PORT")?))
-        });
-        (ports.collect(), warnings.len())
+        let (pairs, warnings) = upstream_variables(&upstreams);
+        (pairs.iter().map(|pair| format!("{}={}", pair.name, pair.port)).collect(), warnings.len())
     }
 
     #[test]

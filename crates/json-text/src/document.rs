@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Unreadable, plain};
+use super::{Unreadable, special};
 
 /// A JSON text (RFC 8259) that was scanned once, from end to end. Nesting has no
 /// limit: nothing here calls itself.
@@ -59,6 +59,17 @@ impl<'t> Document<'t> {
 
     fn node(&self, index: usize) -> Node {
         self.nodes.get(index).copied().unwrap_or(Node { start: 0, end: 0, next: u32::MAX, escaped: false })
+    }
+
+    /// Whether `node` is this string; most of those that are asked have another length.
+    fn is_string(&self, node: Node, text: &str) -> bool {
+        let (start, end) = (node.start as usize, node.end as usize);
+        if node.escaped {
+            let inner = self.text.get(start.wrapping_add(1)..end.wrapping_sub(1)).unwrap_or_default();
+            return unescaped(inner).as_deref() == Some(text);
+        }
+        end.wrapping_sub(start) == text.len().wrapping_add(2)
+            && self.text.as_bytes().get(start.wrapping_add(1)..end.wrapping_sub(1)) == Some(text.as_bytes())
     }
 
     fn text_of(&self, index: usize) -> &str {
@@ -146,7 +157,11 @@ fn place(at: usize) -> u32 {
 }
 
 fn blanks(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+    // Of the characters that can stand here only blanks are so low.
+    while let Some(byte) = bytes.get(at).filter(|byte| **byte <= b' ') {
+        if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            break;
+        }
         at = at.wrapping_add(1);
     }
     at
@@ -171,13 +186,21 @@ fn key(bytes: &[u8], start: usize, nodes: &mut Vec<Node>) -> Result<usize, Malfo
 fn string(bytes: &[u8], start: usize, escaped: &mut bool) -> Result<usize, Malformed> {
     let mut at = start.wrapping_add(1);
     loop {
-        at = at.wrapping_add(plain(bytes.get(at..).unwrap_or_default()));
+        if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let special = special(u64::from_le_bytes(*word));
+            if special == 0 {
+                at = at.wrapping_add(8);
+                continue;
+            }
+            at = at.wrapping_add(special.trailing_zeros() as usize / 8);
+        }
         match bytes.get(at) {
             Some(b'"') => return Ok(at.wrapping_add(1)),
             Some(b'\\') => {
                 *escaped = true;
                 at = escape(bytes, at)?;
             }
+            Some(0x20..) => at = at.wrapping_add(1),
             Some(_) => return Err(Malformed { at, why: "has a control character in a string" }),
             None => return Err(Malformed { at, why: TOO_EARLY }),
         }
@@ -292,14 +315,6 @@ impl<'d> Value<'d> {
         if self.node().escaped { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
     }
 
-    fn is_string(self, text: &str) -> bool {
-        if self.node().escaped {
-            return self.string().as_deref() == Some(text);
-        }
-        let inner = self.bytes().strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\""));
-        inner == Some(text.as_bytes())
-    }
-
     pub fn members(self) -> Option<Members<'d>> {
         (self.first() == Some(b'{')).then_some(Members(Some(self)))
     }
@@ -370,7 +385,18 @@ impl<'d> Members<'d> {
     /// The value of `key` as it was written, `null` included. Of a repeated key
     /// the last one counts, as it does for the API server.
     pub fn raw(self, key: &str) -> Option<Value<'d>> {
-        self.nodes().filter(|(written, _)| written.is_string(key)).last().map(|(_, value)| value)
+        let object = self.0?;
+        let document = object.document;
+        let nodes = document.nodes.get(..object.node().next as usize).unwrap_or_default();
+        let mut index = object.index.wrapping_add(1);
+        let mut found = None;
+        while let Some([name, value]) = nodes.get(index..).and_then(<[Node]>::first_chunk) {
+            if document.is_string(*name, key) {
+                found = Some(Value { document, index: index.wrapping_add(1) });
+            }
+            index = value.next as usize;
+        }
+        found
     }
 
     /// The value of `key`, unless it is `null`.

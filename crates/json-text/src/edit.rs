@@ -1,5 +1,7 @@
 //! Changes to a value's text.
 
+use std::borrow::Cow;
+
 use super::Value;
 use crate::order;
 
@@ -16,23 +18,37 @@ pub struct Edit<'d> {
 struct Change<'d> {
     start: usize,
     end: usize,
-    before: String,
+    frame: Frame,
     new: New<'d>,
-    after: &'static str,
+}
+
+/// What stands around what is new.
+#[derive(Default)]
+struct Frame {
+    comma_before: bool,
+    key: Option<&'static str>,
+    brackets: Option<Brackets>,
+    comma_after: bool,
 }
 
 /// What is put into the text.
 // What writes itself cannot be shown.
 #[expect(missing_debug_implementations)]
 pub enum New<'d> {
-    Text(String),
+    Text(Cow<'d, str>),
     /// Writes itself to the end of the whole, without a copy in between.
     Written(Box<dyn FnOnce(&mut String) + 'd>),
 }
 
 impl From<String> for New<'_> {
     fn from(text: String) -> Self {
-        New::Text(text)
+        New::Text(text.into())
+    }
+}
+
+impl<'d> From<&'d str> for New<'d> {
+    fn from(text: &'d str) -> Self {
+        New::Text(text.into())
     }
 }
 
@@ -44,10 +60,10 @@ pub enum Brackets {
 }
 
 impl Brackets {
-    fn both(self) -> (&'static str, &'static str) {
+    fn both(self) -> (char, char) {
         match self {
-            Brackets::Object => ("{", "}"),
-            Brackets::List => ("[", "]"),
+            Brackets::Object => ('{', '}'),
+            Brackets::List => ('[', ']'),
         }
     }
 }
@@ -66,7 +82,7 @@ impl<'d> Edit<'d> {
 
     /// Puts `new` in the place of `part`, which must be a part of the value.
     pub fn replace(&mut self, part: Value<'_>, new: String) {
-        self.change(part.place(), String::new(), new.into(), "");
+        self.change(part.place(), Frame::default(), new.into());
     }
 
     /// Adds members or elements, at least one, to the object or list that is
@@ -74,31 +90,26 @@ impl<'d> Edit<'d> {
     pub fn add(
         &mut self,
         parent: Value<'_>,
-        key: &str,
+        key: &'static str,
         brackets: Brackets,
         new: impl Into<New<'d>>,
         place: Place,
     ) {
-        let (open, close) = brackets.both();
+        let (new, brackets) = (new.into(), Some(brackets));
         match parent.members().and_then(|members| members.raw(key)) {
-            Some(null) if null.is_null() => self.change(null.place(), open.to_owned(), new.into(), close),
-            Some(container) => self.insert(container, String::new(), new.into(), "", place),
+            Some(null) if null.is_null() => {
+                self.change(null.place(), Frame { brackets, ..Frame::default() }, new);
+            }
+            Some(container) => self.insert(container, Frame::default(), new, place),
             None => {
-                let before = ["\"", key, "\":", open].concat();
-                self.insert(parent, before, new.into(), close, Place::First);
+                let frame = Frame { key: Some(key), brackets, ..Frame::default() };
+                self.insert(parent, frame, new, Place::First);
             }
         }
     }
 
     /// Puts members or elements at an end of the object or list `container`.
-    fn insert(
-        &mut self,
-        container: Value<'_>,
-        mut before: String,
-        new: New<'d>,
-        mut after: &'static str,
-        place: Place,
-    ) {
+    fn insert(&mut self, container: Value<'_>, mut frame: Frame, new: New<'d>, place: Place) {
         let (start, end) = container.place();
         let at = match place {
             Place::First => start.saturating_add(1),
@@ -106,25 +117,19 @@ impl<'d> Edit<'d> {
         };
         if !is_empty(container) {
             match place {
-                Place::First => {
-                    after = match after {
-                        "}" => "},",
-                        "]" => "],",
-                        _ => ",",
-                    }
-                }
-                Place::Last => before.insert(0, ','),
+                Place::First => frame.comma_after = true,
+                Place::Last => frame.comma_before = true,
             }
         } else if self.changes.iter().any(|change| change.end == at.saturating_sub(self.base)) {
             // It was empty; by now something goes there.
-            before.insert(0, ',');
+            frame.comma_before = true;
         }
-        self.change((at, at), before, new, after);
+        self.change((at, at), frame, new);
     }
 
-    fn change(&mut self, (start, end): (usize, usize), before: String, new: New<'d>, after: &'static str) {
+    fn change(&mut self, (start, end): (usize, usize), frame: Frame, new: New<'d>) {
         let (start, end) = (start.saturating_sub(self.base), end.saturating_sub(self.base));
-        self.changes.push(Change { start, end, before, new, after });
+        self.changes.push(Change { start, end, frame, new });
     }
 
     /// Writes the changed text to the end of `out`.
@@ -137,15 +142,28 @@ impl<'d> Edit<'d> {
         let mut done = 0;
         for change in order.into_iter().filter_map(|at| changes.get_mut(at)?.take()) {
             out.push_str(self.text.get(done..change.start).unwrap_or_default());
-            out.push_str(&change.before);
-            match change.new {
-                New::Text(text) => out.push_str(&text),
-                New::Written(write) => write(out),
-            }
-            out.push_str(change.after);
             done = change.end;
+            change.write(out);
         }
         out.push_str(self.text.get(done..).unwrap_or_default());
+    }
+}
+
+impl Change<'_> {
+    fn write(self, out: &mut String) {
+        let Frame { comma_before, key, brackets, comma_after } = self.frame;
+        let brackets = brackets.map(Brackets::both);
+        out.extend(comma_before.then_some(','));
+        if let Some(key) = key {
+            out.extend(["\"", key, "\":"]);
+        }
+        out.extend(brackets.map(|(open, _)| open));
+        match self.new {
+            New::Text(text) => out.push_str(&text),
+            New::Written(write) => write(out),
+        }
+        out.extend(brackets.map(|(_, close)| close));
+        out.extend(comma_after.then_some(','));
     }
 }
 

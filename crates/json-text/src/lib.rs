@@ -43,11 +43,11 @@ impl fmt::Display for Unreadable {
 /// the lowest one may be wrong.
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
-    let quote = has_zero(word ^ ONES.wrapping_mul(u64::from(b'"')));
-    let backslash = has_zero(word ^ ONES.wrapping_mul(u64::from(b'\\')));
-    (control | quote | backslash) & (ONES << 7)
+    // Bytes that are zero, or below the space, borrow from their high bit.
+    let control = word.wrapping_sub(ONES.wrapping_mul(0x20));
+    let quote = (word ^ ONES.wrapping_mul(u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ ONES.wrapping_mul(u64::from(b'\\'))).wrapping_sub(ONES);
+    (control | quote | backslash) & !word & (ONES << 7)
 }
 
 /// How many bytes `bytes` begins with that stand in a JSON string as themselves.

@@ -144,13 +144,42 @@ impl Object<'_> {
         form.quote(out);
     }
 
-    /// A duration of so many seconds, as Go writes it.
-    pub fn seconds(&mut self, key: &'static str, seconds: u64) {
+    /// A string of several parts.
+    pub fn joined(&mut self, key: &'static str, parts: &[&str]) {
         let form = self.form;
         let out = self.key(key);
         form.quote(out);
-        out.push_str(itoa::Buffer::new().format(seconds));
-        out.push('s');
+        for part in parts {
+            inside(form, out, part);
+        }
+        form.quote(out);
+    }
+
+    /// A number as a string.
+    pub fn digits(&mut self, key: &'static str, number: u64) {
+        self.unit(key, number, "");
+    }
+
+    /// A duration of so many seconds, as Go writes it.
+    pub fn seconds(&mut self, key: &'static str, seconds: u64) {
+        self.unit(key, seconds, "s");
+    }
+
+    /// A duration of so many milliseconds, in seconds where they are whole.
+    pub fn millis(&mut self, key: &'static str, millis: u64) {
+        if millis.is_multiple_of(1000) {
+            self.unit(key, millis / 1000, "s");
+        } else {
+            self.unit(key, millis, "ms");
+        }
+    }
+
+    fn unit(&mut self, key: &'static str, number: u64, unit: &str) {
+        let form = self.form;
+        let out = self.key(key);
+        form.quote(out);
+        out.push_str(itoa::Buffer::new().format(number));
+        out.push_str(unit);
         form.quote(out);
     }
 
@@ -175,6 +204,11 @@ impl Object<'_> {
     /// `json` is JSON already.
     pub fn encoded(&mut self, key: &'static str, json: &'static str) {
         self.key(key).push_str(json);
+    }
+
+    /// A value that writes itself, as one that is JSON.
+    pub fn written(&mut self, key: &'static str, write: impl FnOnce(&mut String)) {
+        write(self.key(key));
     }
 
     pub fn number(&mut self, key: &'static str, number: u64) {
