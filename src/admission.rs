@@ -105,7 +105,7 @@ impl LogLine {
                 Level::Info => "INFO",
                 Level::Warning => "WARNING",
             };
-            line.string("level", level);
+            line.constant("level", level);
             line.string("message", &self.message);
         });
         json

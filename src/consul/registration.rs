@@ -92,13 +92,13 @@ pub enum Probing<'p> {
 
 impl Check<'_> {
     pub fn write(&self, out: &mut Object<'_>) {
-        out.string("name", names::READINESS_CHECK);
+        out.constant("name", names::READINESS_CHECK);
         let port = &*self.port.to_string();
         match &self.probe {
             Probing::Http { https, path, header } => {
                 let scheme = if *https { "https://" } else { "http://" };
                 out.with_hole("http", &[scheme], &[":", port, EnvText::literal(path).as_str()]);
-                out.string("method", "GET");
+                out.constant("method", "GET");
                 out.object("header", |headers| {
                     for (name, values) in header {
                         headers.list_entry(name.as_str(), |list| {
@@ -255,14 +255,14 @@ impl<'r> Parts<'r> {
     }
 
     fn proxy(&self, out: &mut Object<'_>) {
-        out.string("kind", "connect-proxy");
+        out.constant("kind", "connect-proxy");
         self.common(out, &self.service.with(PROXY_SUFFIX), &self.registration.proxy_id);
         out.number("port", self.public_port.into());
         out.object("proxy", |proxy| {
             proxy.string("destination_service_name", self.service.as_str());
             proxy.string("destination_service_id", self.registration.service_id.as_str());
             if let Some(port) = &self.wanted.port {
-                proxy.string("local_service_address", LOOPBACK);
+                proxy.constant("local_service_address", LOOPBACK);
                 proxy.number("local_service_port", port.number.into());
             }
             if !self.wanted.upstreams.is_empty() {
@@ -275,13 +275,13 @@ impl<'r> Parts<'r> {
         });
         out.list("checks", |checks| {
             checks.object(|check| {
-                check.string("name", names::PUBLIC_LISTENER_CHECK);
+                check.constant("name", names::PUBLIC_LISTENER_CHECK);
                 check.with_hole("tcp", &[], &[":", &self.public_port.to_string()]);
                 check.seconds("interval", 2);
                 check.seconds("timeout", 2);
             });
             checks.object(|check| {
-                check.string("name", names::ALIAS_CHECK);
+                check.constant("name", names::ALIAS_CHECK);
                 check.string("alias_service", self.registration.service_id.as_str());
             });
             // Of the checks above, one is critical whenever the service is not ready, and
@@ -299,7 +299,7 @@ impl<'r> Parts<'r> {
         if let Some(namespace) = &self.namespace {
             out.string("namespace", namespace.as_str());
         }
-        out.string("address", Family::Ipv4.host());
+        out.constant("address", Family::Ipv4.host());
         if !self.tags.is_empty() {
             out.list("tags", |tags| {
                 for tag in &self.tags {
@@ -311,8 +311,8 @@ impl<'r> Parts<'r> {
             for (key, value) in &self.meta {
                 meta.entry(key.as_str(), value.as_str());
             }
-            meta.string(names::META_POD_NAME, "$(POD_NAME)");
-            meta.string(names::META_NAMESPACE, "$(POD_NAMESPACE)");
+            meta.constant(names::META_POD_NAME, "$(POD_NAME)");
+            meta.constant(names::META_NAMESPACE, "$(POD_NAMESPACE)");
         });
     }
 }
@@ -320,10 +320,10 @@ impl<'r> Parts<'r> {
 /// The check that the lifecycle sidecar passes every `period`, and with which the
 /// registration goes away.
 fn heartbeat(check: &mut Object<'_>, id: &EnvText<'_>, period: Millis) {
-    check.string("name", names::POD_CHECK);
+    check.constant("name", names::POD_CHECK);
     check.string("id", id.as_str());
     check.millis("ttl", ttl(period).0);
-    check.string("deregister_critical_service_after", DEREGISTER_AFTER);
+    check.constant("deregister_critical_service_after", DEREGISTER_AFTER);
 }
 
 fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
@@ -331,7 +331,7 @@ fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
         Destination::Service { namespace } => ("service", namespace.as_deref()),
         Destination::PreparedQuery => ("prepared_query", None),
     };
-    out.string("destination_type", kind);
+    out.constant("destination_type", kind);
     out.string("destination_name", EnvText::literal(upstream.name.as_str()).as_str());
     for (key, value) in [("destination_namespace", namespace), ("datacenter", upstream.datacenter.as_deref())]
     {
@@ -339,7 +339,7 @@ fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
             out.string(key, EnvText::literal(value).as_str());
         }
     }
-    out.string("local_bind_address", LOOPBACK);
+    out.constant("local_bind_address", LOOPBACK);
     out.number("local_bind_port", upstream.port.into());
 }
 

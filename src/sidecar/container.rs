@@ -30,7 +30,7 @@ const POD_FIELDS: &str = concat!(
 
 pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
-    container.string("name", INIT);
+    container.constant("name", INIT);
     container.string("image", &settings.image_consul);
     shell(container, &[scripts::INIT], Some(scripts::COMMON));
     container.list("env", |env| {
@@ -57,17 +57,17 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
 pub fn envoy(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     let extra = injection.wanted.envoy_args.as_ref().unwrap_or(&settings.envoy_extra_args);
-    container.string("name", ENVOY);
+    container.constant("name", ENVOY);
     container.string("image", &settings.image_envoy);
-    container.list("command", |command| command.string("envoy"));
+    container.list("command", |command| command.constant("envoy"));
     container.list("args", |args| {
-        args.string("--config-path");
-        args.string(BOOTSTRAP_FILE);
+        args.constant("--config-path");
+        args.constant(BOOTSTRAP_FILE);
         if !extra.has("--disable-hot-restart") {
-            args.string("--disable-hot-restart");
+            args.constant("--disable-hot-restart");
         }
         if settings.envoy_concurrency > 0 && !extra.has("--concurrency") {
-            args.string("--concurrency");
+            args.constant("--concurrency");
             args.string(&settings.envoy_concurrency.to_string());
         }
         extra.iter().for_each(|word| args.string(EnvText::literal(word).as_str()));
@@ -89,7 +89,7 @@ pub fn envoy(container: &mut Object<'_>, injection: &Injection<'_>) {
 
 pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
-    container.string("name", LIFECYCLE);
+    container.constant("name", LIFECYCLE);
     container.string("image", &settings.image_consul);
     shell(container, &[scripts::LIFECYCLE], None);
     container.list("env", |env| {
@@ -115,7 +115,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
 
 fn sidecar(container: &mut Object<'_>, injection: &Injection<'_>) {
     if injection.settings.native_sidecars {
-        container.string("restartPolicy", "Always");
+        container.constant("restartPolicy", "Always");
     }
 }
 
@@ -124,7 +124,7 @@ fn sidecar(container: &mut Object<'_>, injection: &Injection<'_>) {
 fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Resources, keeps: bool) {
     let settings = &injection.settings;
     if let Some(policy) = settings.image_pull_policy {
-        container.string("imagePullPolicy", policy);
+        container.constant("imagePullPolicy", policy);
     }
     container.object("resources", |out| {
         amounts(out, "limits", &resources.limits);
@@ -133,16 +133,16 @@ fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Res
     container.encoded("securityContext", if settings.openshift { OPENSHIFT } else { RESTRICTED });
     container.list("volumeMounts", |mounts| {
         mounts.object(|mount| {
-            mount.string("name", DATA_VOLUME);
-            mount.string("mountPath", DATA_PATH);
+            mount.constant("name", DATA_VOLUME);
+            mount.constant("mountPath", DATA_PATH);
             if !keeps {
                 mount.bool("readOnly", true);
             }
         });
         mounts.object(|mount| {
             let token = keeps && settings.acl_auth_method.is_some();
-            mount.string("name", if token { TOKEN_VOLUME } else { EMPTY_VOLUME });
-            mount.string("mountPath", TOKEN_PATH);
+            mount.constant("name", if token { TOKEN_VOLUME } else { EMPTY_VOLUME });
+            mount.constant("mountPath", TOKEN_PATH);
             mount.bool("readOnly", true);
         });
     });
@@ -176,27 +176,27 @@ fn pre_stop(container: &mut Object<'_>, script: &[&str]) {
 }
 
 /// A variable with a value of the policy's own making.
-fn variable(env: &mut List<'_>, name: &str, value: &EnvText<'_>) {
+fn variable(env: &mut List<'_>, name: &'static str, value: &EnvText<'_>) {
     env.object(|variable| {
-        variable.string("name", name);
+        variable.constant("name", name);
         variable.string("value", value.as_str());
     });
 }
 
-fn document(env: &mut List<'_>, name: &str, injection: &Injection<'_>, family: Family) {
+fn document(env: &mut List<'_>, name: &'static str, injection: &Injection<'_>, family: Family) {
     env.object(|variable| {
-        variable.string("name", name);
+        variable.constant("name", name);
         variable.in_string("value", &injection.registration.document, family.host());
     });
 }
 
-fn literal(env: &mut List<'_>, name: &str, text: &str) {
+fn literal(env: &mut List<'_>, name: &'static str, text: &str) {
     variable(env, name, &EnvText::literal(text));
 }
 
-fn number(env: &mut List<'_>, name: &str, number: u64) {
+fn number(env: &mut List<'_>, name: &'static str, number: u64) {
     env.object(|variable| {
-        variable.string("name", name);
+        variable.constant("name", name);
         variable.digits("value", number);
     });
 }
@@ -241,22 +241,22 @@ fn linger_env(env: &mut List<'_>, injection: &Injection<'_>) {
 
 pub fn volumes(volumes: &mut List<'_>, injection: &Injection<'_>) {
     volumes.object(|volume| {
-        volume.string("name", DATA_VOLUME);
-        volume.object("emptyDir", |directory| directory.string("medium", "Memory"));
+        volume.constant("name", DATA_VOLUME);
+        volume.object("emptyDir", |directory| directory.constant("medium", "Memory"));
     });
     volumes.object(|volume| {
-        volume.string("name", EMPTY_VOLUME);
+        volume.constant("name", EMPTY_VOLUME);
         volume.object("emptyDir", |_| ());
     });
     if injection.settings.acl_auth_method.is_some() {
         volumes.object(|volume| {
-            volume.string("name", TOKEN_VOLUME);
+            volume.constant("name", TOKEN_VOLUME);
             volume.object("projected", |projected| {
                 projected.number("defaultMode", 0o444);
                 projected.list("sources", |sources| {
                     sources.object(|source| {
                         source.object("serviceAccountToken", |token| {
-                            token.string("path", "token");
+                            token.constant("path", "token");
                             token.number("expirationSeconds", 3600);
                         });
                     });

@@ -84,7 +84,7 @@ fn elements(pairs: &[Pair], own: &[Cow<'_, str>]) -> String {
         if !is_own(pair, HOST) {
             variables.object(|variable| {
                 variable.joined("name", &[&pair.name, HOST]);
-                variable.string("value", LOOPBACK);
+                variable.constant("value", LOOPBACK);
             });
         }
         if !is_own(pair, PORT) {

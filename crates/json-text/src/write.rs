@@ -117,6 +117,12 @@ impl Object<'_> {
         quote(form, self.key(key), text);
     }
 
+    /// A text of the policy's own, without anything to escape.
+    pub fn constant(&mut self, key: &'static str, text: &'static str) {
+        let form = self.form;
+        constant(form, self.key(key), text);
+    }
+
     pub fn in_string(&mut self, key: &'static str, json: &InString, filling: &str) {
         let out = self.key(key);
         out.push('"');
@@ -243,6 +249,12 @@ impl List<'_> {
         quote(form, self.next(), text);
     }
 
+    /// A text of the policy's own, without anything to escape.
+    pub fn constant(&mut self, text: &'static str) {
+        let form = self.form;
+        constant(form, self.next(), text);
+    }
+
     /// Elements that are JSON already, with the commas between them.
     pub fn encoded(&mut self, json: &'static str) {
         self.next().push_str(json);
@@ -262,6 +274,13 @@ impl List<'_> {
         let form = self.form;
         object_as(form, self.next(), write);
     }
+}
+
+fn constant(form: Form, out: &mut String, text: &'static str) {
+    debug_assert_eq!(plain(text.as_bytes()), text.len(), "{text} has something to escape");
+    form.quote(out);
+    out.push_str(text);
+    form.quote(out);
 }
 
 fn quote(form: Form, out: &mut String, text: &str) {
