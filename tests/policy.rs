@@ -732,9 +732,12 @@ mod pod {
             (false, "envoyproxy/envoy:v1.36.4", false),
         ] {
             let settings = json!({ "imageEnvoy": image, "acls": { "enabled": acls } });
-            let variables = environment(container(&ask(&web(&[]), &settings).pod(), INIT));
-            let said = variables.get("CONNECT_INJECT_ENVOY_TOKEN_FILE").map(String::as_str);
-            assert_eq!(said, told.then_some("1"), "{settings}");
+            let pod = ask(&web(&[]), &settings).pod();
+            for name in [INIT, LIFECYCLE] {
+                let variables = environment(container(&pod, name));
+                let said = variables.get("CONNECT_INJECT_ENVOY_TOKEN_FILE").map(String::as_str);
+                assert_eq!(said, told.then_some("1"), "{name}: {settings}");
+            }
         }
     }
 
