@@ -40,11 +40,7 @@ pub fn init(namespaces: bool, defaults: bool) -> [&'static str; 3] {
 }
 
 pub fn lifecycle(acl: bool, listener: bool) -> [&'static str; 3] {
-    [
-        part(acl, script!("acl-lifecycle.sh")),
-        part(listener, script!("listener.sh")),
-        script!("lifecycle.sh"),
-    ]
+    [part(acl, script!("acl-lifecycle.sh")), part(listener, script!("listener.sh")), script!("lifecycle.sh")]
 }
 
 fn part(there: bool, script: &'static str) -> &'static str {
