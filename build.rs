@@ -13,7 +13,14 @@ const FOLDER: &str = "src/sidecar/scripts";
 /// Name, and whether the kubelet expands the place that it goes to.
 const SCRIPTS: &[(&str, bool)] = &[
     ("common.sh", true),
+    ("tls.sh", true),
+    ("acl.sh", true),
+    ("envoy-token.sh", true),
+    ("namespace.sh", true),
+    ("service-defaults.sh", true),
     ("init.sh", true),
+    ("acl-lifecycle.sh", true),
+    ("listener.sh", true),
     ("lifecycle.sh", true),
     ("lifecycle-pre-stop.sh", false),
     ("envoy-pre-stop.sh", false),

@@ -732,10 +732,67 @@ mod pod {
             (false, "envoyproxy/envoy:v1.36.4", false),
         ] {
             let settings = json!({ "imageEnvoy": image, "acls": { "enabled": acls } });
-            let variables = environment(container(&ask(&web(&[]), &settings).pod(), INIT));
-            let said = variables.get("CONNECT_INJECT_ENVOY_TOKEN_FILE").map(String::as_str);
-            assert_eq!(said, told.then_some("1"), "{settings}");
+            let pod = ask(&web(&[]), &settings).pod();
+            for name in [INIT, LIFECYCLE] {
+                let variables = environment(container(&pod, name));
+                let said = variables.get("CONNECT_INJECT_ENVOY_TOKEN_FILE").map(String::as_str);
+                assert_eq!(said, told.then_some("1"), "{name}: {settings}");
+            }
         }
+    }
+
+    /// A function of each part of the scripts that not all pods have.
+    const PARTS: [&str; 7] = [
+        "login",
+        "renew_token",
+        "inject_token",
+        "tls_trouble",
+        "namespace_exists",
+        "service_defaults",
+        "listening",
+    ];
+
+    /// Those that the init and the lifecycle container are given.
+    fn parts(pod: &Value) -> Vec<&'static str> {
+        let commands = [INIT, LIFECYCLE].map(|name| container(pod, name)["command"].to_string()).concat();
+        PARTS.into_iter().filter(|part| commands.contains(&format!("\\n{part}() {{"))).collect()
+    }
+
+    #[test]
+    fn a_pod_carries_only_the_scripts_of_what_is_configured() {
+        let acls = json!({ "acls": { "enabled": true } });
+        let old_envoy = json!({ "acls": { "enabled": true }, "imageEnvoy": "envoyproxy/envoy:v1.33.9" });
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+        let tls = json!({ "tls": { "enabled": true, "caCert": certificate } });
+        let namespaces = json!({ "enableConsulNamespaces": true });
+        let protocol = json!({ "centralConfig": { "defaultProtocol": "http" } });
+        for (settings, own) in [
+            (&json!({}), &[][..]),
+            (&acls, &["login", "renew_token", "inject_token"]),
+            (&old_envoy, &["login", "renew_token"]),
+            (&tls, &["tls_trouble"]),
+            (&namespaces, &["namespace_exists"]),
+            (&protocol, &["service_defaults"]),
+        ] {
+            assert_eq!(parts(&ask(&web(&[]), settings).pod()), [own, &["listening"]].concat(), "{settings}");
+        }
+        let mut everything = acls;
+        for settings in [tls, namespaces, protocol] {
+            everything.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        }
+        assert_eq!(parts(&ask(&web(&[]), &everything).pod()), PARTS);
+        // A readiness probe says more of a pod than a listener does.
+        let mut probed = web(&[]);
+        probed["spec"]["containers"][0]["readinessProbe"] = json!({ "tcpSocket": { "port": 8080 } });
+        assert_eq!(parts(&ask(&probed, &json!({})).pod()), [""; 0]);
+    }
+
+    /// Each pod is parsed, compared, sent and stored with them, many times.
+    #[test]
+    fn what_a_pod_is_given_stays_small() {
+        let pod = web(&[]);
+        let added = ask(&pod, &json!({})).pod().to_string().len() - pod.to_string().len();
+        assert!(added < 19_000, "{added} bytes");
     }
 
     #[test]

@@ -293,7 +293,7 @@ diagnose() {
     local namespace pod container
     for namespace in $(kubectl get namespaces -l "e2e.scenario=$(scenario_name)" -o jsonpath='{.items[*].metadata.name}'); do
         echo "===== namespace $namespace"
-        # Without the scripts, which are the same in every pod.
+        # Without the scripts, which are constant.
         kubectl --namespace "$namespace" describe pods |
             awk '/^    (Command|Args):/ {script = 1; next} /^(    )?[A-Z]/ {script = 0} !script {print substr($0, 1, 300)}'
         kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp

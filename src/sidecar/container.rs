@@ -32,7 +32,9 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     container.constant("name", INIT);
     container.string("image", &settings.image_consul);
-    shell(container, &[scripts::INIT], Some(scripts::COMMON));
+    let defaults = service_defaults(&injection.wanted, injection.namespace.as_ref());
+    let script = scripts::init(injection.namespace.is_some(), defaults.is_some());
+    shell(container, &script, &scripts::common(settings));
     container.list("env", |env| {
         agent_env(env, injection);
         document(env, "CONNECT_INJECT_REGISTRATION", injection, Family::Ipv4);
@@ -41,11 +43,8 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
         if let Some(tls) = &settings.tls {
             literal(env, "CONNECT_INJECT_TLS_CA", &tls.ca_cert);
         }
-        if let Some(entry) = service_defaults(&injection.wanted, injection.namespace.as_ref()) {
-            variable(env, "CONNECT_INJECT_SERVICE_DEFAULTS", &entry);
-        }
-        if settings.acl_auth_method.is_some() && settings.envoy_watches_token {
-            literal(env, "CONNECT_INJECT_ENVOY_TOKEN_FILE", "1");
+        if let Some(entry) = &defaults {
+            variable(env, "CONNECT_INJECT_SERVICE_DEFAULTS", entry);
         }
         if let Some(namespace) = &injection.namespace {
             literal(env, "CONNECT_INJECT_NAMESPACE_DOCUMENT", &namespace.document());
@@ -91,13 +90,15 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     container.constant("name", LIFECYCLE);
     container.string("image", &settings.image_consul);
-    shell(container, &[scripts::LIFECYCLE], None);
+    let unchecked = !injection.registration.has_readiness;
+    let listener = injection.wanted.port.as_ref().filter(|_| unchecked);
+    let script = scripts::lifecycle(settings.acl_auth_method.is_some(), listener.is_some());
+    shell(container, &script, &[]);
     container.list("env", |env| {
         agent_env(env, injection);
         variable(env, "CONNECT_INJECT_PROXY_CHECK_ID", &injection.registration.proxy_check_id);
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
-        let unchecked = !injection.registration.has_readiness;
-        if let Some(port) = injection.wanted.port.as_ref().filter(|_| unchecked) {
+        if let Some(port) = listener {
             number(env, "CONNECT_INJECT_LISTENER_PORT", port.number.into());
         }
         if !settings.native_sidecars {
@@ -156,22 +157,23 @@ fn amounts(resources: &mut Object<'_>, key: &'static str, amounts: &Amounts) {
     }
 }
 
-/// A command that runs a script, of parts that follow each other, with an argument.
-fn shell(place: &mut Object<'_>, script: &[&str], argument: Option<&str>) {
+/// A command that runs a script, with an argument unless that has no parts: the parts
+/// of either follow each other.
+fn shell(place: &mut Object<'_>, script: &[&str], argument: &[&str]) {
     place.list("command", |command| {
         command.string("/bin/sh");
         command.string("-c");
         command.escaped(script);
-        if let Some(argument) = argument {
+        if !argument.is_empty() {
             command.string("sh");
-            command.escaped(&[argument]);
+            command.escaped(argument);
         }
     });
 }
 
 fn pre_stop(container: &mut Object<'_>, script: &[&str]) {
     container.object("lifecycle", |lifecycle| {
-        lifecycle.object("preStop", |hook| hook.object("exec", |exec| shell(exec, script, None)));
+        lifecycle.object("preStop", |hook| hook.object("exec", |exec| shell(exec, script, &[])));
     });
 }
 
@@ -217,6 +219,9 @@ fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     }
     if let Some(method) = &settings.acl_auth_method {
         literal(env, "CONNECT_INJECT_AUTH_METHOD", method);
+        if settings.envoy_watches_token {
+            literal(env, "CONNECT_INJECT_ENVOY_TOKEN_FILE", "1");
+        }
     }
     if let Some(namespace) = &injection.namespace {
         literal(env, "CONNECT_INJECT_NAMESPACE", &namespace.name);

@@ -1,15 +1,48 @@
 //! The scripts of the injected containers. `build.rs` takes them from
 //! `scripts/*.sh`, without their comments and escaped as the inside of a JSON
 //! string, so that nothing is left to do for each pod.
+//!
+//! What a script is for is often a setting or two: each pod is stored and sent with
+//! its scripts, so it has the parts of what is on. The scripts call a part where the
+//! variables say so that the pod has just then.
 
-/// For `command` and `args`, where the kubelet makes `$` of `$$`: doubled.
-///
-/// The init container is given the common part, and leaves it in the shared volume
-/// for the lifecycle sidecar: the pod carries it once.
-pub const COMMON: &str = include_str!(concat!(env!("OUT_DIR"), "/common.sh"));
-pub const INIT: &str = include_str!(concat!(env!("OUT_DIR"), "/init.sh"));
-pub const LIFECYCLE: &str = include_str!(concat!(env!("OUT_DIR"), "/lifecycle.sh"));
+use crate::settings::Settings;
 
-/// For lifecycle hooks, which the kubelet does not expand: as they are.
-pub const LIFECYCLE_PRE_STOP: &str = include_str!(concat!(env!("OUT_DIR"), "/lifecycle-pre-stop.sh"));
-pub const ENVOY_PRE_STOP: &str = include_str!(concat!(env!("OUT_DIR"), "/envoy-pre-stop.sh"));
+macro_rules! script {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name))
+    };
+}
+
+/// For lifecycle hooks, which the kubelet does not expand: as they are. All others are
+/// for `command` and `args`, where it makes `$` of `$$`: doubled.
+pub const LIFECYCLE_PRE_STOP: &str = script!("lifecycle-pre-stop.sh");
+pub const ENVOY_PRE_STOP: &str = script!("envoy-pre-stop.sh");
+
+/// What the init container is given, and leaves in the shared volume for the
+/// lifecycle sidecar: the pod carries it once.
+pub fn common(settings: &Settings) -> [&'static str; 4] {
+    let acl = settings.acl_auth_method.is_some();
+    [
+        script!("common.sh"),
+        part(settings.tls.is_some(), script!("tls.sh")),
+        part(acl, script!("acl.sh")),
+        part(acl && settings.envoy_watches_token, script!("envoy-token.sh")),
+    ]
+}
+
+pub fn init(namespaces: bool, defaults: bool) -> [&'static str; 3] {
+    [
+        part(namespaces, script!("namespace.sh")),
+        part(defaults, script!("service-defaults.sh")),
+        script!("init.sh"),
+    ]
+}
+
+pub fn lifecycle(acl: bool, listener: bool) -> [&'static str; 3] {
+    [part(acl, script!("acl-lifecycle.sh")), part(listener, script!("listener.sh")), script!("lifecycle.sh")]
+}
+
+fn part(there: bool, script: &'static str) -> &'static str {
+    if there { script } else { "" }
+}

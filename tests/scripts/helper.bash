@@ -11,8 +11,6 @@ setup() {
   read -ra shell <<<"$SH"
   shell[0]=$(command -v "${shell[0]}")
   mkdir -p "$FAKE" "$BIN" "$CONNECT_INJECT_DIR" "$CONNECT_INJECT_PROC"
-  local name
-  for name in common init lifecycle; do strip <"$scripts/$name.sh" >"$FAKE/$name.sh"; done
   # Only what the scripts may need is on their PATH.
   local tool
   for tool in cat cp date grep mkfifo mv rm sed sleep timeout; do
@@ -41,11 +39,33 @@ teardown() {
   while read -r pid; do
     kill -9 "$pid" && wait "$pid"
   done <"$FAKE/children" 2>/dev/null
-  true
+  [ ! -e "$FAKE/log" ] || nothing_missing <"$FAKE/log"
 }
+
+# A shell goes on after a command that is not there: it would be a part that the pod lacks.
+nothing_missing() { ! grep -E ': [[:alnum:]_-]+: (command )?not found$'; }
 
 # As the policy may do: lines whose first character is # are dropped.
 strip() { grep -v '^[[:space:]]*#'; }
+
+# put_together NAME...: these scripts as one, as the policy does it.
+put_together() { for name; do cat "$scripts/$name.sh"; done | strip; }
+
+# As src/sidecar/scripts.rs: the parts of what the variables turn on, so that a test of
+# anything else fails if it needs one.
+common_script() {
+  local tls=
+  [ "$CONNECT_INJECT_AGENT_SCHEME" = http ] || tls=tls
+  put_together common $tls ${CONNECT_INJECT_AUTH_METHOD:+acl} ${CONNECT_INJECT_ENVOY_TOKEN_FILE:+envoy-token}
+}
+
+init_script() {
+  put_together ${CONNECT_INJECT_NAMESPACE:+namespace} ${CONNECT_INJECT_SERVICE_DEFAULTS:+service-defaults} init
+}
+
+lifecycle_script() {
+  put_together ${CONNECT_INJECT_AUTH_METHOD:+acl-lifecycle} ${CONNECT_INJECT_LISTENER_PORT:+listener} lifecycle
+}
 
 # A client whose arguments are written down.
 recorded() {
@@ -73,20 +93,21 @@ on_ipv6() {
 rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
-# script NAME: the shell under test runs it as a container would.
-script() { exec env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/$1")" sh "$(cat "$FAKE/common.sh")"; }
+# script init|lifecycle: the shell under test runs it as the container would.
+script() { exec env PATH="$BIN" "${shell[@]}" -c "$("$1_script")" sh "$(common_script)"; }
 
 init() {
-  run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(cat "$FAKE/init.sh")" sh "$(cat "$FAKE/common.sh")"
+  run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(init_script)" sh "$(common_script)"
   # Shown if the test fails.
   echo "init: $status" && echo "$output"
+  nothing_missing <<<"$output"
 }
 
 start_lifecycle() {
   # As init leaves them.
-  cp "$FAKE/common.sh" "$CONNECT_INJECT_DIR/common.sh"
+  common_script >"$CONNECT_INJECT_DIR/common.sh"
   [ -e "$CONNECT_INJECT_DIR/registration.json" ] || printf %s "$CONNECT_INJECT_REGISTRATION" >"$CONNECT_INJECT_DIR/registration.json"
-  script lifecycle.sh 2>>"$FAKE/log" 3>&- &
+  script lifecycle 2>>"$FAKE/log" 3>&- &
   lifecycle=$!
   echo $! >>"$FAKE/children"
 }

@@ -343,8 +343,7 @@ assert secret["generic_secret"]["secret"]["inline_string"] == "secret-1"
 END
   # Into the agent's cluster, not into an operator's.
   [ "$(grep -c http_filters "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" -eq 1 ]
-  unset CONNECT_INJECT_AUTH_METHOD
-  CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init
+  init
   ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
 }
 
@@ -373,7 +372,7 @@ END
 @test "a pod that is deleted while it starts leaves nothing behind" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_WAIT=20
   consul_rules 'connect|hang'
-  script init.sh 2>>"$FAKE/log" 3>&- &
+  script init 2>>"$FAKE/log" 3>&- &
   pid=$!
   eventually grep -q ^connect "$FAKE/consul-args"
   kill -TERM $pid

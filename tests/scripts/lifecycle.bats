@@ -190,7 +190,7 @@ ends() { # within 5 seconds, with status 0
   token
   echo '{"credential_injector":1}' >"$CONNECT_INJECT_DIR/envoy-bootstrap.json"
   rules "1|PUT|check/pass|403|ACL not found"
-  start_lifecycle
+  CONNECT_INJECT_ENVOY_TOKEN_FILE=1 start_lifecycle
   eventually passes 2
   grep -q '"secret-1"' "$CONNECT_INJECT_DIR/envoy-token.json"
   ! asked "POST /quitquitquit"

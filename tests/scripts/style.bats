@@ -2,15 +2,39 @@
 # What holds for the scripts as texts.
 load helper
 
-whole() {
+# The files, and every whole that a pod can get of them.
+texts() {
   cp "$scripts"/*.sh "$BATS_TEST_TMPDIR"
   cat "$scripts/lifecycle-pre-stop.sh" "$scripts/envoy-pre-stop.sh" >"$BATS_TEST_TMPDIR/pre-stop.sh"
+  local CONNECT_INJECT_AGENT_SCHEME CONNECT_INJECT_AUTH_METHOD CONNECT_INJECT_ENVOY_TOKEN_FILE
+  local CONNECT_INJECT_NAMESPACE CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_LISTENER_PORT acl n=0
+  for CONNECT_INJECT_AGENT_SCHEME in http https; do
+    for acl in '' 1 2; do
+      CONNECT_INJECT_AUTH_METHOD=$acl CONNECT_INJECT_ENVOY_TOKEN_FILE=${acl#1}
+      for CONNECT_INJECT_LISTENER_PORT in '' 1; do whole lifecycle; done
+      for CONNECT_INJECT_NAMESPACE in '' 1; do
+        for CONNECT_INJECT_SERVICE_DEFAULTS in '' 1; do whole init; done
+      done
+    done
+  done
 }
 
-@test "shellcheck finds nothing, in the files as the containers run them" {
+# whole init|lifecycle: with the common part where it is sourced.
+whole() {
+  n=$((n + 1))
+  common_script >"$BATS_TEST_TMPDIR/common"
+  "$1_script" | sed -e '/^\. "$dir\/common.sh"$/{r '"$BATS_TEST_TMPDIR/common" -e 'd}' >"$BATS_TEST_TMPDIR/whole-$n-$1.sh"
+}
+
+@test "shellcheck finds nothing, in the files and in every whole as the containers run them" {
   command -v shellcheck >/dev/null || skip "no shellcheck"
-  whole
+  texts
   cd "$BATS_TEST_TMPDIR"
+  [ "$(ls whole-*.sh | wc -l)" -eq 36 ]
+  # A whole has no comments: these are what those of the files allow, words that are split on
+  # purpose, a read with a timeout, and what only the other container reads of the common part.
+  shellcheck -s sh -e SC2034,SC2048,SC2086,SC3045 whole-*.sh
+  rm whole-*.sh
   shellcheck -s sh -x ./*.sh
 }
 
@@ -20,7 +44,7 @@ whole() {
 }
 
 @test "dash, busybox sh and bash can read them, with and without comments" {
-  whole
+  texts
   for file in "$BATS_TEST_TMPDIR"/*.sh; do
     strip <"$file" >"$file.stripped"
     for one in "$file" "$file.stripped"; do
@@ -32,7 +56,7 @@ whole() {
 }
 
 @test "no line of a string begins with a #, so that stripping comments is safe" {
-  whole
+  texts
   for file in "$BATS_TEST_TMPDIR"/*.sh; do
     bash --pretty-print "$file" | grep . >"$BATS_TEST_TMPDIR/a"
     strip <"$file" >"$BATS_TEST_TMPDIR/s"

@@ -1,0 +1,62 @@
+# A new token for one that is gone. Stands before lifecycle.sh in pods with the setting
+# acls.enabled, and goes with acl.sh.
+# shellcheck shell=sh disable=SC2034,SC2154
+login_due='' envoy_due='' spared=0 spare=40
+admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
+
+# Each login makes a token: one that is refused right after it waits ever longer for the next.
+token_gone() {
+  if [ "$spared" -gt 0 ]; then
+    spared=$((spared - 1))
+    return 1
+  fi
+  log "the pod's ACL token is gone: logging in again"
+  login_due=1 spared=$spare spare=$((spare * 2))
+}
+
+# Before the registration, which needs it.
+renew_token() {
+  if [ -n "$login_due" ]; then
+    try login || return
+    login_due='' registration_due=1 envoy_due=1
+  fi
+  if [ -n "$envoy_due" ] && [ -z "$ended" ]; then
+    try token_known || return
+    ! envoy_follows || envoy_token
+  fi
+  return 0
+}
+
+# After the registration, without which there is no bootstrap.
+renew_envoy() {
+  [ -n "$envoy_due" ] || return 0
+  if ! envoy_follows; then
+    try bootstrap || return
+    restart_envoy
+  fi
+  envoy_due=''
+}
+
+# Whether Envoy takes its token from a file.
+envoy_follows() {
+  case ${CONNECT_INJECT_ENVOY_TOKEN_FILE:+$(cat "$dir/envoy-bootstrap.json" 2>/dev/null)} in
+  *credential_injector*) return 0 ;;
+  esac
+  return 1
+}
+
+# Envoy has its token from the bootstrap: it quits, and the kubelet starts it with the new one.
+restart_envoy() {
+  http PUT "$fail?note=Envoy+restarts+with+a+new+ACL+token&$ns"
+  nap "$pause"
+  [ -z "$ended" ] || return
+  http POST "$admin/quitquitquit"
+  log "told Envoy to restart with the new ACL token"
+  left=30
+  while [ -z "$ended" ] && [ "$left" -gt 0 ]; do
+    nap "$pause"
+    http GET "$admin/ready"
+    [ "$code" != 200 ] || return
+    left=$((left - 1))
+  done
+}

@@ -1,0 +1,65 @@
+# ACLs: the pod's token, from the login to the logout. Follows common.sh in pods with the
+# setting acls.enabled.
+# shellcheck shell=sh disable=SC2034,SC2154
+login_ns=${CONNECT_INJECT_LOGIN_NAMESPACE:+ns=$CONNECT_INJECT_LOGIN_NAMESPACE}
+bearer=${CONNECT_INJECT_BEARER_TOKEN_FILE:-/var/run/secrets/kubernetes.io/serviceaccount/token}
+
+# For the CLI as a file, and for curl and wget in what both read: it is on no command line.
+use_token() {
+  [ -s "$dir/acl-token" ] || return
+  CONSUL_HTTP_TOKEN_FILE=$dir/acl-token
+  printf '%sheader = X-Consul-Token:%s\n' "$conf" "$(cat "$dir/acl-token")" >"$dir/requests.conf"
+}
+
+drop_token() {
+  rm -f "$dir/acl-token"
+  printf %s "$conf" >"$dir/requests.conf"
+  CONSUL_HTTP_TOKEN_FILE=''
+}
+
+login() {
+  CONSUL_HTTP_TOKEN_FILE='' CONSUL_NAMESPACE=${CONNECT_INJECT_LOGIN_NAMESPACE:-}
+  cli login -method "$auth" -bearer-token-file "$bearer" -token-sink-file "$dir/acl-token.new" \
+    -meta "pod=$POD_NAMESPACE/$POD_NAME" && mv "$dir/acl-token.new" "$dir/acl-token"
+  set -- $?
+  CONSUL_NAMESPACE=${CONNECT_INJECT_NAMESPACE:-}
+  if [ "$1" = 0 ]; then
+    use_token && log "logged in to auth method $auth${again:+ $again}"
+    return
+  fi
+  case $why in
+  *amespace*"does not exist"*) why="the Consul namespace ${CONNECT_INJECT_LOGIN_NAMESPACE:-}, where the pod logs in, does not exist. ${operator:-} ($why)" ;;
+  *"code: 403"*) why="Consul refuses the pod's service account in auth method $auth: the ServiceAccount must have the same name as the Consul service, and a binding rule of the auth method must match it ($why)" ;;
+  *) why="login to auth method $auth failed: $why" ;;
+  esac
+  return 1
+}
+
+# A token is used only once servers know it: agents remember for 30 s that one is unknown.
+token_known() {
+  http GET "/v1/acl/token/self?stale&$login_ns"
+  why="the ACL token is not usable yet: $code $body"
+  [ "$code" = 200 ]
+}
+
+# Of init: a token that it has left in the volume before is used again.
+token_ready() {
+  if use_token; then
+    token_known && log "the ACL token of an earlier start still works" && return
+    case $code in
+    401 | 403 | 404) drop_token ;;
+    *) return 1 ;;
+    esac
+  fi
+  login
+}
+
+log_out() {
+  [ -s "$dir/acl-token" ] || return
+  http POST "/v1/acl/logout?$login_ns"
+  case $code in
+  200) log "logged out of auth method $auth" ;;
+  *) log "could not log out of auth method $auth: $code $body" ;;
+  esac
+  drop_token
+}

@@ -1,0 +1,29 @@
+# TLS with the agent. Follows common.sh in pods with the setting tls.enabled.
+# shellcheck shell=sh disable=SC2034,SC2154
+ca=$dir/ca.pem
+name=${CONNECT_INJECT_TLS_SERVER_NAME:-}
+export CONSUL_CACERT="$ca" CONSUL_GRPC_CACERT="$ca" CONSUL_TLS_SERVER_NAME="$name"
+if [ "$client" = curl ]; then
+  conf="cacert = \"$ca\"$nl"
+else
+  conf="ca_certificate = $ca$nl"
+  [ -z "$name" ] || die "tls.serverName needs curl in the Consul image, which has only wget: use hashicorp/consul in the setting imageConsul, or give the agents certificates with their node's address"
+fi
+if [ -n "$name" ]; then
+  base=https://$name:$CONNECT_INJECT_AGENT_PORT
+  conf="${conf}connect-to = \"::$host:\"$nl"
+fi
+# Init has the CA from the policy, the lifecycle sidecar finds it in the volume.
+[ -z "${CONNECT_INJECT_TLS_CA:-}" ] || printf '%s\n' "$CONNECT_INJECT_TLS_CA" >"$ca"
+printf %s "$conf" >"$dir/requests.conf"
+
+# What TLS may have to do with it that the agent does not answer.
+tls_trouble() {
+  case $body in
+  *ertificate* | *SSL*) why="no TLS connection with the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if that carries a name instead of the node's address, set tls.serverName)" ;;
+  esac
+}
+
+grpc_in_clear() {
+  why="no TLS on the agent's gRPC port $CONNECT_INJECT_GRPC_PORT of $HOST_IP: $why. Set agent.grpcPort to the agent's ports.grpc_tls, usually 8503"
+}
