@@ -65,6 +65,11 @@ impl InString {
         InString(out)
     }
 
+    /// As it is escaped, with holes of one byte.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether what the string stands for, with its holes filled, is longer than so
     /// many bytes, and how long.
     pub fn over(&self, limit: usize, filling: &str) -> Option<usize> {
