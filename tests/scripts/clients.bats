@@ -93,6 +93,24 @@ certificate() { # SUBJECT-ALT-NAME
   [ "$status" -eq 0 ]
 }
 
+@test "TLS with ACLs: the token goes with the CA, and only to the agent" {
+  certificate IP:127.0.0.1
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  init
+  [ "$status" -eq 0 ]
+  asked "GET /v1/acl/token/self?stale& secret-1"
+  only_wget
+  init
+  [ "$status" -eq 0 ]
+  told "the ACL token of an earlier start still works"
+  ! grep -q -e secret- "$FAKE/http-args"
+  # Again without its files, as after a restart of the sidecar alone.
+  rm "$CONNECT_INJECT_DIR/requests.conf"
+  unset CONNECT_INJECT_TLS_CA
+  start_lifecycle
+  eventually asked "PUT /v1/agent/check/pass/web-1-web-pod? secret-1"
+}
+
 @test "TLS: several CA certificates" {
   certificate IP:127.0.0.1
   other=$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout /dev/null 2>/dev/null)
