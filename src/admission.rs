@@ -239,8 +239,7 @@ pub fn of_kind(head: &Head<'_>, kind: &str) -> Result<(), Unreadable> {
 }
 
 fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> Answer {
-    let length = head.object.text().len().saturating_add(sidecar::length(injection));
-    let mut response = String::with_capacity(length);
+    let mut response = String::new();
     write_object(&mut response, |response| {
         response.written("mutated_object", |out| sidecar::inject(head, injection, out));
         outcome(response, true, reason::INJECTED, None, &injection.warnings);

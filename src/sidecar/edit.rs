@@ -7,18 +7,6 @@ use crate::annotations::{PREFIX, name};
 use crate::decision::Injection;
 use crate::pod::Head;
 
-/// About how many bytes are added to a pod. Memory that is asked for and not needed
-/// costs as much as a page fault, memory that is too little a copy.
-pub fn length(injection: &Injection<'_>) -> usize {
-    const SIDECARS: usize = 16_400;
-    const OPTIONAL_SCRIPTS: usize = 8_000;
-    let settings = &injection.settings;
-    let optional =
-        settings.acl_auth_method.is_some() || settings.tls.is_some() || injection.namespace.is_some();
-    let documents = injection.registration.document.len().saturating_mul(2);
-    SIDECARS.saturating_add(documents).saturating_add(if optional { OPTIONAL_SCRIPTS } else { 0 })
-}
-
 /// The pod with its sidecars, written to the end of `out`.
 pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut String) {
     let spec = &injection.spec;
@@ -47,7 +35,20 @@ pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut Strin
     }
     let new = New::Written(Box::new(|out| volumes(&mut List::elements(out), injection)));
     edit.add(spec.value, "volumes", Brackets::List, new, Place::Last);
+    out.reserve_exact(edit.length().saturating_add(sidecars_length(injection)));
     edit.write(out);
+}
+
+/// About how many bytes write themselves, with the rest of the response. Memory that
+/// is asked for and not needed costs a page fault, memory that is too little a copy.
+fn sidecars_length(injection: &Injection<'_>) -> usize {
+    const SIDECARS: usize = 16_400;
+    const OPTIONAL_SCRIPTS: usize = 8_000;
+    let settings = &injection.settings;
+    let optional =
+        settings.acl_auth_method.is_some() || settings.tls.is_some() || injection.namespace.is_some();
+    let documents = injection.registration.document.length().saturating_mul(2);
+    SIDECARS.saturating_add(documents).saturating_add(if optional { OPTIONAL_SCRIPTS } else { 0 })
 }
 
 fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {

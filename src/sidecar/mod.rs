@@ -7,7 +7,7 @@ pub mod envoy_args;
 mod ports;
 mod scripts;
 
-pub use edit::{inject, length};
+pub use edit::inject;
 pub use env::Environment;
 pub use ports::EnvoyPorts;
 

@@ -132,6 +132,19 @@ impl<'d> Edit<'d> {
         self.changes.push(Change { start, end, frame, new });
     }
 
+    /// How long the changed text will be, but for what writes itself.
+    pub fn length(&self) -> usize {
+        self.changes.iter().fold(self.text.len(), |length, change| {
+            // A key, brackets and commas.
+            const FRAME: usize = 24;
+            let new = match &change.new {
+                New::Text(text) => text.len(),
+                New::Written(_) => 0,
+            };
+            length.saturating_add(new).saturating_add(FRAME)
+        })
+    }
+
     /// Writes the changed text to the end of `out`.
     pub fn write(self, out: &mut String) {
         let mut changes: Vec<Option<Change<'d>>> = self.changes.into_iter().map(Some).collect();
@@ -184,8 +197,9 @@ mod tests {
         let root = document.root().elements().unwrap().last().unwrap();
         let mut edit = Edit::new(root);
         change(&mut edit, root, root.members().unwrap());
-        let mut out = String::new();
+        let (length, mut out) = (edit.length(), String::new());
         edit.write(&mut out);
+        assert!((out.len()..out.len() + 200).contains(&length), "{length} for {}", out.len());
         out
     }
 

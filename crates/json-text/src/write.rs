@@ -65,8 +65,8 @@ impl InString {
         InString(out)
     }
 
-    /// As it is escaped, with holes of one byte.
-    pub fn len(&self) -> usize {
+    /// How many bytes it has as it is escaped, with holes of one.
+    pub fn length(&self) -> usize {
         self.0.len()
     }
 
