@@ -203,12 +203,17 @@ pub struct Resources<'a>(Members<'a>);
 impl Resources<'_> {
     /// As the API server has it, a limit without a request is the request.
     pub fn request(self, name: &str) -> Option<Quantity> {
-        let amount = |kind: &str| {
-            let written = self.0.get(kind)?.members()?.get(name)?;
-            let text = if written.is_number() { written.text().into() } else { written.string()? };
-            text.parse().ok()
-        };
-        amount("requests").or_else(|| amount("limits"))
+        self.amount("requests", name).or_else(|| self.limit(name))
+    }
+
+    pub fn limit(self, name: &str) -> Option<Quantity> {
+        self.amount("limits", name)
+    }
+
+    fn amount(self, kind: &str, name: &str) -> Option<Quantity> {
+        let written = self.0.get(kind)?.members()?.get(name)?;
+        let text = if written.is_number() { written.text().into() } else { written.string()? };
+        text.parse().ok()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Resources of the pod as a whole: the API server refuses a pod whose containers
-//! request more together than the pod does.
+//! request more together than the pod does, or of which one has a higher limit.
 //!
 //! <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
 
@@ -7,6 +7,7 @@ use crate::pod::{self, Spec};
 use crate::problem::Problem;
 use crate::quantity::Quantity;
 use crate::settings::{Resources, Settings};
+use crate::sidecar::{ENVOY, LIFECYCLE};
 
 /// A resource that the injected containers request.
 #[derive(Clone, Copy)]
@@ -57,8 +58,13 @@ impl Shared {
     }
 }
 
-/// What the pod requests too little of, once the injected containers are there.
+/// What the pod has too little of, once the injected containers are there.
 pub fn too_small(spec: &Spec<'_>, settings: &Settings, envoy: &Resources, problems: &mut Vec<Problem>) {
+    // Of init containers, and so of native sidecars, it does not look at the limits.
+    if !settings.native_sidecars {
+        let sidecars = [(ENVOY, envoy), (LIFECYCLE, &settings.lifecycle_resources)];
+        problems.extend(SHARED.iter().filter_map(|shared| low_limit(shared.name, spec, sidecars)));
+    }
     for shared in SHARED {
         let Some(request) = spec.resources.and_then(|own| own.request(shared.name)) else { continue };
         let together = shared.together(spec, settings, envoy);
@@ -70,6 +76,19 @@ pub fn too_small(spec: &Spec<'_>, settings: &Settings, envoy: &Resources, proble
             problems.push(Problem::new(subject, why, remedy).value(request.as_str()));
         }
     }
+}
+
+/// The problem of a limit that is under the highest of a sidecar.
+fn low_limit(name: &str, spec: &Spec<'_>, sidecars: [(&str, &Resources); 2]) -> Option<Problem> {
+    let limit = spec.resources?.limit(name)?;
+    let limits =
+        sidecars.iter().filter_map(|(container, own)| Some((container, &own.limits.get(name)?.quantity)));
+    let (container, highest) = limits.max_by_key(|(_, quantity)| quantity.nano())?;
+    highest.exceeds(&limit).then(|| {
+        let subject = format!("{}.resources.limits[{name}]", spec.path);
+        let why = format!("is less than the limit of the injected container {container}");
+        Problem::new(subject, why, format!("write at least {}", highest.as_str())).value(limit.as_str())
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +124,27 @@ mod tests {
             ]
         );
         assert_eq!(told(r#"{"requests":{"cpu":"160m"}}"#, app, r#"{"nativeSidecars":false}"#), [""; 0]);
+    }
+
+    #[test]
+    fn a_pods_own_limit_holds_each_ordinary_sidecar() {
+        let app = r#""containers":[{}]"#;
+        let little = r#"{"limits":{"cpu":"1","memory":"249Mi"},"requests":{"memory":"200Mi"}}"#;
+        assert_eq!(told(little, app, "{}"), [""; 0]);
+        let ordinary = |limits: &str| {
+            format!(r#"{{"nativeSidecars":false,"sidecarProxy":{{"resources":{{"limits":{limits}}}}}}}"#)
+        };
+        assert_eq!(
+            told(little, app, &ordinary(r#"{"cpu":"1500m"}"#)),
+            [
+                "spec.resources.limits[cpu]: \"1\" is less than the limit of the injected container \
+                 consul-connect-envoy-sidecar; write at least 1500m",
+                "spec.resources.limits[memory]: \"249Mi\" is less than the limit of the injected container \
+                 consul-connect-lifecycle-sidecar; write at least 250Mi",
+            ]
+        );
+        let enough = r#"{"limits":{"cpu":"1","memory":"250Mi"}}"#;
+        assert_eq!(told(enough, app, &ordinary(r#"{"cpu":"1"}"#)), [""; 0]);
     }
 
     #[test]
