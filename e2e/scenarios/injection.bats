@@ -203,6 +203,30 @@ quota_counts() { [ -n "$(field resourcequota/quota '{.status.hard.requests\.cpu}
         jq '[.spec.initContainers[] | select(.resources.requests | (.cpu and .memory) | not)] | length')"
 }
 
+# own_resources REQUEST LIMIT [OPTION...]: what Kubernetes makes of a pod that has so much memory of its own.
+own_resources() {
+    k create --dry-run=server "${@:3}" -f - 2>&1 <<END
+apiVersion: v1
+kind: Pod
+metadata: {generateName: own-, annotations: {consul.hashicorp.com/connect-inject: "true"}}
+spec:
+  resources: {requests: {cpu: 200m, memory: $1}, limits: {cpu: "1", memory: $2}}
+  containers: [{name: own, image: "busybox:latest", command: ["true"]}]
+END
+}
+
+@test "own-resources: a pod's own that would not hold what is injected is told before Kubernetes refuses it" {
+    contains "of native sidecars the limits do not count" created "$(own_resources 150Mi 200Mi)"
+    contains "what kubectl prints" 'resources.requests[memory]: "50Mi" is less than the containers request' \
+        "$(own_resources 50Mi 200Mi)"
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    contains "what kubectl prints" 'resources.limits[memory]: "200Mi" is less than the limit of the injected' \
+        "$(own_resources 150Mi 200Mi)"
+    contains "as it says to write" created "$(own_resources 150Mi 250Mi)"
+    contains "Kubernetes itself" "must be less than or equal to pod limits" "$(own_resources 150Mi 250Mi -o json |
+        jq '.spec.resources.limits.memory = "249Mi"' | k create --dry-run=server -f - 2>&1)"
+}
+
 @test "no-api-token: the app's own token is not given to what is injected" {
     server token-server
     equal "containers with the API token" token-server "$(with_api_token token-server)"
