@@ -27,12 +27,13 @@ impl Environment {
         }
         let mut others = Vec::with_capacity(spec.containers.len().saturating_add(spec.init_containers.len()));
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            let ours = |own: &Cow<'_, str>| pairs.iter().any(|pair| pair.has(own));
+            let ours = |own: &Cow<'_, str>| pairs.iter().any(|pair| pair.is(HOST, own) || pair.is(PORT, own));
             let own: Vec<Cow<'_, str>> = container.env_names()?.filter(ours).collect();
             others.push((!own.is_empty()).then(|| {
-                let kept =
-                    pairs.iter().flat_map(Pair::names).filter(|name| own.iter().any(|own| own == name));
-                warnings.extend(kept.map(|name| kept_variable(container, &name)));
+                for (pair, end) in pairs.iter().flat_map(|pair| [(pair, HOST), (pair, PORT)]) {
+                    let kept = own.iter().find(|own| pair.is(end, own));
+                    warnings.extend(kept.map(|name| kept_variable(container, name)));
+                }
                 elements(&pairs, &own)
             }));
         }
@@ -65,13 +66,9 @@ const HOST: &str = "_CONNECT_SERVICE_HOST";
 const PORT: &str = "_CONNECT_SERVICE_PORT";
 
 impl Pair {
-    fn has(&self, variable: &str) -> bool {
-        let ends = |end| variable.strip_suffix(end).is_some_and(|name| name == self.name);
-        ends(HOST) || ends(PORT)
-    }
-
-    fn names(&self) -> [String; 2] {
-        [HOST, PORT].map(|end| [&self.name, end].concat())
+    /// Whether `variable` is the one of the two that ends so.
+    fn is(&self, end: &str, variable: &str) -> bool {
+        variable.strip_suffix(end) == Some(&self.name)
     }
 }
 
@@ -79,7 +76,7 @@ impl Pair {
 fn elements(pairs: &[Pair], own: &[Cow<'_, str>]) -> String {
     let mut json = String::with_capacity(pairs.len().saturating_mul(160));
     let mut variables = List::elements(&mut json);
-    let is_own = |pair: &Pair, end: &str| own.iter().any(|own| own.strip_prefix(&pair.name) == Some(end));
+    let is_own = |pair: &Pair, end: &str| own.iter().any(|own| pair.is(end, own));
     for pair in pairs {
         if !is_own(pair, HOST) {
             variables.object(|variable| {

@@ -345,6 +345,9 @@ END
   [ "$(grep -c http_filters "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" -eq 1 ]
   init
   ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
+  unset CONNECT_INJECT_AUTH_METHOD
+  CONNECT_INJECT_ENVOY_TOKEN_FILE=1 init
+  ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
 }
 
 @test "an empty bootstrap is not taken, and the old one stays" {

@@ -166,12 +166,13 @@ fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
 /// What is open around a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Around {
-    Nothing,
-    List,
-    Object,
+    Nothing = 0,
+    List = 1,
+    Object = 2,
 }
 
 impl Around {
+    /// Of its number, which a node has kept.
     fn of(kept: u32) -> Self {
         match kept {
             1 => Around::List,
@@ -430,6 +431,7 @@ impl<'d> Members<'d> {
     /// The value of `key` as it was written, `null` included. Of a repeated key
     /// the last one counts, as it does for the API server.
     pub fn raw(self, key: &str) -> Option<Value<'d>> {
+        // A loop of its own: most of what is decided begins here, and an iterator is slower.
         let object = self.0?;
         let document = object.document;
         let nodes = document.nodes.get(..object.node().next()).unwrap_or_default();

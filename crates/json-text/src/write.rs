@@ -142,28 +142,16 @@ impl Object<'_> {
 
     /// A string with a hole in it.
     pub fn with_hole(&mut self, key: &'static str, before: &[&str], after: &[&str]) {
-        let form = self.form;
-        let out = self.key(key);
-        form.quote(out);
-        for part in before {
-            inside(form, out, part);
-        }
-        out.push(HOLE);
-        for part in after {
-            inside(form, out, part);
-        }
-        form.quote(out);
+        self.in_quotes(key, |form, out| {
+            all_inside(form, out, before);
+            out.push(HOLE);
+            all_inside(form, out, after);
+        });
     }
 
     /// A string of several parts.
     pub fn joined(&mut self, key: &'static str, parts: &[&str]) {
-        let form = self.form;
-        let out = self.key(key);
-        form.quote(out);
-        for part in parts {
-            inside(form, out, part);
-        }
-        form.quote(out);
+        self.in_quotes(key, |form, out| all_inside(form, out, parts));
     }
 
     /// A number as a string.
@@ -186,11 +174,17 @@ impl Object<'_> {
     }
 
     fn unit(&mut self, key: &'static str, number: u64, unit: &str) {
+        self.in_quotes(key, |_, out| {
+            out.push_str(itoa::Buffer::new().format(number));
+            out.push_str(unit);
+        });
+    }
+
+    fn in_quotes(&mut self, key: &'static str, write: impl FnOnce(Form, &mut String)) {
         let form = self.form;
         let out = self.key(key);
         form.quote(out);
-        out.push_str(itoa::Buffer::new().format(number));
-        out.push_str(unit);
+        write(form, out);
         form.quote(out);
     }
 
@@ -294,6 +288,12 @@ fn quote(form: Form, out: &mut String, text: &str) {
     form.quote(out);
 }
 
+fn all_inside(form: Form, out: &mut String, parts: &[&str]) {
+    for part in parts {
+        inside(form, out, part);
+    }
+}
+
 /// What stands between the quotes.
 fn inside(form: Form, out: &mut String, text: &str) {
     if plain(text.as_bytes()) == text.len() {
@@ -357,6 +357,19 @@ mod tests {
         let text =
             r#"{"a\"":"b\n","e":[null],"n":7,"t":true,"l":["x","a\nb",{}],"o":{"f":false},"empty":[]}"#;
         assert_eq!(out, text);
+    }
+
+    #[test]
+    fn durations_as_go_reads_them() {
+        let mut out = String::new();
+        object(&mut out, |o| {
+            o.millis("a", 30_000);
+            o.millis("b", 1500);
+            o.seconds("c", 2);
+            o.digits("d", 8500);
+            o.joined("e", &["x\"", "y"]);
+        });
+        assert_eq!(out, r#"{"a":"30s","b":"1500ms","c":"2s","d":"8500","e":"x\"y"}"#);
     }
 
     proptest! {

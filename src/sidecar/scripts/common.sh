@@ -117,7 +117,7 @@ bootstrap() {
     why="writing Envoy's configuration failed: $why"
     return 1
   fi
-  [ -z "${CONNECT_INJECT_ENVOY_TOKEN_FILE:-}" ] || inject_token
+  [ -z "$auth" ] || [ -z "${CONNECT_INJECT_ENVOY_TOKEN_FILE:-}" ] || inject_token
   mv "$dir/cli.out" "$dir/envoy-bootstrap.json"
 }
 
