@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use json_text::{Document, Members, Object, Unreadable, Value, object as write_object};
+use json_text::{Document, Members, Object, Text, Unreadable, Value, object as write_object};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -78,7 +78,7 @@ impl<'a> Request<'a> {
 /// What goes back, and what is logged of it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    pub response: String,
+    pub response: Text,
     pub log: Option<LogLine>,
 }
 
@@ -98,8 +98,8 @@ pub enum Level {
 
 impl LogLine {
     /// As the policy server's `log` takes it.
-    pub fn to_json(&self) -> String {
-        let mut json = String::with_capacity(self.message.len().saturating_add(64));
+    pub fn to_json(&self) -> Text {
+        let mut json = Text::with_capacity(self.message.len().saturating_add(64));
         write_object(&mut json, |line| {
             let level = match self.level {
                 Level::Info => "INFO",
@@ -239,7 +239,7 @@ pub fn of_kind(head: &Head<'_>, kind: &str) -> Result<(), Unreadable> {
 }
 
 fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> Answer {
-    let mut response = String::new();
+    let mut response = Text::new();
     write_object(&mut response, |response| {
         response.written("mutated_object", |out| sidecar::inject(head, injection, out));
         outcome(response, true, reason::INJECTED, None, &injection.warnings);
@@ -307,7 +307,7 @@ fn outcome(
 }
 
 pub fn accept(reason: Reason, warnings: &[Warning], log: Option<LogLine>) -> Answer {
-    let mut response = String::with_capacity(256);
+    let mut response = Text::with_capacity(256);
     write_object(&mut response, |response| outcome(response, true, reason, None, warnings));
     Answer { response, log }
 }
@@ -319,7 +319,7 @@ pub fn reject(
     warnings: &[Warning],
     log: Option<LogLine>,
 ) -> Answer {
-    let mut response = String::new();
+    let mut response = Text::new();
     let refusal = Some((code, message));
     write_object(&mut response, |response| outcome(response, false, reason, refusal, warnings));
     Answer { response, log }
@@ -349,7 +349,7 @@ mod tests {
             br#"{"request":{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":{"kind":"ConfigMap"}}}"#,
         ] {
             let answer = validate(payload);
-            let response: serde_json::Value = serde_json::from_str(&answer.response).unwrap();
+            let response: serde_json::Value = serde_json::from_slice(answer.response.as_bytes()).unwrap();
             assert!(response["audit_annotations"][reason::AUDIT_ANNOTATION].is_string(), "{response}");
             if response["accepted"] == false {
                 assert!(response["message"].as_str().is_some_and(|message| message.len() > 20), "{response}");

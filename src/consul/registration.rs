@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use json_text::{InString, Object, object};
+use json_text::{InString, Object, Text, object};
 
 use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
@@ -97,7 +97,7 @@ impl Check<'_> {
         match &self.probe {
             Probing::Http { https, path, header } => {
                 let scheme = if *https { "https://" } else { "http://" };
-                out.with_hole("http", &[scheme], &[":", port, EnvText::literal(path).as_str()]);
+                out.on_new_line("http", &[scheme, ":", port, EnvText::literal(path).as_str()]);
                 out.constant("method", "GET");
                 out.object("header", |headers| {
                     for (name, values) in header {
@@ -113,11 +113,11 @@ impl Check<'_> {
                     out.bool("tls_skip_verify", true);
                 }
             }
-            Probing::Tcp => out.with_hole("tcp", &[], &[":", port]),
+            Probing::Tcp => out.on_new_line("tcp", &[":", port]),
             Probing::Grpc(service) if service.as_str().is_empty() => {
-                out.with_hole("grpc", &[], &[":", port]);
+                out.on_new_line("grpc", &[":", port]);
             }
-            Probing::Grpc(service) => out.with_hole("grpc", &[], &[":", port, "/", service.as_str()]),
+            Probing::Grpc(service) => out.on_new_line("grpc", &[":", port, "/", service.as_str()]),
         }
         out.seconds("interval", self.interval_seconds);
         out.seconds("timeout", self.timeout_seconds);
@@ -137,28 +137,12 @@ pub struct Registration {
     /// The TTL checks that the lifecycle sidecar keeps alive.
     pub check_id: EnvText<'static>,
     pub proxy_check_id: EnvText<'static>,
-    /// The document, but for the pod's address in checks: see [`Family`].
+    /// The document, but for the pod's address in what checks ask: an IPv6 address
+    /// stands in brackets there, and only the pod itself will know. A target begins a
+    /// line, and the init container puts the address in.
     pub document: InString,
     /// Whether Consul itself checks that the service is ready.
     pub has_readiness: bool,
-}
-
-/// The family of the pod's address, which only the pod itself will know: of each
-/// document there are two, of which it takes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    Ipv4,
-    Ipv6,
-}
-
-impl Family {
-    /// The pod's address as it stands before a colon and a port.
-    pub fn host(self) -> &'static str {
-        match self {
-            Family::Ipv4 => "$(POD_IP)",
-            Family::Ipv6 => "[$(POD_IP)]",
-        }
-    }
 }
 
 impl Registration {
@@ -192,7 +176,7 @@ impl Registration {
 
     /// The problem of a pod whose registration does not fit into a variable.
     pub fn too_large(&self) -> Option<Problem> {
-        self.document.over(DOCUMENT_LIMIT, Family::Ipv6.host()).map(|size| {
+        self.document.over(DOCUMENT_LIMIT).map(|size| {
             let why = format!(
                 "is {size} bytes long, over the {DOCUMENT_LIMIT} that fit into a container's variable"
             );
@@ -276,7 +260,7 @@ impl<'r> Parts<'r> {
         out.list("checks", |checks| {
             checks.object(|check| {
                 check.constant("name", names::PUBLIC_LISTENER_CHECK);
-                check.with_hole("tcp", &[], &[":", &self.public_port.to_string()]);
+                check.on_new_line("tcp", &[":", &self.public_port.to_string()]);
                 check.seconds("interval", 2);
                 check.seconds("timeout", 2);
             });
@@ -299,7 +283,7 @@ impl<'r> Parts<'r> {
         if let Some(namespace) = &self.namespace {
             out.string("namespace", namespace.as_str());
         }
-        out.constant("address", Family::Ipv4.host());
+        out.constant("address", "$(POD_IP)");
         if !self.tags.is_empty() {
             out.list("tags", |tags| {
                 for tag in &self.tags {
@@ -353,7 +337,7 @@ fn ttl(period: Millis) -> Millis {
 /// <https://developer.hashicorp.com/consul/docs/reference/config-entry/service-defaults>
 pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Option<EnvText<'static>> {
     let protocol = wanted.protocol?;
-    let mut entry = String::new();
+    let mut entry = Text::new();
     object(&mut entry, |out| {
         out.string("Kind", "service-defaults");
         out.string("Name", EnvText::literal(wanted.service.as_str()).as_str());
@@ -362,7 +346,7 @@ pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Optio
             out.string("Namespace", EnvText::literal(&namespace.name).as_str());
         }
     });
-    Some(EnvText(entry.into()))
+    Some(EnvText(entry.into_string().into()))
 }
 
 #[cfg(test)]

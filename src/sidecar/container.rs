@@ -4,7 +4,7 @@
 use json_text::{List, Object};
 
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
-use crate::consul::registration::{EnvText, Family, service_defaults};
+use crate::consul::registration::{EnvText, service_defaults};
 use crate::decision::Injection;
 use crate::settings::{Amounts, Resources};
 
@@ -21,12 +21,11 @@ const OPENSHIFT: &str = r#"{"allowPrivilegeEscalation":false,"capabilities":{"dr
 /// Variables that the kubelet fills in from the pod.
 ///
 /// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
-const POD_FIELDS: &str = concat!(
-    r#"{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},"#,
-    r#"{"name":"POD_NAMESPACE","valueFrom":{"fieldRef":{"fieldPath":"metadata.namespace"}}},"#,
-    r#"{"name":"POD_IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}},"#,
-    r#"{"name":"HOST_IP","valueFrom":{"fieldRef":{"fieldPath":"status.hostIP"}}}"#,
-);
+const POD_NAME: &str = r#"{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}"#;
+const POD_NAMESPACE: &str =
+    r#"{"name":"POD_NAMESPACE","valueFrom":{"fieldRef":{"fieldPath":"metadata.namespace"}}}"#;
+const POD_IP: &str = r#"{"name":"POD_IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}}"#;
+const HOST_IP: &str = r#"{"name":"HOST_IP","valueFrom":{"fieldRef":{"fieldPath":"status.hostIP"}}}"#;
 
 pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
@@ -36,9 +35,13 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     let script = scripts::init(injection.namespace.is_some(), defaults.is_some());
     shell(container, &script, &scripts::common(settings));
     container.list("env", |env| {
+        // The registration has them all.
+        [POD_NAMESPACE, POD_IP].into_iter().for_each(|field| env.encoded(field));
         agent_env(env, injection);
-        document(env, "CONNECT_INJECT_REGISTRATION", injection, Family::Ipv4);
-        document(env, "CONNECT_INJECT_REGISTRATION_IPV6", injection, Family::Ipv6);
+        env.object(|variable| {
+            variable.constant("name", "CONNECT_INJECT_REGISTRATION");
+            variable.in_string("value", &injection.registration.document);
+        });
         // The lifecycle sidecar finds it in the shared volume.
         if let Some(tls) = &settings.tls {
             literal(env, "CONNECT_INJECT_TLS_CA", &tls.ca_cert);
@@ -95,7 +98,12 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let script = scripts::lifecycle(settings.acl_auth_method.is_some(), listener.is_some());
     shell(container, &script, &[]);
     container.list("env", |env| {
+        // It may log in again, by the pod's whole name.
+        if settings.acl_auth_method.is_some() {
+            env.encoded(POD_NAMESPACE);
+        }
         agent_env(env, injection);
+        variable(env, "CONNECT_INJECT_CHECK_ID", &injection.registration.check_id);
         variable(env, "CONNECT_INJECT_PROXY_CHECK_ID", &injection.registration.proxy_check_id);
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
         if let Some(port) = listener {
@@ -185,13 +193,6 @@ fn variable(env: &mut List<'_>, name: &'static str, value: &EnvText<'_>) {
     });
 }
 
-fn document(env: &mut List<'_>, name: &'static str, injection: &Injection<'_>, family: Family) {
-    env.object(|variable| {
-        variable.constant("name", name);
-        variable.in_string("value", &injection.registration.document, family.host());
-    });
-}
-
 fn literal(env: &mut List<'_>, name: &'static str, text: &str) {
     variable(env, name, &EnvText::literal(text));
 }
@@ -203,17 +204,16 @@ fn number(env: &mut List<'_>, name: &'static str, number: u64) {
     });
 }
 
-/// How both scripts reach the agent, and the ids that they register and keep.
+/// How both scripts reach the agent, and the ids of what they register and keep.
 fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
-    env.encoded(POD_FIELDS);
+    [POD_NAME, HOST_IP].into_iter().for_each(|field| env.encoded(field));
     literal(env, "CONNECT_INJECT_AGENT_SCHEME", if settings.tls.is_some() { "https" } else { "http" });
     number(env, "CONNECT_INJECT_AGENT_PORT", settings.http_port.into());
     number(env, "CONNECT_INJECT_GRPC_PORT", settings.grpc_port.into());
     number(env, "CONNECT_INJECT_ENVOY_ADMIN", injection.ports.admin.into());
     variable(env, "CONNECT_INJECT_SERVICE_ID", &injection.registration.service_id);
     variable(env, "CONNECT_INJECT_PROXY_ID", &injection.registration.proxy_id);
-    variable(env, "CONNECT_INJECT_CHECK_ID", &injection.registration.check_id);
     if let Some(name) = settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
         literal(env, "CONNECT_INJECT_TLS_SERVER_NAME", name);
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use json_text::{List, Unreadable};
+use json_text::{List, Text, Unreadable};
 
 use crate::consul::registration::LOOPBACK;
 use crate::consul::upstream::Upstream;
@@ -12,10 +12,10 @@ use crate::problem::{Quoted, Warning};
 /// The variables that the containers get, as JSON without the brackets.
 #[derive(Debug, Default)]
 pub struct Environment {
-    all: String,
+    all: Text,
     /// What a container gets that has some already: first of the ordinary containers,
     /// then of the init containers.
-    others: Vec<Option<String>>,
+    others: Vec<Option<Text>>,
 }
 
 impl Environment {
@@ -27,7 +27,10 @@ impl Environment {
         }
         let mut others = Vec::with_capacity(spec.containers.len().saturating_add(spec.init_containers.len()));
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            let ours = |own: &Cow<'_, str>| pairs.iter().any(|pair| pair.is(HOST, own) || pair.is(PORT, own));
+            let ours = |own: &Cow<'_, str>| {
+                let stem = own.strip_suffix(HOST).or_else(|| own.strip_suffix(PORT));
+                stem.is_some_and(|stem| pairs.iter().any(|pair| pair.name == stem))
+            };
             let own: Vec<Cow<'_, str>> = container.env_names()?.filter(ours).collect();
             others.push((!own.is_empty()).then(|| {
                 for (pair, end) in pairs.iter().flat_map(|pair| [(pair, HOST), (pair, PORT)]) {
@@ -41,9 +44,9 @@ impl Environment {
     }
 
     /// The additions to the containers that get any.
-    pub fn additions<'s>(&'s self, spec: &'s Spec<'s>) -> impl Iterator<Item = (&'s Container<'s>, &'s str)> {
+    pub fn additions<'s>(&'s self, spec: &'s Spec<'s>) -> impl Iterator<Item = (&'s Container<'s>, &'s Text)> {
         let containers = spec.containers.iter().chain(&spec.init_containers);
-        let variables = self.others.iter().map(|other| other.as_deref().unwrap_or(&self.all));
+        let variables = self.others.iter().map(|other| other.as_ref().unwrap_or(&self.all));
         containers.zip(variables).filter(|(_, variables)| !variables.is_empty())
     }
 }
@@ -73,8 +76,8 @@ impl Pair {
 }
 
 /// The variables that are not the container's `own`, as the elements of a list.
-fn elements(pairs: &[Pair], own: &[Cow<'_, str>]) -> String {
-    let mut json = String::with_capacity(pairs.len().saturating_mul(160));
+fn elements(pairs: &[Pair], own: &[Cow<'_, str>]) -> Text {
+    let mut json = Text::with_capacity(pairs.len().saturating_mul(144));
     let mut variables = List::elements(&mut json);
     let is_own = |pair: &Pair, end: &str| own.iter().any(|own| pair.is(end, own));
     for pair in pairs {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Value;
+use super::{Text, Value};
 use crate::order;
 
 /// A value's text and what is to be changed in it.
@@ -35,20 +35,20 @@ struct Frame {
 // What writes itself cannot be shown.
 #[expect(missing_debug_implementations)]
 pub enum New<'d> {
-    Text(Cow<'d, str>),
+    Text(Cow<'d, Text>),
     /// Writes itself to the end of the whole, without a copy in between.
-    Written(Box<dyn FnOnce(&mut String) + 'd>),
+    Written(Box<dyn FnOnce(&mut Text) + 'd>),
 }
 
-impl From<String> for New<'_> {
-    fn from(text: String) -> Self {
-        New::Text(text.into())
+impl From<Text> for New<'_> {
+    fn from(text: Text) -> Self {
+        New::Text(Cow::Owned(text))
     }
 }
 
-impl<'d> From<&'d str> for New<'d> {
-    fn from(text: &'d str) -> Self {
-        New::Text(text.into())
+impl<'d> From<&'d Text> for New<'d> {
+    fn from(text: &'d Text) -> Self {
+        New::Text(Cow::Borrowed(text))
     }
 }
 
@@ -60,10 +60,10 @@ pub enum Brackets {
 }
 
 impl Brackets {
-    fn both(self) -> (char, char) {
+    fn both(self) -> (&'static str, &'static str) {
         match self {
-            Brackets::Object => ('{', '}'),
-            Brackets::List => ('[', ']'),
+            Brackets::Object => ("{", "}"),
+            Brackets::List => ("[", "]"),
         }
     }
 }
@@ -81,7 +81,7 @@ impl<'d> Edit<'d> {
     }
 
     /// Puts `new` in the place of `part`, which must be a part of the value.
-    pub fn replace(&mut self, part: Value<'_>, new: String) {
+    pub fn replace(&mut self, part: Value<'_>, new: Text) {
         self.change(part.place(), Frame::default(), new.into());
     }
 
@@ -146,7 +146,7 @@ impl<'d> Edit<'d> {
     }
 
     /// Writes the changed text to the end of `out`.
-    pub fn write(self, out: &mut String) {
+    pub fn write(self, out: &mut Text) {
         let mut changes: Vec<Option<Change<'d>>> = self.changes.into_iter().map(Some).collect();
         let place =
             |at: usize| changes.get(at).and_then(Option::as_ref).map(|change| (change.start, change.end));
@@ -154,29 +154,35 @@ impl<'d> Edit<'d> {
         let order = order(changes.len(), &|left, right| place(left).cmp(&place(right)));
         let mut done = 0;
         for change in order.into_iter().filter_map(|at| changes.get_mut(at)?.take()) {
-            out.push_str(self.text.get(done..change.start).unwrap_or_default());
+            out.push(self.text.get(done..change.start).unwrap_or_default());
             done = change.end;
             change.write(out);
         }
-        out.push_str(self.text.get(done..).unwrap_or_default());
+        out.push(self.text.get(done..).unwrap_or_default());
     }
 }
 
 impl Change<'_> {
-    fn write(self, out: &mut String) {
+    fn write(self, out: &mut Text) {
         let Frame { comma_before, key, brackets, comma_after } = self.frame;
-        let brackets = brackets.map(Brackets::both);
-        out.extend(comma_before.then_some(','));
-        if let Some(key) = key {
-            out.extend(["\"", key, "\":"]);
+        let (open, close) = brackets.map(Brackets::both).unwrap_or_default();
+        if comma_before {
+            out.ascii(b",");
         }
-        out.extend(brackets.map(|(open, _)| open));
+        if let Some(key) = key {
+            out.ascii(b"\"");
+            out.push(key);
+            out.ascii(b"\":");
+        }
+        out.push(open);
         match self.new {
-            New::Text(text) => out.push_str(&text),
+            New::Text(text) => out.append(&text),
             New::Written(write) => write(out),
         }
-        out.extend(brackets.map(|(_, close)| close));
-        out.extend(comma_after.then_some(','));
+        out.push(close);
+        if comma_after {
+            out.ascii(b",");
+        }
     }
 }
 
@@ -191,16 +197,22 @@ mod tests {
     use super::super::{Document, Members};
     use super::*;
 
+    fn text(new: &str) -> Text {
+        let mut text = Text::new();
+        text.push(new);
+        text
+    }
+
     fn edited(text: &str, change: impl for<'d> FnOnce(&mut Edit<'d>, Value<'d>, Members<'d>)) -> String {
         let document = Document::scan(text).unwrap();
         // The value in question stands somewhere in its document.
         let root = document.root().elements().unwrap().last().unwrap();
         let mut edit = Edit::new(root);
         change(&mut edit, root, root.members().unwrap());
-        let (length, mut out) = (edit.length(), String::new());
+        let (length, mut out) = (edit.length(), Text::new());
         edit.write(&mut out);
         assert!((out.len()..out.len() + 200).contains(&length), "{length} for {}", out.len());
-        out
+        out.into_string()
     }
 
     #[test]
@@ -221,7 +233,7 @@ mod tests {
                 ("n", Brackets::List, "7", Place::Last),
                 ("q", Brackets::List, "7", Place::Last),
             ] {
-                edit.add(root, key, brackets, new.to_owned(), place);
+                edit.add(root, key, brackets, text(new), place);
             }
         });
         assert_eq!(out, r#"{"q":[7],"o":{"n":0},"p":{"n":0,"x":1},"l":[ 7],"m":[0,1,7],"n":[7]}"#);
@@ -230,20 +242,20 @@ mod tests {
     #[test]
     fn of_several_changes_at_one_place_the_first_comes_first() {
         let out = edited(r#"[{"a":1,"b":2}]"#, |edit, root, members| {
-            edit.add(root, "x", Brackets::List, "0".to_owned(), Place::First);
+            edit.add(root, "x", Brackets::List, text("0"), Place::First);
             edit.add(
                 root,
                 "y",
                 Brackets::Object,
-                New::Written(Box::new(|out| out.push_str("\"z\":0"))),
+                New::Written(Box::new(|out| out.push("\"z\":0"))),
                 Place::Last,
             );
-            edit.replace(members.raw("b").unwrap(), "3".to_owned());
+            edit.replace(members.raw("b").unwrap(), text("3"));
         });
         assert_eq!(out, r#"{"x":[0],"y":{"z":0},"a":1,"b":3}"#);
         let out = edited(r#"[0,{}]"#, |edit, root, _| {
-            edit.add(root, "x", Brackets::List, "0".to_owned(), Place::First);
-            edit.add(root, "y", Brackets::List, "1".to_owned(), Place::Last);
+            edit.add(root, "x", Brackets::List, text("0"), Place::First);
+            edit.add(root, "y", Brackets::List, text("1"), Place::Last);
         });
         assert_eq!(out, r#"{"x":[0],"y":[1]}"#);
     }

@@ -16,6 +16,7 @@
 mod document;
 mod edit;
 mod order;
+mod text;
 mod write;
 
 use std::fmt;
@@ -23,7 +24,8 @@ use std::fmt;
 pub use document::{Document, Malformed, Members, Value};
 pub use edit::{Brackets, Edit, New, Place};
 pub use order::order;
-pub use write::{HOLE, InString, List, Object, object, quoted};
+pub use text::Text;
+pub use write::{InString, List, Object, object, quoted};
 
 /// A part of the request that is not what Kubernetes would send there.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,13 +1,11 @@
 //! Writes JSON straight to the end of a text.
 
-use std::fmt::Write as _;
-
-use super::plain;
+use super::{Text, plain};
 
 /// An object that is being written: its members, in the order of the calls.
 #[derive(Debug)]
 pub struct Object<'o> {
-    out: &'o mut String,
+    out: &'o mut Text,
     empty: bool,
     form: Form,
 }
@@ -15,7 +13,7 @@ pub struct Object<'o> {
 /// A list that is being written.
 #[derive(Debug)]
 pub struct List<'o> {
-    out: &'o mut String,
+    out: &'o mut Text,
     empty: bool,
     form: Form,
 }
@@ -28,92 +26,95 @@ enum Form {
 }
 
 impl Form {
-    /// Single characters are stored at once; every other text is a copy that the
-    /// runtime makes, whatever its length.
-    fn quote(self, out: &mut String) {
-        if self == Form::InString {
-            out.push('\\');
+    fn quote(self, out: &mut Text) {
+        match self {
+            Form::Plain => out.ascii(b"\""),
+            Form::InString => out.ascii(b"\\\""),
         }
-        out.push('"');
     }
 }
 
 /// Writes an object to the end of `out`.
-pub fn object(out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
+pub fn object(out: &mut Text, write: impl FnOnce(&mut Object<'_>)) {
     object_as(Form::Plain, out, write);
 }
 
-fn object_as(form: Form, out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
-    out.push('{');
+fn object_as(form: Form, out: &mut Text, write: impl FnOnce(&mut Object<'_>)) {
+    out.ascii(b"{");
     write(&mut Object { out, empty: true, form });
-    out.push('}');
+    out.ascii(b"}");
 }
 
-/// What stands for a text that is only filled in when all is written: a character
-/// that JSON has nowhere.
-pub const HOLE: char = '\u{1}';
-
-/// JSON that stands in a JSON string: escaped already, without the quotes, and with
-/// a [`HOLE`] wherever the same text goes.
+/// JSON that stands in a JSON string: escaped already, without the quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InString(String);
+pub struct InString(Text);
 
 impl InString {
     pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Self {
-        let mut out = String::with_capacity(2048);
+        let mut out = Text::with_capacity(1600);
         object_as(Form::InString, &mut out, write);
         InString(out)
     }
 
-    /// How many bytes it has as it is escaped, with holes of one.
+    /// How many bytes it has as it is escaped.
     pub fn length(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether what the string stands for, with its holes filled, is longer than so
-    /// many bytes, and how long.
-    pub fn over(&self, limit: usize, filling: &str) -> Option<usize> {
-        // Escaped, it is longer; what fills the holes may be half of it.
-        Some(&self.0).filter(|escaped| escaped.len().saturating_mul(2) > limit)?;
-        let whole = self.0.replace(HOLE, filling);
-        super::document::unescaped(&whole).map(|text| text.len()).filter(|length| *length > limit)
+    /// Whether what the string stands for is longer than so many bytes, and how long.
+    pub fn over(&self, limit: usize) -> Option<usize> {
+        // Escaped, it is no shorter.
+        let escaped = Some(&self.0).filter(|escaped| escaped.len() > limit)?;
+        let text = super::document::unescaped(escaped.as_str())?;
+        Some(text.len()).filter(|length| *length > limit)
     }
 }
 
-fn list(form: Form, out: &mut String, write: impl FnOnce(&mut List<'_>)) {
-    out.push('[');
+fn list(form: Form, out: &mut Text, write: impl FnOnce(&mut List<'_>)) {
+    out.ascii(b"[");
     write(&mut List { out, empty: true, form });
-    out.push(']');
+    out.ascii(b"]");
 }
 
 impl<'o> List<'o> {
     /// Writes elements to the end of `out`, without the brackets.
-    pub fn elements(out: &'o mut String) -> Self {
+    pub fn elements(out: &'o mut Text) -> Self {
         List { out, empty: true, form: Form::Plain }
     }
 }
 
 /// A text as a JSON string.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().saturating_add(2));
+pub fn quoted(text: &str) -> Text {
+    let mut out = Text::with_capacity(text.len().saturating_add(2));
     quote(Form::Plain, &mut out, text);
     out
 }
 
-impl Object<'_> {
+impl<'o> Object<'o> {
+    /// Writes members to the end of `out`, without the braces.
+    pub fn members(out: &'o mut Text) -> Self {
+        Object { out, empty: true, form: Form::Plain }
+    }
+
     /// Keys are the policy's own, without anything to escape.
-    fn key(&mut self, key: &'static str) -> &mut String {
-        self.comma();
-        self.form.quote(self.out);
-        self.out.push_str(key);
-        self.form.quote(self.out);
-        self.out.push(':');
+    fn key(&mut self, key: &'static str) -> &mut Text {
+        match (self.form, std::mem::take(&mut self.empty)) {
+            (Form::Plain, true) => self.out.ascii(b"\""),
+            (Form::Plain, false) => self.out.ascii(b",\""),
+            (Form::InString, true) => self.out.ascii(b"\\\""),
+            (Form::InString, false) => self.out.ascii(b",\\\""),
+        }
+        self.out.push(key);
+        match self.form {
+            Form::Plain => self.out.ascii(b"\":"),
+            Form::InString => self.out.ascii(b"\\\":"),
+        }
         self.out
     }
 
     fn comma(&mut self) {
         if !std::mem::take(&mut self.empty) {
-            self.out.push(',');
+            self.out.ascii(b",");
         }
     }
 
@@ -128,25 +129,24 @@ impl Object<'_> {
         constant(form, self.key(key), text);
     }
 
-    pub fn in_string(&mut self, key: &'static str, json: &InString, filling: &str) {
+    pub fn in_string(&mut self, key: &'static str, json: &InString) {
         let out = self.key(key);
-        out.push('"');
-        for (at, part) in json.0.split(HOLE).enumerate() {
-            if at > 0 {
-                out.push_str(filling);
-            }
-            out.push_str(part);
-        }
-        out.push('"');
+        out.ascii(b"\"");
+        out.append(&json.0);
+        out.ascii(b"\"");
     }
 
-    /// A string with a hole in it.
-    pub fn with_hole(&mut self, key: &'static str, before: &[&str], after: &[&str]) {
-        self.in_quotes(key, |form, out| {
-            all_inside(form, out, before);
-            out.push(HOLE);
-            all_inside(form, out, after);
-        });
+    /// A string of several parts, at the beginning of a line.
+    pub fn on_new_line(&mut self, key: &'static str, parts: &[&str]) {
+        let form = self.form;
+        let out = self.key(key);
+        match form {
+            Form::Plain => out.ascii(b"\n"),
+            Form::InString => out.ascii(b"\\n"),
+        }
+        form.quote(out);
+        all_inside(form, out, parts);
+        form.quote(out);
     }
 
     /// A string of several parts.
@@ -175,12 +175,12 @@ impl Object<'_> {
 
     fn unit(&mut self, key: &'static str, number: u64, unit: &str) {
         self.in_quotes(key, |_, out| {
-            out.push_str(itoa::Buffer::new().format(number));
-            out.push_str(unit);
+            out.push(itoa::Buffer::new().format(number));
+            out.push(unit);
         });
     }
 
-    fn in_quotes(&mut self, key: &'static str, write: impl FnOnce(Form, &mut String)) {
+    fn in_quotes(&mut self, key: &'static str, write: impl FnOnce(Form, &mut Text)) {
         let form = self.form;
         let out = self.key(key);
         form.quote(out);
@@ -203,25 +203,25 @@ impl Object<'_> {
     fn any_key(&mut self, key: &str) {
         self.comma();
         quote(self.form, self.out, key);
-        self.out.push(':');
+        self.out.ascii(b":");
     }
 
     /// `json` is JSON already.
     pub fn encoded(&mut self, key: &'static str, json: &'static str) {
-        self.key(key).push_str(json);
+        self.key(key).push(json);
     }
 
     /// A value that writes itself, as one that is JSON.
-    pub fn written(&mut self, key: &'static str, write: impl FnOnce(&mut String)) {
+    pub fn written(&mut self, key: &'static str, write: impl FnOnce(&mut Text)) {
         write(self.key(key));
     }
 
     pub fn number(&mut self, key: &'static str, number: u64) {
-        self.key(key).push_str(itoa::Buffer::new().format(number));
+        self.key(key).push(itoa::Buffer::new().format(number));
     }
 
     pub fn bool(&mut self, key: &'static str, value: bool) {
-        self.key(key).push_str(if value { "true" } else { "false" });
+        self.key(key).push(if value { "true" } else { "false" });
     }
 
     pub fn object(&mut self, key: &'static str, write: impl FnOnce(&mut Object<'_>)) {
@@ -236,9 +236,9 @@ impl Object<'_> {
 }
 
 impl List<'_> {
-    fn next(&mut self) -> &mut String {
+    fn next(&mut self) -> &mut Text {
         if !std::mem::take(&mut self.empty) {
-            self.out.push(',');
+            self.out.ascii(b",");
         }
         self.out
     }
@@ -256,17 +256,17 @@ impl List<'_> {
 
     /// Elements that are JSON already, with the commas between them.
     pub fn encoded(&mut self, json: &'static str) {
-        self.next().push_str(json);
+        self.next().push(json);
     }
 
     /// A string of several parts, each escaped already.
     pub fn escaped(&mut self, parts: &[&str]) {
         let out = self.next();
-        out.push('"');
+        out.ascii(b"\"");
         for part in parts {
-            out.push_str(part);
+            out.push(part);
         }
-        out.push('"');
+        out.ascii(b"\"");
     }
 
     pub fn object(&mut self, write: impl FnOnce(&mut Object<'_>)) {
@@ -275,39 +275,39 @@ impl List<'_> {
     }
 }
 
-fn constant(form: Form, out: &mut String, text: &'static str) {
+fn constant(form: Form, out: &mut Text, text: &'static str) {
     debug_assert_eq!(plain(text.as_bytes()), text.len(), "{text} has something to escape");
     form.quote(out);
-    out.push_str(text);
+    out.push(text);
     form.quote(out);
 }
 
-fn quote(form: Form, out: &mut String, text: &str) {
+fn quote(form: Form, out: &mut Text, text: &str) {
     form.quote(out);
     inside(form, out, text);
     form.quote(out);
 }
 
-fn all_inside(form: Form, out: &mut String, parts: &[&str]) {
+fn all_inside(form: Form, out: &mut Text, parts: &[&str]) {
     for part in parts {
         inside(form, out, part);
     }
 }
 
 /// What stands between the quotes.
-fn inside(form: Form, out: &mut String, text: &str) {
+fn inside(form: Form, out: &mut Text, text: &str) {
     if plain(text.as_bytes()) == text.len() {
-        out.push_str(text);
+        out.push(text);
     } else if form == Form::Plain {
         escape(out, text);
     } else {
-        let mut once = String::with_capacity(text.len().saturating_mul(2));
+        let mut once = Text::with_capacity(text.len().saturating_mul(2));
         escape(&mut once, text);
-        escape(out, &once);
+        escape(out, once.as_str());
     }
 }
 
-fn escape(out: &mut String, text: &str) {
+fn escape(out: &mut Text, text: &str) {
     let mut rest = text;
     loop {
         let length = plain(rest.as_bytes());
@@ -315,22 +315,22 @@ fn escape(out: &mut String, text: &str) {
             break;
         }
         let (before, after) = rest.split_at_checked(length).unwrap_or_default();
-        out.push_str(before);
+        out.push(before);
         let mut characters = after.chars();
         match characters.next() {
-            Some('"') => out.push_str("\\\""),
-            Some('\\') => out.push_str("\\\\"),
-            Some('\n') => out.push_str("\\n"),
-            Some('\r') => out.push_str("\\r"),
-            Some('\t') => out.push_str("\\t"),
+            Some('"') => out.push("\\\""),
+            Some('\\') => out.push("\\\\"),
+            Some('\n') => out.push("\\n"),
+            Some('\r') => out.push("\\r"),
+            Some('\t') => out.push("\\t"),
             control => {
-                // Writing to a text cannot fail.
-                let _ = write!(out, "\\u{:04x}", control.map_or(0, u32::from));
+                let code = control.map_or(0, u32::from);
+                out.push(&format!("\\u{code:04x}"));
             }
         }
         rest = characters.as_str();
     }
-    out.push_str(rest);
+    out.push(rest);
 }
 
 #[cfg(test)]
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_was_asked_for() {
-        let mut out = String::new();
+        let mut out = Text::new();
         object(&mut out, |o| {
             o.entry("a\"", "b\n");
             o.encoded("e", "[null]");
@@ -356,12 +356,12 @@ mod tests {
         });
         let text =
             r#"{"a\"":"b\n","e":[null],"n":7,"t":true,"l":["x","a\nb",{}],"o":{"f":false},"empty":[]}"#;
-        assert_eq!(out, text);
+        assert_eq!(out.as_str(), text);
     }
 
     #[test]
     fn durations_as_go_reads_them() {
-        let mut out = String::new();
+        let mut out = Text::new();
         object(&mut out, |o| {
             o.millis("a", 30_000);
             o.millis("b", 1500);
@@ -369,13 +369,13 @@ mod tests {
             o.digits("d", 8500);
             o.joined("e", &["x\"", "y"]);
         });
-        assert_eq!(out, r#"{"a":"30s","b":"1500ms","c":"2s","d":"8500","e":"x\"y"}"#);
+        assert_eq!(out.as_str(), r#"{"a":"30s","b":"1500ms","c":"2s","d":"8500","e":"x\"y"}"#);
     }
 
     proptest! {
         #[test]
         fn every_text_comes_back(text in any::<String>()) {
-            prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+            prop_assert_eq!(serde_json::from_str::<String>(quoted(&text).as_str()).unwrap(), text);
         }
 
         #[test]
@@ -383,18 +383,22 @@ mod tests {
             let json = InString::object(|o| {
                 o.entry(&key, &text);
                 o.number("1", 7);
-                o.with_hole("a", &["tcp://"], &[":", &text]);
+                o.on_new_line("a", &["tcp:", &text]);
                 o.list("l", |l| l.string(&text));
             });
-            let mut out = String::new();
-            object(&mut out, |o| o.in_string("json", &json, "address"));
-            let outer: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let mut out = Text::new();
+            object(&mut out, |o| o.in_string("json", &json));
+            let outer: serde_json::Value = serde_json::from_str(out.as_str()).unwrap();
             let inner = outer["json"].as_str().unwrap();
-            prop_assert_eq!(json.over(inner.len() - 1, "address"), Some(inner.len()));
-            prop_assert_eq!(json.over(inner.len(), "address"), None);
+            prop_assert_eq!(json.over(inner.len() - 1), Some(inner.len()));
+            prop_assert_eq!(json.over(inner.len()), None);
+            // As it is: a line of it may begin so in no other way.
+            let line = inner.lines().nth(1);
+            prop_assert!(line.is_some_and(|line| line.starts_with("\"tcp:")), "{inner}");
+            prop_assert_eq!(inner.lines().count(), 2);
             let inner: serde_json::Value = serde_json::from_str(inner).unwrap();
             prop_assert_eq!(&inner["l"][0], &text);
-            prop_assert_eq!(&inner["a"], &format!("tcp://address:{text}"));
+            prop_assert_eq!(&inner["a"], &format!("tcp:{text}"));
             if !["1", "l", "a"].contains(&key.as_str()) {
                 prop_assert_eq!(&inner[&key], &text);
             }
@@ -402,7 +406,7 @@ mod tests {
 
         #[test]
         fn so_do_control_characters(text in "[\u{0}-\u{30}\\\\\"]{0,20}") {
-            prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+            prop_assert_eq!(serde_json::from_str::<String>(quoted(&text).as_str()).unwrap(), text);
         }
     }
 }

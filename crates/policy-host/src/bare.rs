@@ -21,7 +21,7 @@ struct Guest {
     response: Option<Vec<u8>>,
     error: Option<String>,
     host_error: String,
-    log: LogSink,
+    log: Option<LogSink>,
 }
 
 /// What stops a call.
@@ -75,7 +75,7 @@ impl Runner {
         &self,
         operation: &str,
         payload: &[u8],
-        log: &LogSink,
+        log: Option<&LogSink>,
         limits: &Limits,
     ) -> wasmtime::Result<Run> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES);
@@ -88,7 +88,7 @@ impl Runner {
                 response: None,
                 error: None,
                 host_error: String::new(),
-                log: log.clone(),
+                log: log.cloned(),
             },
         );
         if let Some(fuel) = limits.fuel {
@@ -228,7 +228,7 @@ fn link_wapc(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             let operation = read_text(&mut caller, operation, operation_length)?;
             let payload = read(&mut caller, payload, payload_length)?;
             let guest = caller.data_mut();
-            match host_call(&guest.log, &binding, &namespace, &operation, &payload) {
+            match host_call(guest.log.as_ref(), &binding, &namespace, &operation, &payload) {
                 Ok(_) => Ok(1),
                 Err(refusal) => {
                     guest.host_error = refusal;

@@ -131,14 +131,17 @@ impl Logs {
 
 /// Answers a guest's `host_call`.
 pub(crate) fn host_call(
-    sink: &LogSink,
+    sink: Option<&LogSink>,
     binding: &str,
     namespace: &str,
     operation: &str,
     payload: &[u8],
 ) -> Result<Vec<u8>, String> {
     if (binding, namespace, operation) == ("kubewarden", "tracing", "log") {
-        sink(LogEntry::parse(payload));
+        // A line that nobody takes is not looked at.
+        if let Some(sink) = sink {
+            sink(LogEntry::parse(payload));
+        }
         return Ok(Vec::new());
     }
     Err(format!(
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn other_capabilities_are_refused_by_name() {
         let logs = Logs::default();
-        let refusal = host_call(&logs.sink(), "kubewarden", "oci", "v1/verify", b"");
+        let refusal = host_call(Some(&logs.sink()), "kubewarden", "oci", "v1/verify", b"");
         assert!(refusal.is_err_and(|message| message.contains("kubewarden/oci/v1/verify")));
         assert!(logs.take().is_empty());
     }

@@ -40,12 +40,12 @@ const TRAPPED: &str = "error while executing at wasm backtrace";
 pub struct PolicyBuilder {
     timeout: Option<Duration>,
     cache: bool,
-    log: LogSink,
+    log: Option<LogSink>,
 }
 
 impl Default for PolicyBuilder {
     fn default() -> Self {
-        Self { timeout: Some(DEFAULT_TIMEOUT), cache: true, log: Arc::new(|_| {}) }
+        Self { timeout: Some(DEFAULT_TIMEOUT), cache: true, log: None }
     }
 }
 
@@ -68,7 +68,7 @@ impl PolicyBuilder {
     /// Who gets the lines that the guest logs.
     #[must_use]
     pub fn log(mut self, sink: LogSink) -> Self {
-        self.log = sink;
+        self.log = Some(sink);
         self
     }
 
@@ -132,7 +132,7 @@ struct Loaded {
 #[derive(Clone)]
 pub struct Policy {
     loaded: Arc<Loaded>,
-    log: LogSink,
+    log: Option<LogSink>,
 }
 
 /// The response to a request, and why there was no proper one.
@@ -195,7 +195,7 @@ impl Policy {
     /// The same policy with its log lines sent somewhere else.
     #[must_use]
     pub fn with_log(&self, sink: LogSink) -> Self {
-        Self { loaded: Arc::clone(&self.loaded), log: sink }
+        Self { loaded: Arc::clone(&self.loaded), log: Some(sink) }
     }
 
     /// The same policy, and its log lines from here on.
@@ -216,11 +216,11 @@ impl Policy {
         let deadlines = self.epochs().map(|epochs| EpochDeadlines { wapc_init: epochs, wapc_func: epochs });
         let provider =
             self.loaded.pre.rehydrate(deadlines).map_err(|error| CallError::Start(error.to_string()))?;
-        let log = Arc::clone(&self.log);
+        let log = self.log.clone();
         let host = WapcHost::new(
             Box::new(provider),
             Some(Box::new(move |_, binding, namespace, operation, payload| {
-                Ok(host_call(&log, binding, namespace, operation, payload)?)
+                Ok(host_call(log.as_ref(), binding, namespace, operation, payload)?)
             })),
         )
         .map_err(|error| match error {
@@ -265,7 +265,7 @@ impl Policy {
     /// Calls an operation once, as [`Policy::call`] does, and says what it took.
     pub fn observe(&self, operation: &str, payload: &[u8]) -> Result<Observation, CallError> {
         let began = Instant::now();
-        let run = self.bare(operation, payload, &self.log)?;
+        let run = self.bare(operation, payload, self.log.as_ref())?;
         match run.outcome {
             Outcome::Response(response) => Ok(Observation {
                 response,
@@ -283,11 +283,10 @@ impl Policy {
     pub fn measure(&self, operation: &str, payload: &[u8]) -> Result<Measurement, CallError> {
         let began = Instant::now();
         let Observation { response, peak_memory, start, call, .. } = self.observe(operation, payload)?;
-        let silent: LogSink = Arc::new(|_| {});
         let limits = Limits { epochs: None, fuel: Some(FUEL) };
         let metered = self
             .metered()?
-            .run(operation, payload, &silent, &limits)
+            .run(operation, payload, None, &limits)
             .map_err(|error| CallError::Start(error.to_string()))?;
         if !matches!(metered.outcome, Outcome::Response(_)) {
             return Err(failure(operation, metered.outcome, metered.stderr, began.elapsed()));
@@ -306,7 +305,7 @@ impl Policy {
         Some(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1))
     }
 
-    fn bare(&self, operation: &str, payload: &[u8], log: &LogSink) -> Result<crate::bare::Run, CallError> {
+    fn bare(&self, operation: &str, payload: &[u8], log: Option<&LogSink>) -> Result<crate::bare::Run, CallError> {
         let limits = Limits { epochs: self.epochs(), fuel: None };
         self.loaded
             .observed
@@ -355,8 +354,7 @@ impl Policy {
         if !message.starts_with(TRAPPED) {
             return CallError::Guest { operation: operation_name, message };
         }
-        let silent: LogSink = Arc::new(|_| {});
-        let (reason, stderr) = match self.bare(operation, payload, &silent) {
+        let (reason, stderr) = match self.bare(operation, payload, None) {
             Ok(run) => match run.outcome {
                 Outcome::Trap { reason, .. } => (reason, run.stderr),
                 _ => ("for a reason that did not show again".to_owned(), run.stderr),

@@ -32,10 +32,13 @@ die() {
   exit 1
 }
 
-case $HOST_IP in
-*:*) host="[$HOST_IP]" ;;
-*) host=$HOST_IP ;;
-esac
+# in_url IP: as it stands before a port.
+in_url() {
+  case $1 in *:*) set -- "[$1]" ;; esac
+  printf %s "$1"
+}
+
+host=$(in_url "$HOST_IP")
 agent=$CONNECT_INJECT_AGENT_SCHEME://$host:$CONNECT_INJECT_AGENT_PORT
 grpc=$CONNECT_INJECT_AGENT_SCHEME://$host:$CONNECT_INJECT_GRPC_PORT
 base=$agent

@@ -67,10 +67,8 @@ grpc_answers() {
 
 trap 'leave; exit 143' TERM INT
 
-case $POD_IP in
-*:*) printf %s "$CONNECT_INJECT_REGISTRATION_IPV6" ;;
-*) printf %s "$CONNECT_INJECT_REGISTRATION" ;;
-esac >"$dir/registration.json"
+# What a check asks begins a line: there, the pod's address is put before the port.
+printf %s "$CONNECT_INJECT_REGISTRATION" | sed 's|^"\(https\{0,1\}://\)\{0,1\}:|"\1'"$(in_url "$POD_IP")"':|' >"$dir/registration.json"
 
 retry agent_answers
 limit=$((limit / 2))
