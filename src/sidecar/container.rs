@@ -36,7 +36,8 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     shell(container, &script, &scripts::common(settings));
     container.list("env", |env| {
         // The registration has them all.
-        [POD_NAMESPACE, POD_IP].into_iter().for_each(|field| env.encoded(field));
+        env.encoded(POD_NAMESPACE);
+        env.encoded(POD_IP);
         agent_env(env, injection);
         env.object(|variable| {
             variable.constant("name", "CONNECT_INJECT_REGISTRATION");
@@ -207,7 +208,8 @@ fn number(env: &mut List<'_>, name: &'static str, number: u64) {
 /// How both scripts reach the agent, and the ids of what they register and keep.
 fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
-    [POD_NAME, HOST_IP].into_iter().for_each(|field| env.encoded(field));
+    env.encoded(POD_NAME);
+    env.encoded(HOST_IP);
     literal(env, "CONNECT_INJECT_AGENT_SCHEME", if settings.tls.is_some() { "https" } else { "http" });
     number(env, "CONNECT_INJECT_AGENT_PORT", settings.http_port.into());
     number(env, "CONNECT_INJECT_GRPC_PORT", settings.grpc_port.into());

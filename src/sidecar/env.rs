@@ -44,7 +44,10 @@ impl Environment {
     }
 
     /// The additions to the containers that get any.
-    pub fn additions<'s>(&'s self, spec: &'s Spec<'s>) -> impl Iterator<Item = (&'s Container<'s>, &'s Text)> {
+    pub fn additions<'s>(
+        &'s self,
+        spec: &'s Spec<'s>,
+    ) -> impl Iterator<Item = (&'s Container<'s>, &'s Text)> {
         let containers = spec.containers.iter().chain(&spec.init_containers);
         let variables = self.others.iter().map(|other| other.as_ref().unwrap_or(&self.all));
         containers.zip(variables).filter(|(_, variables)| !variables.is_empty())

@@ -30,7 +30,8 @@ setup() {
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
   export CONNECT_INJECT_SERVICE_ID=web-1-web CONNECT_INJECT_PROXY_ID=web-1-web-sidecar-proxy CONNECT_INJECT_CHECK_ID=web-1-web-pod
   export CONNECT_INJECT_PROXY_CHECK_ID=web-1-web-sidecar-proxy-pod
-  export CONNECT_INJECT_REGISTRATION='{"services":["v4"]}' CONNECT_INJECT_REGISTRATION_IPV6='{"services":["v6"]}'
+  # As the policy writes it: what a check asks begins a line.
+  export CONNECT_INJECT_REGISTRATION=$'{"services":[{"tcp":\n":20000","id":"a:1"}]}'
   export CONNECT_INJECT_ENVOY_ADMIN=$port CONNECT_INJECT_SYNC_PERIOD=0.3
 }
 

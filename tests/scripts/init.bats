@@ -2,11 +2,14 @@
 # The init container's script, against a stand-in for the agent and for the CLI.
 load helper
 
+# registered ADDRESS: as a URL has it.
+registered() { [ "$(cat "$FAKE/registered")" = $'{"services":[{"tcp":\n"'"$1"':20000","id":"a:1"}]}' ]; }
+
 @test "without ACLs, TLS and namespaces: registers and writes Envoy's bootstrap" {
   init
   [ "$status" -eq 0 ]
   [ "$(head -1 "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true,' ]
-  [ "$(cat "$FAKE/registered")" = '{"services":["v4"]}' ]
+  registered 10.1.2.3
   told "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
   ! grep -q login "$FAKE/consul-args"
 }
@@ -48,10 +51,18 @@ load helper
   [ ! -e x ]
 }
 
-@test "IPv6 pod: the IPv6 documents" {
-  POD_IP=fd00::7 init
-  [ "$status" -eq 0 ]
-  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+@test "the pod's address is put where a check asks, and nowhere else" {
+  # The policy's own lines, and texts that look like them.
+  local document=$'{"a":"\\n\":1\"","http":\n"http://:8080/x?y=\":1","http":\n"https://:8443/","grpc":\n":9000/s.S","tcp":\n":20000",":2":"x//:3"}'
+  for ip in 10.1.2.3 fd00::7; do
+    POD_IP=$ip CONNECT_INJECT_REGISTRATION=$document init
+    [ "$status" -eq 0 ]
+    [[ $ip == *:* ]] && ip="[$ip]"
+    local filled=${document//$'\n":'/$'\n"'"$ip:"}
+    filled=${filled//$'\n"http://'/$'\n"http://'"$ip"}
+    filled=${filled//$'\n"https://'/$'\n"https://'"$ip"}
+    printf %s "$filled" | cmp - "$FAKE/registered"
+  done
 }
 
 @test "IPv6 node: the address is in brackets" {
@@ -65,20 +76,20 @@ load helper
   on_ipv6
   POD_IP=fd00::7 CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team init
   [ "$status" -eq 0 ]
-  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+  registered '[fd00::7]'
   grep -Fxq "http://[::1]:$port" "$FAKE/consul-args"
   ! grep -v "http=http://\[::1\]:$port " "$FAKE/consul-env"
   asked "GET /v1/namespace/team"
 }
 
-@test "dual stack: the pod's own address picks the document, the node's the agent" {
+@test "dual stack: the pod's own address is registered, the node's is the agent's" {
   POD_IP=fd00::7 init
   [ "$status" -eq 0 ]
-  [ "$(cat "$FAKE/registered")" = '{"services":["v6"]}' ]
+  registered '[fd00::7]'
   on_ipv6
   POD_IP=10.1.2.3 init
   [ "$status" -eq 0 ]
-  [ "$(cat "$FAKE/registered")" = '{"services":["v4"]}' ]
+  registered 10.1.2.3
 }
 
 @test "waits for the agent, a line a try with address and error" {

@@ -18,7 +18,8 @@ agent_setup() {
    {"id":"web-1-web-sidecar-proxy","name":"web-sidecar-proxy","kind":"connect-proxy","address":"127.0.0.1","port":20000,
     "proxy":{"destination_service_name":"web","destination_service_id":"web-1-web","local_service_address":"127.0.0.1","local_service_port":8080,
      "upstreams":[{"destination_type":"prepared_query","destination_name":"q","local_bind_address":"127.0.0.1","local_bind_port":1234}]},
-    "checks":[{"name":"Proxy Public Listener","tcp":"127.0.0.1:20000","interval":"1s"},
+    "checks":[{"name":"Proxy Public Listener","tcp":
+":20000","interval":"1s"},
      {"name":"Destination Alias","alias_service":"web-1-web"},
      {"id":"web-1-web-sidecar-proxy-pod","name":"Pod","ttl":"9s","deregister_critical_service_after":"10m"}]}]}'
 }

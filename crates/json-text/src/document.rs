@@ -342,12 +342,13 @@ impl<'d> Value<'d> {
         self.document.text.as_bytes().get(start..end).unwrap_or_default()
     }
 
+    /// Of all values only `null` begins so, and only `true` as below.
     pub fn is_null(self) -> bool {
-        self.bytes() == b"null"
+        self.first() == Some(b'n')
     }
 
     pub fn is_true(self) -> bool {
-        self.bytes() == b"true"
+        self.first() == Some(b't')
     }
 
     pub fn is_number(self) -> bool {

@@ -253,7 +253,7 @@ mod tests {
             edit.replace(members.raw("b").unwrap(), text("3"));
         });
         assert_eq!(out, r#"{"x":[0],"y":{"z":0},"a":1,"b":3}"#);
-        let out = edited(r#"[0,{}]"#, |edit, root, _| {
+        let out = edited("[0,{}]", |edit, root, _| {
             edit.add(root, "x", Brackets::List, text("0"), Place::First);
             edit.add(root, "y", Brackets::List, text("1"), Place::Last);
         });

@@ -305,7 +305,12 @@ impl Policy {
         Some(u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1))
     }
 
-    fn bare(&self, operation: &str, payload: &[u8], log: Option<&LogSink>) -> Result<crate::bare::Run, CallError> {
+    fn bare(
+        &self,
+        operation: &str,
+        payload: &[u8],
+        log: Option<&LogSink>,
+    ) -> Result<crate::bare::Run, CallError> {
         let limits = Limits { epochs: self.epochs(), fuel: None };
         self.loaded
             .observed
