@@ -913,7 +913,10 @@ mod pod {
             let (service, proxy) = registration(&pod);
             let heartbeat = &service["checks"][0];
             assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
-            assert_eq!(heartbeat["id"], environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_CHECK_ID"]);
+            // As `lifecycle.sh` and `common.sh` make them of the one that they are given.
+            let id = &environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_SERVICE_ID"];
+            assert_eq!((&service["id"], &heartbeat["id"]), (&json!(id), &json!(format!("{id}-pod"))));
+            assert_eq!(proxy["id"], json!(format!("{id}-sidecar-proxy")));
             assert_eq!(heartbeat["deregister_critical_service_after"], "10m");
             let heartbeat = &proxy["checks"][2];
             assert_eq!(
@@ -921,10 +924,7 @@ mod pod {
                 (&json!("Pod"), &json!(proxy_ttl)),
                 "{period}"
             );
-            assert_eq!(
-                heartbeat["id"],
-                environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_PROXY_CHECK_ID"]
-            );
+            assert_eq!(heartbeat["id"], json!(format!("{id}-sidecar-proxy-pod")));
             for check in
                 [&service, &proxy].into_iter().flat_map(|service| service["checks"].as_array().unwrap())
             {
@@ -941,8 +941,10 @@ mod pod {
 {}
     agents AGENT_SCHEME "http"
     agents AGENT_PORT "8500"
-    agents GRPC_PORT "8502"
-    agents ENVOY_ADMIN "19000"
+    init GRPC_PORT "8502"
+    init ENVOY_ADMIN "19000"
+    lifecycle GRPC_PORT null
+    lifecycle ENVOY_ADMIN null
     agents TLS_CA null
     agents TLS_SERVER_NAME null
     agents AUTH_METHOD null
@@ -965,7 +967,7 @@ mod pod {
 
 {"agent": {"httpPort": 8600, "httpsPort": 8601, "grpcPort": 8602}}
     agents AGENT_PORT "8600"
-    agents GRPC_PORT "8602"
+    init GRPC_PORT "8602"
 {"tls": {"enabled": true, "caCert": "$CA"}}
     agents AGENT_SCHEME "https"
     agents AGENT_PORT "8501"
@@ -982,6 +984,8 @@ mod pod {
 {"acls": {"enabled": true}}
     agents AUTH_METHOD "consul-k8s-auth-method"
     agents LOGIN_NAMESPACE null
+    agents GRPC_PORT "8502"
+    agents ENVOY_ADMIN "19000"
 {"acls": {"enabled": true, "authMethod": "mesh"}}
     agents AUTH_METHOD "mesh"
 {"acls": {"authMethod": "mesh"}}
@@ -1124,8 +1128,7 @@ mod pod {
             }
         }
         // Whatever else is handed over is in a test of its own.
-        let ids = ["SERVICE_ID", "PROXY_ID", "CHECK_ID", "PROXY_CHECK_ID"];
-        let others = ["REGISTRATION", "ENVOY_TOKEN_FILE"].into_iter().chain(ids);
+        let others = ["REGISTRATION", "ENVOY_TOKEN_FILE", "SERVICE_ID"];
         tested.extend(others.map(|name| format!("CONNECT_INJECT_{name}")));
         let everything = json!({
             "acls": { "enabled": true }, "enableConsulNamespaces": true, "nativeSidecars": false,

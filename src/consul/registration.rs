@@ -60,6 +60,8 @@ pub mod names {
 
 /// What a service's proxy is called and what its id ends with.
 const PROXY_SUFFIX: &str = "-sidecar-proxy";
+/// And the id of its heartbeat.
+const HEARTBEAT_SUFFIX: &str = "-pod";
 /// After so long without a heartbeat a registration goes away by itself.
 const DEREGISTER_AFTER: &str = "10m";
 /// Every listener of a mesh pod is reached through loopback.
@@ -132,11 +134,9 @@ const DOCUMENT_LIMIT: usize = 100 * 1024;
 /// What the pod registers, ready to be handed to its containers.
 #[derive(Debug)]
 pub struct Registration {
+    /// The ids of the proxy and of both heartbeats are made of it, here and by the
+    /// scripts, which end it in the same way.
     pub service_id: EnvText<'static>,
-    pub proxy_id: EnvText<'static>,
-    /// The TTL checks that the lifecycle sidecar keeps alive.
-    pub check_id: EnvText<'static>,
-    pub proxy_check_id: EnvText<'static>,
     /// The document, but for the pod's address in what checks ask: an IPv6 address
     /// stands in brackets there, and only the pod itself will know. A target begins a
     /// line, and the init container puts the address in.
@@ -154,24 +154,14 @@ impl Registration {
         readiness: Option<&Check<'_>>,
     ) -> Self {
         let service_id = EnvText::reference("POD_NAME").with("-").with(wanted.service.as_str());
-        let proxy_id = service_id.with(PROXY_SUFFIX);
-        let mut registration = Registration {
-            check_id: service_id.with("-pod"),
-            proxy_check_id: proxy_id.with("-pod"),
-            service_id,
-            proxy_id,
-            document: InString::default(),
-            has_readiness: readiness.is_some(),
-        };
-        let parts = Parts::new(&registration, wanted, namespace, public_port);
+        let parts = Parts::new(&service_id, wanted, namespace, public_port);
         let document = InString::object(|document| {
             document.list("services", |services| {
                 services.object(|service| parts.service(service, readiness));
                 services.object(|proxy| parts.proxy(proxy));
             });
         });
-        registration.document = document;
-        registration
+        Registration { service_id, document, has_readiness: readiness.is_some() }
     }
 
     /// The problem of a pod whose registration does not fit into a variable.
@@ -191,7 +181,8 @@ impl Registration {
 
 /// What the document is written from.
 struct Parts<'r> {
-    registration: &'r Registration,
+    service_id: &'r EnvText<'static>,
+    proxy_id: EnvText<'static>,
     wanted: &'r Wanted,
     public_port: u16,
     service: EnvText<'r>,
@@ -202,7 +193,7 @@ struct Parts<'r> {
 
 impl<'r> Parts<'r> {
     fn new(
-        registration: &'r Registration,
+        service_id: &'r EnvText<'static>,
         wanted: &'r Wanted,
         namespace: Option<&'r Namespace>,
         public_port: u16,
@@ -215,7 +206,8 @@ impl<'r> Parts<'r> {
             (EnvText::literal(key), value)
         });
         Parts {
-            registration,
+            service_id,
+            proxy_id: service_id.with(PROXY_SUFFIX),
             wanted,
             public_port,
             service: EnvText::literal(wanted.service.as_str()),
@@ -226,12 +218,12 @@ impl<'r> Parts<'r> {
     }
 
     fn service(&self, out: &mut Object<'_>, readiness: Option<&Check<'_>>) {
-        self.common(out, &self.service, &self.registration.service_id);
+        self.common(out, &self.service, self.service_id);
         if let Some(port) = &self.wanted.port {
             out.number("port", port.number.into());
         }
         out.list("checks", |checks| {
-            checks.object(|check| heartbeat(check, &self.registration.check_id, self.wanted.sync_period));
+            checks.object(|check| heartbeat(check, self.service_id, self.wanted.sync_period));
             if let Some(readiness) = readiness {
                 checks.object(|check| readiness.write(check));
             }
@@ -240,11 +232,11 @@ impl<'r> Parts<'r> {
 
     fn proxy(&self, out: &mut Object<'_>) {
         out.constant("kind", "connect-proxy");
-        self.common(out, &self.service.with(PROXY_SUFFIX), &self.registration.proxy_id);
+        self.common(out, &self.service.with(PROXY_SUFFIX), &self.proxy_id);
         out.number("port", self.public_port.into());
         out.object("proxy", |proxy| {
             proxy.string("destination_service_name", self.service.as_str());
-            proxy.string("destination_service_id", self.registration.service_id.as_str());
+            proxy.string("destination_service_id", self.service_id.as_str());
             if let Some(port) = &self.wanted.port {
                 proxy.constant("local_service_address", LOOPBACK);
                 proxy.number("local_service_port", port.number.into());
@@ -266,13 +258,13 @@ impl<'r> Parts<'r> {
             });
             checks.object(|check| {
                 check.constant("name", names::ALIAS_CHECK);
-                check.string("alias_service", self.registration.service_id.as_str());
+                check.string("alias_service", self.service_id.as_str());
             });
             // Of the checks above, one is critical whenever the service is not ready, and
             // the other while Envoy is away: a pod that is there stays registered.
             checks.object(|check| {
                 let every_third = Millis(self.wanted.sync_period.0.saturating_mul(3));
-                heartbeat(check, &self.registration.proxy_check_id, every_third);
+                heartbeat(check, &self.proxy_id, every_third);
             });
         });
     }
@@ -301,11 +293,11 @@ impl<'r> Parts<'r> {
     }
 }
 
-/// The check that the lifecycle sidecar passes every `period`, and with which the
-/// registration goes away.
-fn heartbeat(check: &mut Object<'_>, id: &EnvText<'_>, period: Millis) {
+/// The check of `registered` that the lifecycle sidecar passes every `period`, and with
+/// which the registration goes away.
+fn heartbeat(check: &mut Object<'_>, registered: &EnvText<'_>, period: Millis) {
     check.constant("name", names::POD_CHECK);
-    check.string("id", id.as_str());
+    check.joined("id", &[registered.as_str(), HEARTBEAT_SUFFIX]);
     check.millis("ttl", ttl(period).0);
     check.constant("deregister_critical_service_after", DEREGISTER_AFTER);
 }

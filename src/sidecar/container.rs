@@ -39,6 +39,7 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
         env.encoded(POD_NAMESPACE);
         env.encoded(POD_IP);
         agent_env(env, injection);
+        bootstrap_env(env, injection);
         env.object(|variable| {
             variable.constant("name", "CONNECT_INJECT_REGISTRATION");
             variable.in_string("value", &injection.registration.document);
@@ -99,13 +100,13 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let script = scripts::lifecycle(settings.acl_auth_method.is_some(), listener.is_some());
     shell(container, &script, &[]);
     container.list("env", |env| {
-        // It may log in again, by the pod's whole name.
+        agent_env(env, injection);
+        // It may log in again, by the pod's whole name, and with a new token Envoy's
+        // bootstrap is another.
         if settings.acl_auth_method.is_some() {
             env.encoded(POD_NAMESPACE);
+            bootstrap_env(env, injection);
         }
-        agent_env(env, injection);
-        variable(env, "CONNECT_INJECT_CHECK_ID", &injection.registration.check_id);
-        variable(env, "CONNECT_INJECT_PROXY_CHECK_ID", &injection.registration.proxy_check_id);
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
         if let Some(port) = listener {
             number(env, "CONNECT_INJECT_LISTENER_PORT", port.number.into());
@@ -205,17 +206,20 @@ fn number(env: &mut List<'_>, name: &'static str, number: u64) {
     });
 }
 
-/// How both scripts reach the agent, and the ids of what they register and keep.
+/// What Envoy's bootstrap is written from.
+fn bootstrap_env(env: &mut List<'_>, injection: &Injection<'_>) {
+    number(env, "CONNECT_INJECT_GRPC_PORT", injection.settings.grpc_port.into());
+    number(env, "CONNECT_INJECT_ENVOY_ADMIN", injection.ports.admin.into());
+}
+
+/// How both scripts reach the agent, and what they register and keep.
 fn agent_env(env: &mut List<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     env.encoded(POD_NAME);
     env.encoded(HOST_IP);
     literal(env, "CONNECT_INJECT_AGENT_SCHEME", if settings.tls.is_some() { "https" } else { "http" });
     number(env, "CONNECT_INJECT_AGENT_PORT", settings.http_port.into());
-    number(env, "CONNECT_INJECT_GRPC_PORT", settings.grpc_port.into());
-    number(env, "CONNECT_INJECT_ENVOY_ADMIN", injection.ports.admin.into());
     variable(env, "CONNECT_INJECT_SERVICE_ID", &injection.registration.service_id);
-    variable(env, "CONNECT_INJECT_PROXY_ID", &injection.registration.proxy_id);
     if let Some(name) = settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
         literal(env, "CONNECT_INJECT_TLS_SERVER_NAME", name);
     }

@@ -42,7 +42,7 @@ pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut Text)
 /// About how many bytes write themselves, with the rest of the response. Memory that
 /// is asked for and not needed costs a page fault, memory that is too little a copy.
 fn sidecars_length(injection: &Injection<'_>) -> usize {
-    const SIDECARS: usize = 15_040;
+    const SIDECARS: usize = 14_650;
     const OPTIONAL_SCRIPTS: usize = 8_000;
     let settings = &injection.settings;
     let optional =

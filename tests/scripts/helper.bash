@@ -28,8 +28,7 @@ setup() {
   export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=20
   export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
-  export CONNECT_INJECT_SERVICE_ID=web-1-web CONNECT_INJECT_PROXY_ID=web-1-web-sidecar-proxy CONNECT_INJECT_CHECK_ID=web-1-web-pod
-  export CONNECT_INJECT_PROXY_CHECK_ID=web-1-web-sidecar-proxy-pod
+  export CONNECT_INJECT_SERVICE_ID=web-1-web
   # As the policy writes it: what a check asks begins a line.
   export CONNECT_INJECT_REGISTRATION=$'{"services":[{"tcp":\n":20000","id":"a:1"}]}'
   export CONNECT_INJECT_ENVOY_ADMIN=$port CONNECT_INJECT_SYNC_PERIOD=0.3
@@ -94,8 +93,18 @@ on_ipv6() {
 rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
+# without_init: as src/sidecar/container.rs, what the lifecycle sidecar is not given.
+without_init() {
+  local names=(POD_IP CONNECT_INJECT_REGISTRATION CONNECT_INJECT_TLS_CA CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_NAMESPACE_DOCUMENT)
+  [ -n "${CONNECT_INJECT_AUTH_METHOD:-}" ] || names+=(POD_NAMESPACE CONNECT_INJECT_GRPC_PORT CONNECT_INJECT_ENVOY_ADMIN)
+  unset "${names[@]}"
+}
+
 # script init|lifecycle: the shell under test runs it as the container would.
-script() { exec env PATH="$BIN" "${shell[@]}" -c "$("$1_script")" sh "$(common_script)"; }
+script() {
+  [ "$1" = init ] || without_init
+  exec env PATH="$BIN" "${shell[@]}" -c "$("$1_script")" sh "$(common_script)"
+}
 
 init() {
   run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(init_script)" sh "$(common_script)"

@@ -18,6 +18,7 @@ cli_patience=${CONNECT_INJECT_CLI_PATIENCE:-20}
 pause=${CONNECT_INJECT_PAUSE:-1}
 auth=${CONNECT_INJECT_AUTH_METHOD:-}
 ns=${CONNECT_INJECT_NAMESPACE:+ns=$CONNECT_INJECT_NAMESPACE}
+service_id=$CONNECT_INJECT_SERVICE_ID proxy_id=$CONNECT_INJECT_SERVICE_ID-sidecar-proxy
 ca='' conf='' again='' sleeping='' cli_pid='' why=''
 
 # One line a message, whatever an agent or a tool says in it.
@@ -40,7 +41,8 @@ in_url() {
 
 host=$(in_url "$HOST_IP")
 agent=$CONNECT_INJECT_AGENT_SCHEME://$host:$CONNECT_INJECT_AGENT_PORT
-grpc=$CONNECT_INJECT_AGENT_SCHEME://$host:$CONNECT_INJECT_GRPC_PORT
+# The lifecycle sidecar has the port if it may have to write Envoy's bootstrap again.
+grpc=$CONNECT_INJECT_AGENT_SCHEME://$host:${CONNECT_INJECT_GRPC_PORT:-}
 base=$agent
 export CONSUL_HTTP_ADDR="$agent" CONSUL_NAMESPACE="${CONNECT_INJECT_NAMESPACE:-}"
 export CONSUL_HTTP_TOKEN_FILE='' CONSUL_TLS_SERVER_NAME=''
@@ -103,7 +105,7 @@ hush() {
 
 register() {
   if cli services register "$dir/registration.json"; then
-    log "registered $CONNECT_INJECT_SERVICE_ID and $CONNECT_INJECT_PROXY_ID ${again:-with $agent}"
+    log "registered $service_id and $proxy_id ${again:-with $agent}"
     return
   fi
   case $why in
@@ -115,7 +117,7 @@ register() {
 }
 
 bootstrap() {
-  if ! cli connect envoy -proxy-id "$CONNECT_INJECT_PROXY_ID" -bootstrap -grpc-addr "$grpc" \
+  if ! cli connect envoy -proxy-id "$proxy_id" -bootstrap -grpc-addr "$grpc" \
     -admin-bind "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" || [ ! -s "$dir/cli.out" ]; then
     why="writing Envoy's configuration failed: $why"
     return 1
@@ -127,7 +129,7 @@ bootstrap() {
 # Both registrations go, then the token.
 leave() {
   hush
-  for id in "$CONNECT_INJECT_PROXY_ID" "$CONNECT_INJECT_SERVICE_ID"; do
+  for id in "$proxy_id" "$service_id"; do
     http PUT "/v1/agent/service/deregister/$id?$ns"
     case $code$body in
     200* | 404* | *"nknown service"*) log "deregistered $id" ;;

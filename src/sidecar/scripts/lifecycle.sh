@@ -7,9 +7,9 @@ umask 077
 . "$dir/common.sh"
 period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
-check=$CONNECT_INJECT_CHECK_ID
+check=$service_id-pod
 # Of the proxy, so that its registration goes with the pod, and only then. Every third heartbeat is for it, too.
-proxy_check=$CONNECT_INJECT_PROXY_CHECK_ID spell=0
+proxy_check=$proxy_id-pod spell=0
 fail=/v1/agent/check/fail/$check
 out="$fail?note=pod+is+terminating&$ns"
 ended='' state=start tries=0 verdict=pass note='' again=again
