@@ -68,7 +68,7 @@ $(SCRIPTS_PASSED): $(shell find src/sidecar/scripts tests/scripts -type f) build
 BENCH_GUESTS := $(TARGET_DIR)/wasm32-wasip1/release
 .PHONY: bench
 bench: policy.wasm bench-guests
-	@cargo run --quiet --locked -p policy-bench -- $(if $(JSON),--json) policy=policy.wasm \
+	@cargo run --quiet --locked --profile measure -p policy-bench -- $(if $(JSON),--json) policy=policy.wasm \
 	  decode-encode=$(BENCH_GUESTS)/bench_guest_roundtrip.wasm accept=$(BENCH_GUESTS)/bench_guest_accept.wasm
 
 .PHONY: bench-guests

@@ -9,4 +9,4 @@ work=$(mktemp -d)
 trap 'git worktree remove --force "$work/base" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 git worktree add --quiet --detach "$work/base" "$ref"
 (cd "$work/base" && CARGO_TARGET_DIR="$target/bench-base" make --no-print-directory policy.wasm >&2)
-cargo run --quiet --locked -p policy-bench -- now=policy.wasm "base=$work/base/policy.wasm"
+cargo run --quiet --locked --profile measure -p policy-bench -- now=policy.wasm "base=$work/base/policy.wasm"
