@@ -63,17 +63,17 @@ $(SCRIPTS_PASSED): $(shell find src/sidecar/scripts tests/scripts -type f) build
 	tests/scripts/run
 	@touch $@
 
-# What a call of the policy takes, beside a guest that only accepts and one that
-# only decodes and encodes the pod (JSON=1 for a program).
+# What a call of the policy takes, beside a guest that only accepts, one that only
+# decodes and encodes the pod, and one that adds a container (JSON=1 for a program).
 BENCH_GUESTS := $(TARGET_DIR)/wasm32-wasip1/release
 .PHONY: bench
 bench: policy.wasm bench-guests
 	@cargo run --quiet --locked --profile measure -p policy-bench -- $(if $(JSON),--json) policy=policy.wasm \
-	  decode-encode=$(BENCH_GUESTS)/bench_guest_roundtrip.wasm accept=$(BENCH_GUESTS)/bench_guest_accept.wasm
+	  naive=$(BENCH_GUESTS)/bench_guest_naive.wasm decode-encode=$(BENCH_GUESTS)/bench_guest_roundtrip.wasm accept=$(BENCH_GUESTS)/bench_guest_accept.wasm
 
 .PHONY: bench-guests
 bench-guests: | target
-	@cargo build --quiet --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip
+	@cargo build --quiet --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive
 
 # This revision beside another: make bench-compare BASE=main
 .PHONY: bench-compare
