@@ -4,7 +4,6 @@
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use json_text::{Document, Members, Object, Text, Unreadable, Value, object as write_object};
 use k8s_openapi::Resource as _;
@@ -239,23 +238,22 @@ pub fn of_kind(head: &Head<'_>, kind: &str) -> Result<(), Unreadable> {
 }
 
 fn inject(head: &Head<'_>, injection: &Injection<'_>, subject: &Subject<'_>) -> Answer {
-    let mut response = Text::new();
+    let mut response = Text::with_capacity(64);
     write_object(&mut response, |response| {
         response.written("mutated_object", |out| sidecar::inject(head, injection, out));
         outcome(response, true, reason::INJECTED, None, &injection.warnings);
     });
 
     let wanted = &injection.wanted;
-    let mut what = format!("injected: service {}", wanted.service);
+    let mut what = String::with_capacity(128);
+    what.extend(["injected: service ", wanted.service.as_str()]);
     if let Some(port) = &wanted.port {
-        let _ = write!(what, " on port {}", port.number);
+        what.extend([" on port ", &port.number.to_string()]);
     }
     match wanted.upstreams.len() {
         0 => (),
         1 => what.push_str(", 1 upstream"),
-        count => {
-            let _ = write!(what, ", {count} upstreams");
-        }
+        count => what.extend([", ", &count.to_string(), " upstreams"]),
     }
     Answer { response, log: Some(subject.line(Level::Info, &what)) }
 }

@@ -31,7 +31,7 @@ impl<'a> Head<'a> {
 
     /// The injector's annotations.
     pub fn injector_annotations(self, path: &str) -> Result<Annotations<'a>, Unreadable> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(8);
         for (key, value) in self.annotations.iter() {
             let name = match key {
                 Cow::Borrowed(key) => key.strip_prefix(PREFIX).map(Cow::Borrowed),

@@ -171,11 +171,11 @@ fn amounts(resources: &mut Object<'_>, key: &'static str, amounts: &Amounts) {
 /// of either follow each other.
 fn shell(place: &mut Object<'_>, script: &[&str], argument: &[&str]) {
     place.list("command", |command| {
-        command.string("/bin/sh");
-        command.string("-c");
+        command.constant("/bin/sh");
+        command.constant("-c");
         command.escaped(script);
         if !argument.is_empty() {
-            command.string("sh");
+            command.constant("sh");
             command.escaped(argument);
         }
     });

@@ -77,7 +77,7 @@ pub enum Place {
 
 impl<'d> Edit<'d> {
     pub fn new(value: Value<'d>) -> Self {
-        Edit { text: value.text(), base: value.place().0, changes: Vec::new() }
+        Edit { text: value.text(), base: value.place().0, changes: Vec::with_capacity(8) }
     }
 
     /// Puts `new` in the place of `part`, which must be a part of the value.
