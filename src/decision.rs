@@ -3,7 +3,7 @@
 
 use json_text::{Unreadable, Value};
 
-use crate::annotations::{self, Wanted, full, name};
+use crate::annotations::{self, ServicePort, Wanted, full, name};
 use crate::consul::namespace::Namespace;
 use crate::consul::readiness;
 use crate::consul::registration::Registration;
@@ -33,6 +33,14 @@ pub struct Injection<'a> {
     pub registration: Registration,
     pub environment: Environment,
     pub warnings: Vec<Warning>,
+}
+
+impl Injection<'_> {
+    /// The service's port, where nothing but the lifecycle sidecar sees whether anybody
+    /// listens there: Consul does not check it.
+    pub fn listener(&self) -> Option<&ServicePort> {
+        self.wanted.port.as_ref().filter(|_| !self.registration.has_readiness)
+    }
 }
 
 /// Why there is no decision.

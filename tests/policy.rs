@@ -934,6 +934,23 @@ mod pod {
         }
     }
 
+    /// What a script does not need is not given to it: a login names the whole pod, and
+    /// only with ACLs does the lifecycle sidecar log in.
+    #[test]
+    fn each_container_has_the_fields_of_the_pod_that_it_needs() {
+        let all = ["HOST_IP", "POD_IP", "POD_NAME", "POD_NAMESPACE"];
+        for (acls, lifecycle) in
+            [(false, &["HOST_IP", "POD_NAME"][..]), (true, &["HOST_IP", "POD_NAME", "POD_NAMESPACE"])]
+        {
+            let pod = ask(&web(&[]), &json!({ "acls": { "enabled": acls } })).pod();
+            for (name, expected) in [(INIT, &all[..]), (ENVOY, &[]), (LIFECYCLE, lifecycle)] {
+                let variables = environment(container(&pod, name)).into_keys();
+                let fields: Vec<_> = variables.filter(|name| !name.starts_with("CONNECT_INJECT_")).collect();
+                assert_eq!(fields, expected, "{name}, acls: {acls}");
+            }
+        }
+    }
+
     /// What the scripts and Kubernetes read of settings, annotations and the container:
     /// `CONNECT_INJECT_*` without the prefix, or a place in the injected container.
     /// `null` is what is not there; `agents` are the two that speak to the agent.

@@ -60,7 +60,7 @@ pub mod names {
 
 /// What a service's proxy is called and what its id ends with.
 const PROXY_SUFFIX: &str = "-sidecar-proxy";
-/// And the id of its heartbeat.
+/// What the id of a heartbeat ends with, after that of what it keeps.
 const HEARTBEAT_SUFFIX: &str = "-pod";
 /// After so long without a heartbeat a registration goes away by itself.
 const DEREGISTER_AFTER: &str = "10m";

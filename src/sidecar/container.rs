@@ -32,8 +32,7 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
     container.constant("name", INIT);
     container.string("image", &settings.image_consul);
     let defaults = service_defaults(&injection.wanted, injection.namespace.as_ref());
-    let script = scripts::init(injection.namespace.is_some(), defaults.is_some());
-    shell(container, &script, &scripts::common(settings));
+    shell(container, &scripts::init(injection), &scripts::common(settings));
     container.list("env", |env| {
         // The registration has them all.
         env.encoded(POD_NAMESPACE);
@@ -95,10 +94,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
     let settings = &injection.settings;
     container.constant("name", LIFECYCLE);
     container.string("image", &settings.image_consul);
-    let unchecked = !injection.registration.has_readiness;
-    let listener = injection.wanted.port.as_ref().filter(|_| unchecked);
-    let script = scripts::lifecycle(settings.acl_auth_method.is_some(), listener.is_some());
-    shell(container, &script, &[]);
+    shell(container, &scripts::lifecycle(injection), &[]);
     container.list("env", |env| {
         agent_env(env, injection);
         // It may log in again, by the pod's whole name, and with a new token Envoy's
@@ -108,7 +104,7 @@ pub fn lifecycle(container: &mut Object<'_>, injection: &Injection<'_>) {
             bootstrap_env(env, injection);
         }
         literal(env, "CONNECT_INJECT_SYNC_PERIOD", &injection.wanted.sync_period.as_seconds());
-        if let Some(port) = listener {
+        if let Some(port) = injection.listener() {
             number(env, "CONNECT_INJECT_LISTENER_PORT", port.number.into());
         }
         if !settings.native_sidecars {

@@ -3,6 +3,7 @@
 use json_text::{Brackets, Edit, List, Members, New, Object, Place, Text, Value, quoted};
 
 use super::container::{envoy, init, lifecycle, volumes};
+use super::scripts;
 use crate::annotations::{PREFIX, name};
 use crate::decision::Injection;
 use crate::pod::Head;
@@ -42,13 +43,20 @@ pub fn inject<'i>(head: &Head<'i>, injection: &'i Injection<'i>, out: &mut Text)
 /// About how many bytes write themselves, with the rest of the response. Memory that
 /// is asked for and not needed costs a page fault, memory that is too little a copy.
 fn sidecars_length(injection: &Injection<'_>) -> usize {
-    const SIDECARS: usize = 14_650;
-    const OPTIONAL_SCRIPTS: usize = 8_000;
+    // What is neither a script nor a document, and what each of two features adds to it.
+    const REST: usize = 3_440;
+    const FEATURE: usize = 600;
     let settings = &injection.settings;
-    let optional =
-        settings.acl_auth_method.is_some() || settings.tls.is_some() || injection.namespace.is_some();
-    let document = injection.registration.document.length();
-    SIDECARS.saturating_add(document).saturating_add(if optional { OPTIONAL_SCRIPTS } else { 0 })
+    let feature = |on: bool| if on { FEATURE } else { 0 };
+    [
+        scripts::length(injection),
+        injection.registration.document.length(),
+        settings.tls.as_ref().map_or(0, |tls| tls.ca_cert.len()),
+        feature(settings.acl_auth_method.is_some()),
+        feature(injection.namespace.is_some()),
+    ]
+    .into_iter()
+    .fold(REST, usize::saturating_add)
 }
 
 fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
@@ -79,17 +87,11 @@ fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
         None => {
             let mut new = Text::new();
             let mut metadata = Object::members(&mut new);
-            metadata.written("annotations", |out| braced(out, &annotations));
-            metadata.written("labels", |out| braced(out, &labels));
+            metadata.object_of("annotations", &annotations);
+            metadata.object_of("labels", &labels);
             edit.add(head.object, "metadata", Brackets::Object, new, Place::First);
         }
     }
-}
-
-fn braced(out: &mut Text, members: &Text) {
-    out.push("{");
-    out.append(members);
-    out.push("}");
 }
 
 /// Sets entries of a map that are there already, and returns the others, to be

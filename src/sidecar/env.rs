@@ -28,8 +28,7 @@ impl Environment {
         let mut others = Vec::with_capacity(spec.containers.len().saturating_add(spec.init_containers.len()));
         for container in spec.containers.iter().chain(&spec.init_containers) {
             let ours = |own: &Cow<'_, str>| {
-                let stem = own.strip_suffix(HOST).or_else(|| own.strip_suffix(PORT));
-                stem.is_some_and(|stem| pairs.iter().any(|pair| pair.name == stem))
+                ends(own).is_some_and(|(name, _)| pairs.iter().any(|pair| pair.name == name))
             };
             let own: Vec<Cow<'_, str>> = container.env_names()?.filter(ours).collect();
             others.push((!own.is_empty()).then(|| {
@@ -71,10 +70,15 @@ struct Pair {
 const HOST: &str = "_CONNECT_SERVICE_HOST";
 const PORT: &str = "_CONNECT_SERVICE_PORT";
 
+/// What the name of an upstream's variable begins with, and its end.
+fn ends(variable: &str) -> Option<(&str, &'static str)> {
+    [HOST, PORT].into_iter().find_map(|end| Some((variable.strip_suffix(end)?, end)))
+}
+
 impl Pair {
     /// Whether `variable` is the one of the two that ends so.
     fn is(&self, end: &str, variable: &str) -> bool {
-        variable.strip_suffix(end) == Some(&self.name)
+        ends(variable) == Some((&self.name, end))
     }
 }
 

@@ -6,6 +6,7 @@
 //! its scripts, so it has the parts of what is on. The scripts call a part where the
 //! variables say so that the pod has just then.
 
+use crate::decision::Injection;
 use crate::settings::Settings;
 
 macro_rules! script {
@@ -31,16 +32,30 @@ pub fn common(settings: &Settings) -> [&'static str; 4] {
     ]
 }
 
-pub fn init(namespaces: bool, defaults: bool) -> [&'static str; 3] {
+pub fn init(injection: &Injection<'_>) -> [&'static str; 3] {
     [
-        part(namespaces, script!("namespace.sh")),
-        part(defaults, script!("service-defaults.sh")),
+        part(injection.namespace.is_some(), script!("namespace.sh")),
+        part(injection.wanted.protocol.is_some(), script!("service-defaults.sh")),
         script!("init.sh"),
     ]
 }
 
-pub fn lifecycle(acl: bool, listener: bool) -> [&'static str; 3] {
-    [part(acl, script!("acl-lifecycle.sh")), part(listener, script!("listener.sh")), script!("lifecycle.sh")]
+pub fn lifecycle(injection: &Injection<'_>) -> [&'static str; 3] {
+    [
+        part(injection.settings.acl_auth_method.is_some(), script!("acl-lifecycle.sh")),
+        part(injection.listener().is_some(), script!("listener.sh")),
+        script!("lifecycle.sh"),
+    ]
+}
+
+/// How many bytes the scripts of a pod are.
+pub fn length(injection: &Injection<'_>) -> usize {
+    let (common, init, lifecycle) = (common(&injection.settings), init(injection), lifecycle(injection));
+    let ordinary = part(!injection.settings.native_sidecars, ENVOY_PRE_STOP);
+    // Envoy and the lifecycle sidecar both have it.
+    let hooks = [LIFECYCLE_PRE_STOP, ordinary, ordinary];
+    let all = common.iter().chain(&init).chain(&lifecycle).chain(&hooks);
+    all.fold(0, |length, part| length.saturating_add(part.len()))
 }
 
 fn part(there: bool, script: &'static str) -> &'static str {

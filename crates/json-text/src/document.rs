@@ -152,10 +152,7 @@ fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
                     at = blanks(bytes, at.wrapping_add(1));
                     break;
                 }
-                (None, Around::Nothing) => {
-                    nodes.shrink_to_fit();
-                    return Ok(nodes);
-                }
+                (None, Around::Nothing) => return Ok(nodes),
                 (None, _) => TOO_EARLY,
                 (Some(_), Around::Nothing) => "has something after its end",
                 (Some(_), Around::Object) => "expected ',' or '}'",
@@ -362,10 +359,9 @@ impl<'d> Value<'d> {
     /// The text that a string stands for; borrowed unless the string has escapes.
     pub fn string(self) -> Option<Cow<'d, str>> {
         self.first().filter(|first| *first == b'"')?;
-        let node = self.node();
-        let (start, end) = (node.start as usize, node.end as usize);
+        let (start, end) = self.place();
         let inner = self.document.text.get(start.wrapping_add(1)..end.wrapping_sub(1))?;
-        if node.is_escaped() { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+        if self.node().is_escaped() { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
     }
 
     pub fn members(self) -> Option<Members<'d>> {

@@ -46,7 +46,7 @@ fn object_as(form: Form, out: &mut Text, write: impl FnOnce(&mut Object<'_>)) {
 }
 
 /// JSON that stands in a JSON string: escaped already, without the quotes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InString(Text);
 
 impl InString {
@@ -130,10 +130,7 @@ impl<'o> Object<'o> {
     }
 
     pub fn in_string(&mut self, key: &'static str, json: &InString) {
-        let out = self.key(key);
-        out.ascii(b"\"");
-        out.append(&json.0);
-        out.ascii(b"\"");
+        in_quotes(Form::Plain, self.key(key), |out| out.append(&json.0));
     }
 
     /// A string of several parts, at the beginning of a line.
@@ -144,14 +141,13 @@ impl<'o> Object<'o> {
             Form::Plain => out.ascii(b"\n"),
             Form::InString => out.ascii(b"\\n"),
         }
-        form.quote(out);
-        all_inside(form, out, parts);
-        form.quote(out);
+        joined(form, out, parts);
     }
 
     /// A string of several parts.
     pub fn joined(&mut self, key: &'static str, parts: &[&str]) {
-        self.in_quotes(key, |form, out| all_inside(form, out, parts));
+        let form = self.form;
+        joined(form, self.key(key), parts);
     }
 
     /// A number as a string.
@@ -173,19 +169,12 @@ impl<'o> Object<'o> {
         }
     }
 
-    fn unit(&mut self, key: &'static str, number: u64, unit: &str) {
-        self.in_quotes(key, |_, out| {
+    fn unit(&mut self, key: &'static str, number: u64, unit: &'static str) {
+        let form = self.form;
+        in_quotes(form, self.key(key), |out| {
             out.push(itoa::Buffer::new().format(number));
             out.push(unit);
         });
-    }
-
-    fn in_quotes(&mut self, key: &'static str, write: impl FnOnce(Form, &mut Text)) {
-        let form = self.form;
-        let out = self.key(key);
-        form.quote(out);
-        write(form, out);
-        form.quote(out);
     }
 
     /// A member whose key may be any text.
@@ -229,6 +218,11 @@ impl<'o> Object<'o> {
         object_as(form, self.key(key), write);
     }
 
+    /// An object whose members are written already.
+    pub fn object_of(&mut self, key: &'static str, members: &Text) {
+        self.object(key, |object| object.out.append(members));
+    }
+
     pub fn list(&mut self, key: &'static str, write: impl FnOnce(&mut List<'_>)) {
         let form = self.form;
         list(form, self.key(key), write);
@@ -261,12 +255,7 @@ impl List<'_> {
 
     /// A string of several parts, each escaped already.
     pub fn escaped(&mut self, parts: &[&str]) {
-        let out = self.next();
-        out.ascii(b"\"");
-        for part in parts {
-            out.push(part);
-        }
-        out.ascii(b"\"");
+        in_quotes(Form::Plain, self.next(), |out| parts.iter().for_each(|part| out.push(part)));
     }
 
     pub fn object(&mut self, write: impl FnOnce(&mut Object<'_>)) {
@@ -277,21 +266,21 @@ impl List<'_> {
 
 fn constant(form: Form, out: &mut Text, text: &'static str) {
     debug_assert_eq!(plain(text.as_bytes()), text.len(), "{text} has something to escape");
-    form.quote(out);
-    out.push(text);
-    form.quote(out);
+    in_quotes(form, out, |out| out.push(text));
 }
 
 fn quote(form: Form, out: &mut Text, text: &str) {
-    form.quote(out);
-    inside(form, out, text);
-    form.quote(out);
+    in_quotes(form, out, |out| inside(form, out, text));
 }
 
-fn all_inside(form: Form, out: &mut Text, parts: &[&str]) {
-    for part in parts {
-        inside(form, out, part);
-    }
+fn joined(form: Form, out: &mut Text, parts: &[&str]) {
+    in_quotes(form, out, |out| parts.iter().for_each(|part| inside(form, out, part)));
+}
+
+fn in_quotes(form: Form, out: &mut Text, write: impl FnOnce(&mut Text)) {
+    form.quote(out);
+    write(out);
+    form.quote(out);
 }
 
 /// What stands between the quotes.
