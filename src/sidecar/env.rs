@@ -72,7 +72,8 @@ const PORT: &str = "_CONNECT_SERVICE_PORT";
 
 /// What the name of an upstream's variable begins with, and its end.
 fn ends(variable: &str) -> Option<(&str, &'static str)> {
-    [HOST, PORT].into_iter().find_map(|end| Some((variable.strip_suffix(end)?, end)))
+    let before = |end| Some((variable.strip_suffix(end)?, end));
+    before(HOST).or_else(|| before(PORT))
 }
 
 impl Pair {

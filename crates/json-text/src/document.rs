@@ -152,7 +152,11 @@ fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
                     at = blanks(bytes, at.wrapping_add(1));
                     break;
                 }
-                (None, Around::Nothing) => return Ok(nodes),
+                (None, Around::Nothing) => {
+                    // What is left over is memory for the answer: 256 KiB, for a request of 1 MiB.
+                    nodes.shrink_to_fit();
+                    return Ok(nodes);
+                }
                 (None, _) => TOO_EARLY,
                 (Some(_), Around::Nothing) => "has something after its end",
                 (Some(_), Around::Object) => "expected ',' or '}'",
