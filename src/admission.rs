@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::decision::{Decision, Failure, Injection, Origin, decide};
 use crate::pod::Head;
-use crate::problem::{Problem, Quoted, Shortened, Warning, bounded, list};
+use crate::problem::{Escaped, Problem, Shortened, Warning, bounded, list};
 use crate::reason::{self, Reason};
 use crate::settings::{Configuration, Settings};
 use crate::{sidecar, workload};
@@ -132,7 +132,7 @@ fn shown(name: &str) -> Cow<'_, str> {
     if name.len() <= 253 && name.bytes().all(plain) {
         name.into()
     } else {
-        Quoted(name, 253).to_string().replace('"', "").into()
+        Escaped(name, 253).to_string().into()
     }
 }
 
@@ -212,7 +212,8 @@ fn pod(request: &Request<'_>, configuration: &Configuration<'_>) -> Result<Answe
     let origin = Origin { namespace: &subject.namespace, path: "" };
     match decide(&head, origin, configuration)? {
         Decision::Skip { reason, warnings } => {
-            let log = warnings.first().map(|warning| subject.line(Level::Info, warning.as_str()));
+            let told = warnings.first().filter(|_| reason != reason::NOT_REQUESTED);
+            let log = told.map(|warning| subject.line(Level::Info, warning.as_str()));
             Ok(accept(reason, &warnings, log))
         }
         Decision::Reject { problems, warnings } => {
@@ -275,7 +276,7 @@ pub fn one_line(problems: &[Problem]) -> String {
     shown.join(" | ")
 }
 
-pub fn settings_message(problems: &[Problem]) -> String {
+fn settings_message(problems: &[Problem]) -> String {
     list(&heading("the settings of the Consul Connect injector are not valid", problems), problems)
 }
 

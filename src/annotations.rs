@@ -6,7 +6,7 @@ use json_text::order;
 
 use crate::consul::protocol::Protocol;
 use crate::consul::registration::names::{META_NAMESPACE, META_POD_NAME};
-use crate::consul::service_name::ServiceName;
+use crate::consul::service_name::{ServiceName, ServiceNameError};
 use crate::consul::upstream::{self, Destination, Upstream};
 use crate::duration::Millis;
 use crate::nearest::nearest;
@@ -132,8 +132,9 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct ServicePort {
     pub number: u16,
-    /// What is written back: the port's name if it has one, else its number.
-    pub written: String,
+    /// What the annotation gets where the pod has none: the port's name if it has one,
+    /// else its number.
+    pub written_back: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -192,7 +193,8 @@ pub fn full(name: &str) -> String {
     }
 }
 
-/// Reads all annotations of a pod, collecting every problem and warning.
+/// Reads all annotations of a pod, collecting every problem and warning. Where there is
+/// a problem the default stands, so that what goes on from there finds its own.
 pub fn parse(
     annotations: &Annotations<'_>,
     spec: &Spec<'_>,
@@ -200,26 +202,35 @@ pub fn parse(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Warning>,
 ) -> Option<Wanted> {
-    let before = problems.len();
     unknown(annotations, warnings);
     if annotations.get(name::NAMESPACE).is_some() {
         warnings.push(injectors_own(name::NAMESPACE, ""));
     }
-    let service = service(annotations, spec, problems);
-    if let (Some(service), true) = (&service, settings.acl_auth_method.is_some()) {
+    let acls = settings.acl_auth_method.is_some();
+    let service = service(annotations, spec, acls, problems);
+    if let Some(service) = service.as_ref().filter(|_| acls) {
         identity(service, spec, problems);
     }
     let port = service_port(annotations, spec, problems);
     let own_port = port.as_ref().map(|port| port.number);
     let upstreams = upstreams(annotations, spec, own_port, settings, problems, warnings);
     let protocol = protocol(annotations, settings, problems, warnings);
-    let envoy_args = envoy_args(annotations, problems);
+    let envoy_args = envoy_args(annotations, problems, warnings);
     let tags = tags(annotations, warnings);
     let meta = meta(annotations, problems);
     let envoy_resources = resources(annotations, settings, problems);
     let sync_period = sync_period(annotations, settings, problems);
-    let service = service.filter(|_| problems.len() == before)?;
-    Some(Wanted { service, port, upstreams, protocol, envoy_args, tags, meta, envoy_resources, sync_period })
+    Some(Wanted {
+        service: service?,
+        port,
+        upstreams,
+        protocol,
+        envoy_args,
+        tags,
+        meta,
+        envoy_resources,
+        sync_period,
+    })
 }
 
 pub fn is_known(name: &str) -> bool {
@@ -304,25 +315,30 @@ const UNKNOWN_SHOWN: usize = 10;
 fn service(
     annotations: &Annotations<'_>,
     spec: &Spec<'_>,
+    acls: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<ServiceName> {
     let written = annotations.get(name::SERVICE);
-    let first = spec.containers.first().map(|container| container.name.as_ref()).unwrap_or_default();
-    ServiceName::parse(written.unwrap_or(first))
-        .map_err(|error| {
-            problems.push(match written {
-                Some(written) => {
-                    Problem::new(full(name::SERVICE), error.to_string(), error.remedy()).value(written)
-                }
-                None => {
-                    let remedy = format!("name the service with {}", full(name::SERVICE));
-                    let why = format!("would be the service's name, and {error}");
-                    let subject = format!("{}.containers[0].name", spec.path);
-                    Problem::new(subject, why, remedy).value(first)
-                }
-            });
-        })
-        .ok()
+    // A pod without containers has that problem already.
+    let name = written.or_else(|| spec.containers.first().map(|container| container.name.as_ref()))?;
+    let flaw = |error: ServiceNameError| {
+        let problem = match written {
+            Some(_) if acls => {
+                let account = Quoted(&spec.service_account, 100);
+                let remedy =
+                    format!("write the name of the pod's service account, {account}, since ACLs are on");
+                Problem::new(full(name::SERVICE), error.to_string(), remedy)
+            }
+            Some(_) => Problem::new(full(name::SERVICE), error.to_string(), error.remedy()),
+            None => {
+                let remedy = format!("name the service with {}", full(name::SERVICE));
+                let why = format!("would be the service's name, and {error}");
+                Problem::new(format!("{}.containers[0].name", spec.path), why, remedy)
+            }
+        };
+        problems.push(problem.value(name));
+    };
+    ServiceName::parse(name).map_err(flaw).ok()
 }
 
 /// With ACLs, a pod can only log in as its service account.
@@ -339,12 +355,18 @@ fn identity(service: &ServiceName, spec: &Spec<'_>, problems: &mut Vec<Problem>)
         let why = format!(
             "is not the service's name {shown}, and with ACLs on a pod can only log in as its own service"
         );
-        // No ServiceAccount has an underscore.
-        let create = match identity.contains('_') {
-            true => "",
-            false => "create a ServiceAccount with the service's name and set serviceAccountName to it, or ",
+        let create = "create a ServiceAccount with the service's name and set serviceAccountName to it";
+        let write = format!("write the service account's name as {}", full(name::SERVICE));
+        // No ServiceAccount has an underscore, and no service with ACLs a dot.
+        let remedy = match (identity.contains('_'), spec.service_account.contains('.')) {
+            (false, false) => format!("{create}, or {write}"),
+            (false, true) => create.to_owned(),
+            (true, false) => write,
+            (true, true) => {
+                let name = "give both one name of lower-case letters, digits and '-'";
+                format!("{name}: serviceAccountName and {}", full(name::SERVICE))
+            }
         };
-        let remedy = format!("{create}write the service account's name as {}", full(name::SERVICE));
         let subject = format!("{}.serviceAccountName", spec.path);
         problems.push(Problem::new(subject, why, remedy).value(&spec.service_account));
     }
@@ -359,7 +381,7 @@ fn service_port(
         // Explicitly none: the service only dials out.
         Some("") => None,
         Some(written) => match spec.ports.resolve(written.trim()) {
-            Ok(number) => Some(ServicePort { number, written: written.to_owned() }),
+            Ok(number) => Some(ServicePort { number, written_back: None }),
             Err(error) => {
                 problems.push(Problem::new(full(name::PORT), error.why, error.remedy).value(written));
                 None
@@ -367,8 +389,8 @@ fn service_port(
         },
         None => {
             let port = spec.running().find_map(|container| container.ports.iter().find(|port| port.tcp))?;
-            let written = port.name.as_deref().map_or_else(|| port.number.to_string(), str::to_owned);
-            Some(ServicePort { number: port.number, written })
+            let name = port.name.as_deref().map_or_else(|| port.number.to_string(), str::to_owned);
+            Some(ServicePort { number: port.number, written_back: Some(name) })
         }
     }
 }
@@ -437,11 +459,24 @@ fn protocol(
     protocol.filter(|_| settings.central_config)
 }
 
-fn envoy_args(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Option<EnvoyArgs> {
+fn envoy_args(
+    annotations: &Annotations<'_>,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
+) -> Option<EnvoyArgs> {
     let written = annotations.get(name::ENVOY_ARGS)?;
     match EnvoyArgs::parse(written) {
         // As in the original, a blank annotation replaces the setting by nothing.
-        Ok(args) => Some(args),
+        Ok(args) => {
+            warnings.extend(args.strays().next().map(|stray| {
+                let stray = Quoted(stray, 60);
+                Warning::new(&format!(
+                    "{}: {stray} is neither a flag of Envoy's nor the value of one, so that Envoy will not start; write a flag before it, or leave it out",
+                    full(name::ENVOY_ARGS)
+                ))
+            }));
+            Some(args)
+        }
         Err(flaws) => {
             let subject = full(name::ENVOY_ARGS);
             let problem = |flaw: Flaw| Problem::new(subject.as_str(), flaw.why, flaw.remedy).value(written);
@@ -476,7 +511,7 @@ fn meta(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Vec<(Stri
     for (name, value) in annotations.iter() {
         let Some(key) = name.strip_prefix(name::META) else { continue };
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let flaw = if key.is_empty() {
+        let of_key = if key.is_empty() {
             Some(("has no key", "write the metadata's key after the last '-'"))
         } else if !key.bytes().all(fits) {
             Some((
@@ -489,15 +524,14 @@ fn meta(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Vec<(Stri
             Some(("has a key beginning with consul-, which Consul keeps for itself", "write another key"))
         } else if key == META_POD_NAME || key == META_NAMESPACE {
             Some(("has a key that the injector sets itself", "remove it, or write another key"))
-        } else if value.len() > META_VALUE_LIMIT {
-            Some(("is over 512 bytes, which Consul refuses", "write a shorter value"))
         } else {
             None
         };
-        match flaw {
-            Some((why, remedy)) => problems.push(Problem::new(full(name), why, remedy).value(value)),
-            None => pairs.push((key.to_owned(), meta_value(value))),
-        }
+        let of_value = (value.len() > META_VALUE_LIMIT)
+            .then_some(("is over 512 bytes, which Consul refuses", "write a shorter value"));
+        let flaws = of_key.into_iter().chain(of_value);
+        problems.extend(flaws.map(|(why, remedy)| Problem::new(full(name), why, remedy).value(value)));
+        pairs.push((key.to_owned(), meta_value(value)));
     }
     if pairs.len() > META_PAIRS_LIMIT {
         let subject = format!("annotations {PREFIX}{}*", name::META);
@@ -592,13 +626,13 @@ mod tests {
         let wanted = parsed("{}", &[]).0.unwrap();
         assert_eq!(wanted.service.as_str(), "web");
         let port = wanted.port.unwrap();
-        assert_eq!((port.number, port.written.as_str()), (8080, "http"));
+        assert_eq!((port.number, port.written_back.as_deref()), (8080, Some("http")));
         assert!(parsed("{}", &[(name::PORT, "")]).0.unwrap().port.is_none());
     }
 
     #[test]
     fn every_problem_of_a_pod_is_reported() {
-        let (wanted, problems, _) = parsed(
+        let (_, problems, _) = parsed(
             r#"{"acls":{"enabled":true}}"#,
             &[
                 (name::SERVICE, "Other"),
@@ -606,7 +640,7 @@ mod tests {
                 (name::UPSTREAMS, "db"),
                 (name::PROTOCOL, "udp"),
                 (name::ENVOY_ARGS, "'"),
-                ("service-meta-consul-x", "1"),
+                ("service-meta-consul-x", &"x".repeat(513)),
                 ("service-meta-pod-name", "1"),
                 (name::CPU_LIMIT, "x"),
                 (name::MEMORY_REQUEST, "2Gi"),
@@ -614,8 +648,7 @@ mod tests {
                 (name::SYNC_PERIOD, "1"),
             ],
         );
-        assert!(wanted.is_none());
-        assert_eq!(problems.len(), 11, "{problems:#?}");
+        assert_eq!(problems.len(), 12, "{problems:#?}");
     }
 
     #[test]

@@ -204,6 +204,10 @@ fn copied_status() -> Warning {
 /// What no annotation can mend.
 fn impossible(spec: &Spec<'_>, problems: &mut Vec<Problem>) {
     let opt_out = || format!("set {} to \"false\"", full(name::INJECT));
+    if spec.containers.is_empty() {
+        let why = "is empty, and a pod needs at least one container";
+        problems.push(Problem::new(format!("{}.containers", spec.path), why, "write one"));
+    }
     if spec.host_network {
         let why = "is true, and Envoy needs a network of the pod's own";
         let remedy = format!("remove it, or {}", opt_out());

@@ -40,7 +40,12 @@ impl<'a> Head<'a> {
             let Some(name) = name else { continue };
             let value = match value.is_null() {
                 true => Cow::default(),
-                false => value.expect_string(|| format!("{path}metadata.annotations.{PREFIX}{name}"))?,
+                false => value
+                    .expect_string(|| format!("{path}metadata.annotations.{PREFIX}{name}"))
+                    .map_err(|Unreadable { path, why }| Unreadable {
+                        path,
+                        why: format!("{why}; write it in quotes"),
+                    })?,
             };
             found.push((name, value));
         }
@@ -83,7 +88,7 @@ pub struct Spec<'a> {
 #[derive(Debug)]
 pub struct Container<'a> {
     pub value: Value<'a>,
-    members: Members<'a>,
+    pub members: Members<'a>,
     pub name: Cow<'a, str>,
     pub ports: Vec<Port<'a>>,
     /// An init container that goes on running beside the others.
@@ -95,10 +100,6 @@ impl<'a> Spec<'a> {
         let members = value.expect_members(|| path.to_owned())?;
         let text = |key: &str| members.string(key, || format!("{path}.{key}"));
         let containers = containers(members, path, "containers")?;
-        if containers.is_empty() {
-            let why = "a pod needs at least one container".to_owned();
-            return Err(Unreadable { path: format!("{path}.containers"), why });
-        }
         let init_containers = self::containers(members, path, "initContainers")?;
         let service_account = match text("serviceAccountName")? {
             name if name.is_empty() => text("serviceAccount")?,
@@ -123,8 +124,11 @@ impl<'a> Spec<'a> {
             }
         }
         let grace = members.get("terminationGracePeriodSeconds");
-        let all = containers.iter().chain(init_containers.iter().filter(|c| c.native_sidecar));
-        let ports = Ports::new(all.flat_map(|container| container.ports.iter().cloned()).collect());
+        let all = running(&containers, &init_containers);
+        let ended = init_containers.iter().filter(|container| !container.native_sidecar);
+        let cloned = |container: &'_ Container<'a>| container.ports.clone();
+        let ports =
+            Ports { running: all.flat_map(cloned).collect(), ended: ended.flat_map(cloned).collect() };
         Ok(Spec {
             path: path.to_owned(),
             value,
@@ -144,8 +148,15 @@ impl<'a> Spec<'a> {
     /// The containers whose ports can be the service's: the ordinary ones first,
     /// then the pod's own native sidecars.
     pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
-        self.containers.iter().chain(self.init_containers.iter().filter(|container| container.native_sidecar))
+        running(&self.containers, &self.init_containers)
     }
+}
+
+fn running<'s, 'a>(
+    containers: &'s [Container<'a>],
+    init_containers: &'s [Container<'a>],
+) -> impl Iterator<Item = &'s Container<'a>> {
+    containers.iter().chain(init_containers.iter().filter(|container| container.native_sidecar))
 }
 
 /// Most pods for Windows say so by the nodes that they want.
@@ -203,7 +214,15 @@ pub struct Resources<'a>(Members<'a>);
 impl Resources<'_> {
     /// As the API server has it, a limit without a request is the request.
     pub fn request(self, name: &str) -> Option<Quantity> {
-        self.amount("requests", name).or_else(|| self.limit(name))
+        self.written_request(name).or_else(|| self.limit(name))
+    }
+
+    pub fn written_request(self, name: &str) -> Option<Quantity> {
+        self.amount("requests", name)
+    }
+
+    pub fn has_limits(self) -> bool {
+        self.0.get("limits").and_then(Value::members).is_some_and(|limits| limits.iter().next().is_some())
     }
 
     pub fn limit(self, name: &str) -> Option<Quantity> {
@@ -251,9 +270,14 @@ impl<'a> Port<'a> {
     }
 }
 
-/// Every port that the pod's running containers list.
+/// Every port that the pod's containers list.
 #[derive(Debug, Default)]
-pub struct Ports<'a>(Vec<Port<'a>>);
+pub struct Ports<'a> {
+    /// Of those that run beside each other.
+    pub running: Vec<Port<'a>>,
+    /// Of the init containers that end before them.
+    pub ended: Vec<Port<'a>>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct PortError {
@@ -262,21 +286,13 @@ pub struct PortError {
 }
 
 impl<'a> Ports<'a> {
-    pub fn new(ports: Vec<Port<'a>>) -> Self {
-        Ports(ports)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Port<'a>> {
-        self.0.iter()
-    }
-
     pub fn has(&self, number: u16) -> bool {
-        self.0.iter().any(|port| port.tcp && port.number == number)
+        self.running.iter().any(|port| port.tcp && port.number == number)
     }
 
     /// A port by its name or its number.
     pub fn resolve(&self, text: &str) -> Result<u16, PortError> {
-        let mut named = self.0.iter().filter(|port| port.name.as_deref() == Some(text)).peekable();
+        let mut named = self.running.iter().filter(|port| port.name.as_deref() == Some(text)).peekable();
         if named.peek().is_some() {
             return named.find(|port| port.tcp).map(|port| port.number).ok_or_else(|| PortError {
                 why: "is not a TCP port".into(),
@@ -293,11 +309,13 @@ impl<'a> Ports<'a> {
 
     fn unknown(&self, text: &str) -> PortError {
         let names: Vec<&str> =
-            self.0.iter().filter(|port| port.tcp).filter_map(|port| port.name.as_deref()).collect();
+            self.running.iter().filter(|port| port.tcp).filter_map(|port| port.name.as_deref()).collect();
         let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
-        let why = match numeric {
-            true => "is not a number from 1 to 65535",
-            false => "is not the name of a port of this pod",
+        let ended = self.ended.iter().any(|port| port.name.as_deref() == Some(text));
+        let why = match (numeric, ended) {
+            (true, _) => "is not a number from 1 to 65535",
+            (_, true) => "is the name of a port of an init container, which ends before the service runs",
+            _ => "is not the name of a port of this pod",
         };
         let remedy = if names.is_empty() {
             "write a number from 1 to 65535, or name a port in a container's ports and write that name"
@@ -311,91 +329,6 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// A readiness probe, as far as Consul can do the same.
-#[derive(Debug)]
-pub struct Probe<'a> {
-    pub action: ProbeAction<'a>,
-    pub port: Option<Value<'a>>,
-    /// Empty: the pod itself.
-    pub host: Cow<'a, str>,
-    pub period_seconds: i64,
-    pub timeout_seconds: i64,
-    pub success_threshold: i64,
-    pub failure_threshold: i64,
-}
-
-#[derive(Debug)]
-pub enum ProbeAction<'a> {
-    HttpGet(HttpGet<'a>),
-    TcpSocket,
-    Grpc { service: Cow<'a, str> },
-}
-
-#[derive(Debug)]
-pub struct HttpGet<'a> {
-    pub path: Cow<'a, str>,
-    pub https: bool,
-    pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-}
-
-impl<'a> Probe<'a> {
-    /// Nothing for `exec`, and for what is no probe.
-    fn read(probe: Value<'a>) -> Option<Self> {
-        let members = probe.members()?;
-        // An integer, or 0 as Kubernetes' own zero value.
-        let number = |key: &str| members.get(key).map_or(Some(0), |value| value.text().parse().ok());
-        let (action, inner) = if let Some(http) = members.get("httpGet") {
-            let http = http.members()?;
-            (ProbeAction::HttpGet(HttpGet::read(http)?), http)
-        } else if let Some(tcp) = members.get("tcpSocket") {
-            (ProbeAction::TcpSocket, tcp.members()?)
-        } else {
-            let grpc = members.get("grpc")?.members()?;
-            (ProbeAction::Grpc { service: grpc.string("service", String::new).ok()? }, grpc)
-        };
-        Some(Probe {
-            action,
-            port: inner.get("port"),
-            host: inner.string("host", String::new).ok()?,
-            period_seconds: number("periodSeconds")?,
-            timeout_seconds: number("timeoutSeconds")?,
-            success_threshold: number("successThreshold")?,
-            failure_threshold: number("failureThreshold")?,
-        })
-    }
-}
-
-impl<'a> HttpGet<'a> {
-    fn read(members: Members<'a>) -> Option<Self> {
-        let text = |members: Members<'a>, key: &str| members.string(key, String::new).ok();
-        let mut headers = Vec::new();
-        if let Some(list) = members.get("httpHeaders") {
-            for header in list.elements()? {
-                let header = header.members()?;
-                headers.push((text(header, "name")?, text(header, "value")?));
-            }
-        }
-        Some(HttpGet { path: text(members, "path")?, https: text(members, "scheme")? == "HTTPS", headers })
-    }
-}
-
-impl<'a> Container<'a> {
-    pub fn readiness_probe(&self) -> Option<Probe<'a>> {
-        Probe::read(self.members.get("readinessProbe")?)
-    }
-
-    /// A probe's port, which is a number or a name of this container's own.
-    pub fn probe_port(&self, port: Option<Value<'a>>) -> Option<u16> {
-        let port = port?;
-        if let Ok(number) = port.text().parse::<u16>() {
-            return Some(number).filter(|number| *number > 0);
-        }
-        let name = port.string()?;
-        let named = self.ports.iter().find(|port| port.name.as_deref() == Some(&*name));
-        named.map(|port| port.number).or_else(|| name.parse().ok())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,10 +337,12 @@ mod tests {
     #[test]
     fn ports_by_name_and_number() {
         let udp = Port { name: Some("dns".into()), number: 53, tcp: false };
-        let ports = Ports::new(vec![Port::tcp("http", 8080), udp]);
+        let (running, ended) = (vec![Port::tcp("http", 8080), udp], vec![Port::tcp("setup", 9)]);
+        let ports = Ports { running, ended };
         assert_eq!(ports.resolve("http").unwrap(), 8080);
         assert_eq!(ports.resolve("9090").unwrap(), 9090);
         assert!(ports.resolve("dns").unwrap_err().why.contains("TCP"));
+        assert!(ports.resolve("setup").unwrap_err().why.contains("an init container"));
         for text in ["", "0", "080", "65536", "-1", "+80", "nope", "8 0"] {
             assert!(ports.resolve(text).is_err(), "{text:?}");
         }
@@ -423,7 +358,6 @@ mod tests {
         assert_eq!(read(r#"{"containers":[{"name":"a"}]}"#), Ok(()));
         for (text, place) in [
             ("[]", "spec: "),
-            ("{}", "spec.containers: a pod needs"),
             (r#"{"containers":{}}"#, "spec.containers: "),
             (r#"{"containers":[1]}"#, "spec.containers[0]: "),
             (r#"{"containers":[{"name":{}}]}"#, "spec.containers[0].name: "),

@@ -37,12 +37,16 @@ impl Shared {
         resources.requests.get(self.name).map_or(0, |amount| self.units(&amount.quantity))
     }
 
-    /// What the API server adds up, of the pod that is to be: what runs at once, or
-    /// what an init container needs beside the sidecars before it.
+    /// What the API server adds up, of the pod that is to be.
     fn together(self, spec: &Spec<'_>, settings: &Settings, envoy: &Resources) -> u64 {
-        let mut running = self.injected(envoy).saturating_add(self.injected(&settings.lifecycle_resources));
-        let mut before = if settings.native_sidecars { running } else { 0 };
-        let mut most = self.injected(&settings.init_resources);
+        let sidecars = self.injected(envoy).saturating_add(self.injected(&settings.lifecycle_resources));
+        let before = if settings.native_sidecars { sidecars } else { 0 };
+        self.most(spec, self.injected(&settings.init_resources), before, sidecars)
+    }
+
+    /// What runs at once, or what an init container needs beside the sidecars before it.
+    /// The pod's own containers come to those that are in the sums already.
+    fn most(self, spec: &Spec<'_>, mut most: u64, mut before: u64, mut running: u64) -> u64 {
         for container in &spec.init_containers {
             let own = self.requested(container.resources());
             most = most.max(before.saturating_add(own));
@@ -56,6 +60,33 @@ impl Shared {
         }
         most.max(running)
     }
+
+    /// The pod's own request; as the API server writes it where the pod has none. It does
+    /// so before it shows the policy a pod, and in the template of a workload not at all.
+    fn of_pod(self, spec: &Spec<'_>) -> Option<Request> {
+        let own = spec.resources?;
+        if let Some(written) = own.written_request(self.name) {
+            return Some(Request::Written(written));
+        }
+        let containers = self.most(spec, 0, 0, 0);
+        if containers > 0 && own.has_limits() {
+            return Some(Request::OfContainers(containers));
+        }
+        own.limit(self.name).map(Request::OfLimit)
+    }
+
+    fn write(self, units: u64) -> String {
+        let (unit, suffix) = self.shown;
+        format!("{}{suffix}", units.div_ceil(unit))
+    }
+}
+
+/// Where a pod's own request is from.
+enum Request {
+    Written(Quantity),
+    /// What they request together.
+    OfContainers(u64),
+    OfLimit(Quantity),
 }
 
 /// What the pod has too little of, once the injected containers are there.
@@ -65,17 +96,43 @@ pub fn too_small(spec: &Spec<'_>, settings: &Settings, envoy: &Resources, proble
         let sidecars = [(ENVOY, envoy), (LIFECYCLE, &settings.lifecycle_resources)];
         problems.extend(SHARED.iter().filter_map(|shared| low_limit(shared.name, spec, sidecars)));
     }
-    for shared in SHARED {
-        let Some(request) = spec.resources.and_then(|own| own.request(shared.name)) else { continue };
-        let together = shared.together(spec, settings, envoy);
-        if u128::from(together).saturating_mul(shared.unit) > request.nano() {
-            let subject = format!("{}.resources.requests[{}]", spec.path, shared.name);
-            let why = "is less than the containers request together with the injected ones";
-            let (units, suffix) = shared.shown;
-            let remedy = format!("write at least {}{suffix}", together.div_ceil(units));
-            problems.push(Problem::new(subject, why, remedy).value(request.as_str()));
+    problems.extend(SHARED.iter().filter_map(|shared| low_request(*shared, spec, settings, envoy)));
+}
+
+/// The problem of a request that is under what the containers request together.
+fn low_request(shared: Shared, spec: &Spec<'_>, settings: &Settings, envoy: &Resources) -> Option<Problem> {
+    let request = shared.of_pod(spec)?;
+    let together = shared.together(spec, settings, envoy);
+    let enough = |quantity: &Quantity| u128::from(together).saturating_mul(shared.unit) <= quantity.nano();
+    let at = |kind: &str| format!("{}.resources.{kind}[{}]", spec.path, shared.name);
+    let why = "less than the containers request together with the injected ones";
+    let (subject, value, why) = match &request {
+        Request::Written(quantity) if !enough(quantity) => {
+            (at("requests"), Some(quantity), format!("is {why}"))
         }
+        Request::OfLimit(limit) if !enough(limit) => {
+            (at("limits"), Some(limit), format!("is the request, too, and that is {why}"))
+        }
+        Request::OfContainers(own) if *own < together => {
+            let own = shared.write(*own);
+            (
+                at("requests"),
+                None,
+                format!("is not written, so that Kubernetes takes {own}, and that is {why}"),
+            )
+        }
+        _ => return None,
+    };
+    let mut remedy = format!("write at least {}", shared.write(together));
+    let limit = spec.resources.and_then(|own| own.limit(shared.name));
+    if !matches!(request, Request::OfLimit(_)) && limit.is_some_and(|limit| !enough(&limit)) {
+        remedy = format!("{remedy}, and no less as {}", at("limits"));
     }
+    let problem = Problem::new(subject, why, remedy);
+    Some(match value {
+        Some(quantity) => problem.value(quantity.as_str()),
+        None => problem,
+    })
 }
 
 /// The problem of a limit that is under the highest of a sidecar.
@@ -114,16 +171,46 @@ mod tests {
         assert_eq!(told(fits, app, "{}"), [""; 0]);
         assert_eq!(told("{}", app, "{}"), [""; 0]);
         assert_eq!(told("7", app, "{}"), [""; 0]);
-        let little = r#"{"requests":{"cpu":0.1599},"limits":{"memory":"153Mi"}}"#;
-        let why = "is less than the containers request together with the injected ones; write at least";
+        let little = r#"{"requests":{"cpu":0.1599,"memory":"1Mi"},"limits":{"memory":"153Mi"}}"#;
+        let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
             told(little, app, "{}"),
             [
-                format!("spec.resources.requests[cpu]: \"0.1599\" {why} 160m"),
-                format!("spec.resources.requests[memory]: \"153Mi\" {why} 154Mi"),
+                format!("spec.resources.requests[cpu]: \"0.1599\" is {why} 160m"),
+                format!(
+                    "spec.resources.requests[memory]: \"1Mi\" is {why} 154Mi, \
+                     and no less as spec.resources.limits[memory]"
+                ),
             ]
         );
         assert_eq!(told(r#"{"requests":{"cpu":"160m"}}"#, app, r#"{"nativeSidecars":false}"#), [""; 0]);
+    }
+
+    /// As `SetDefaults_Pod` of Kubernetes 1.34 does.
+    #[test]
+    fn a_request_that_is_not_written_is_what_the_api_server_writes() {
+        let app = r#""containers":[{"resources":{"requests":{"cpu":"100m"}}},{}]"#;
+        let why = "less than the containers request together with the injected ones; write at least";
+        assert_eq!(
+            told(r#"{"limits":{"cpu":"1","memory":"89Mi"}}"#, app, "{}"),
+            [
+                format!(
+                    "spec.resources.requests[cpu]: is not written, so that Kubernetes takes 100m, and that is {why} 160m"
+                ),
+                format!(
+                    "spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 100Mi"
+                ),
+            ]
+        );
+        // Any limit makes it write all requests.
+        let told_of_cpu = told(r#"{"limits":{"memory":"1Gi"}}"#, app, "{}");
+        assert_eq!(
+            (told_of_cpu.len(), told_of_cpu[0].contains("requests[cpu]")),
+            (1, true),
+            "{told_of_cpu:?}"
+        );
+        assert_eq!(told(r#"{"limits":{"cpu":"1"}}"#, r#""containers":[{}]"#, "{}"), [""; 0]);
+        assert_eq!(told(r#"{"limits":{}}"#, app, "{}"), [""; 0]);
     }
 
     #[test]

@@ -19,10 +19,17 @@ impl Problem {
         Problem { subject: subject.into(), value: None, why: why.into(), remedy: remedy.into() }
     }
 
-    /// What is the same of one mistake in one place. What there would be to write
-    /// instead may have changed around it.
+    /// What makes two problems the same one: place, value and cause. An element may stand
+    /// elsewhere in its list, and the remedy may differ.
     pub fn mistake(&self) -> impl Ord + '_ {
-        (&self.subject, &self.value, &self.why)
+        let mut place = String::with_capacity(self.subject.len());
+        let mut parts = self.subject.split('[');
+        place.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            place.push('[');
+            place.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+        }
+        (place, &self.value, &self.why)
     }
 
     /// The offending value, quoted and escaped when it is shown.
@@ -38,9 +45,7 @@ impl Problem {
         self.value = Some(Shortened(value, 200).to_string());
         self
     }
-}
 
-impl Problem {
     /// The problem as a warning that begins so. Where there is no room for all of
     /// it, what to write instead is the part that stays.
     pub fn warning(&self, beginning: &str) -> Warning {
@@ -50,7 +55,7 @@ impl Problem {
             format!("{beginning}: {subject}: {why}; {remedy}"),
             format!("{beginning}: {subject}; {remedy}"),
         ];
-        let fits = shorter.iter().find(|text| text.len() < Warning::ROOM);
+        let fits = shorter.iter().find(|text| text.len() <= Warning::LIMIT);
         Warning::new(fits.unwrap_or(&format!("{beginning}: {subject}: {why}")))
     }
 }
@@ -125,7 +130,9 @@ fn cut_note(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize) -> fmt
     Ok(())
 }
 
-struct Escaped<'a>(&'a str, usize);
+/// As [`Quoted`], without the quotes around it.
+#[derive(Debug)]
+pub struct Escaped<'a>(pub &'a str, pub usize);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,6 +164,11 @@ fn escape(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize, quoted: 
     formatter.write_str(rest)
 }
 
+/// Whether a text shows all that it is, but for line ends and tabs.
+pub fn is_plain(text: &str) -> bool {
+    text.chars().all(|character| harmless(character) || matches!(character, '\n' | '\t'))
+}
+
 /// Neither a control character nor one that changes how the text around it is
 /// shown (bidirectional controls, zero-width characters, line separators).
 fn harmless(character: char) -> bool {
@@ -181,9 +193,8 @@ fn harmless(character: char) -> bool {
 pub struct Warning(String);
 
 impl Warning {
-    const LIMIT: usize = 255;
-    /// A warning of this many bytes is one too long.
-    pub const ROOM: usize = Self::LIMIT.saturating_add(1);
+    /// In bytes.
+    pub const LIMIT: usize = 255;
 
     /// `message` says what to do about it; a user's text in it goes through
     /// [`Quoted`] with a limit that leaves room for the rest.
@@ -242,6 +253,18 @@ mod tests {
             let warning = problem.warning(&"not injected ".repeat(12));
             assert!(warning.as_str().ends_with("; write another"), "{warning:?}");
         }
+    }
+
+    #[test]
+    fn a_mistake_is_the_same_wherever_in_its_list_it_stands() {
+        let at = |subject: &str| Problem::new(subject, "is wrong", "write another").value("x");
+        let same = |left: &str, right: &str| {
+            let (left, right) = (at(left), at(right));
+            left.mistake() == right.mistake()
+        };
+        assert!(same("spec.volumes[1].name", "spec.volumes[12].name"));
+        assert!(!same("spec.volumes[1].name", "spec.containers[1].name"));
+        assert!(!same("spec.resources.requests[cpu]", "spec.resources.requests[memory]"));
     }
 
     #[test]

@@ -9,13 +9,14 @@ use crate::admission::{Answer, Level, Request, accept, heading, of_kind, one_lin
 use crate::annotations::{PREFIX, full, injectors_own, is_known, meant, name, of_another_mode};
 use crate::decision::{Decision, Failure, Origin, decide};
 use crate::pod::Head;
-use crate::problem::{Problem, Quoted, Warning, list};
+use crate::problem::{Problem, Quoted, Warning, is_plain, list};
 use crate::reason;
 use crate::settings::Configuration;
 
-/// A kind of workload, by the place of its pod template.
+/// A kind of workload, and where its pod template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
+    group: &'static str,
     kind: &'static str,
     /// The members that lead to the template.
     steps: &'static [&'static str],
@@ -23,28 +24,28 @@ pub struct Workload {
     path: &'static str,
 }
 
-const TEMPLATE: (&[&str], &str) = (&["spec", "template"], "spec.template.");
-const JOB_TEMPLATE: (&[&str], &str) =
-    (&["spec", "jobTemplate", "spec", "template"], "spec.jobTemplate.spec.template.");
-
-/// Group, kind and the template's place.
-type Row = (&'static str, &'static str, (&'static [&'static str], &'static str));
-
-const WORKLOADS: &[Row] = &[
-    ("apps", "Deployment", TEMPLATE),
-    ("apps", "StatefulSet", TEMPLATE),
-    ("apps", "DaemonSet", TEMPLATE),
-    ("apps", "ReplicaSet", TEMPLATE),
-    ("", "ReplicationController", TEMPLATE),
-    ("batch", "Job", TEMPLATE),
-    ("batch", "CronJob", JOB_TEMPLATE),
+const WORKLOADS: &[Workload] = &[
+    with_template("apps", "Deployment"),
+    with_template("apps", "StatefulSet"),
+    with_template("apps", "DaemonSet"),
+    with_template("apps", "ReplicaSet"),
+    with_template("", "ReplicationController"),
+    with_template("batch", "Job"),
+    Workload {
+        group: "batch",
+        kind: "CronJob",
+        steps: &["spec", "jobTemplate", "spec", "template"],
+        path: "spec.jobTemplate.spec.template.",
+    },
 ];
+
+const fn with_template(group: &'static str, kind: &'static str) -> Workload {
+    Workload { group, kind, steps: &["spec", "template"], path: "spec.template." }
+}
 
 impl Workload {
     pub fn of(group: &str, kind: &str) -> Option<Self> {
-        let row = WORKLOADS.iter().find(|(known_group, known, _)| *known_group == group && *known == kind)?;
-        let (_, kind, (steps, path)) = row;
-        Some(Workload { kind, steps, path })
+        WORKLOADS.iter().find(|known| known.group == group && known.kind == kind).copied()
     }
 
     fn template(self, object: Value<'_>) -> Result<Option<Value<'_>>, Unreadable> {
@@ -162,7 +163,8 @@ fn elsewhere(workload: Workload, name: &str, intended: &str, value: &str) -> War
     );
     let long =
         format!("an annotation of the {kind} itself has no effect, write it on the pod template: {yaml}");
-    Warning::new(&if long.len() < Warning::ROOM {
+    // Escapes of other characters are not YAML's.
+    Warning::new(&if long.len() <= Warning::LIMIT && is_plain(value) {
         long
     } else {
         format!(

@@ -1244,7 +1244,7 @@ mod limits {
             let answer = ask(&web(&[("connect-service-upstreams", upstreams)]), &json!({}));
             assert!(!answer.accepted, "{upstreams}: {answer:?}");
             assert!(
-                answer.message().contains("has the same local port as the upstream a"),
+                answer.message().contains("has the same local port as the upstream \"a:"),
                 "{}",
                 answer.message()
             );
@@ -1269,7 +1269,7 @@ mod limits {
             ("--mode validate", "with which Envoy may end instead of serving"),
             ("--version", "with which Envoy may end instead of serving"),
             // Envoy 1.40: `--concurrency=1 -- Couldn't find match for argument`.
-            ("--concurrency=1", "with an equals sign, with which Envoy refuses to start"),
+            ("--concurrency=1", "and its value in one, with which Envoy refuses to start"),
         ] {
             let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
             assert!(answer.message().contains(told), "{arguments}");

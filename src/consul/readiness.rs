@@ -9,8 +9,10 @@ use std::fmt::Write as _;
 use json_text::order;
 
 use crate::annotations::Wanted;
-use crate::consul::registration::{Check, EnvText, Probing};
-use crate::pod::{Container, ProbeAction, Spec};
+use crate::consul::registration::{Check, Probing};
+use crate::env_text::EnvText;
+use crate::pod::{Container, Spec};
+use crate::probe::ProbeAction;
 use crate::settings::Settings;
 
 /// The check that stands for the readiness probe of the container that owns the
@@ -60,9 +62,11 @@ fn check<'a>(container: &Container<'a>) -> Option<Check<'a>> {
 /// interval late.
 const LONGEST_INTERVAL: u64 = 2;
 
-/// Values by name, each name once.
-fn headers<'a>(written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'a>, Vec<EnvText<'a>>)> {
-    let has_agent = written.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
+/// Values by name, each name once, in the form in which Go looks for it: Consul would
+/// send a `host` beside its own `Host`.
+fn headers<'a>(mut written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'a>, Vec<EnvText<'a>>)> {
+    written.iter_mut().for_each(|(name, _)| canonical(name));
+    let has_agent = written.iter().any(|(name, _)| name == USER_AGENT);
     let mut headers: Vec<(EnvText<'_>, Vec<EnvText<'_>>)> = Vec::new();
     let name = |at: usize| written.get(at).map(|(name, _)| name);
     // The values of a name stay in their order.
@@ -76,35 +80,101 @@ fn headers<'a>(written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'a>, 
         }
     }
     if !has_agent {
-        headers.push((EnvText::literal("User-Agent"), vec![EnvText::literal("kube-probe/consul")]));
+        headers.push((EnvText::literal(USER_AGENT), vec![EnvText::literal("kube-probe/consul")]));
     }
     headers
 }
 
-/// A probe's path as it stands in a URL. As the kubelet does it: what is an
-/// escape stays one, what cannot stand in a URL becomes one, a fragment is not
-/// sent.
-fn url_path(path: &str) -> String {
-    let escapes_fine = path.match_indices('%').all(|(at, _)| {
-        let digits = path.as_bytes().get(at.saturating_add(1)..at.saturating_add(3));
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
-    let whole_path = !escapes_fine || path.bytes().any(|byte| byte.is_ascii_control());
-    let path = if whole_path { path } else { path.split('#').next().unwrap_or_default() };
-    let mut url = String::with_capacity(path.len().saturating_add(1));
-    if !path.starts_with('/') {
-        url.push('/');
+const USER_AGENT: &str = "User-Agent";
+
+/// As Go's `http.CanonicalHeaderKey`: each word begins with an upper-case letter, and
+/// goes on with lower-case ones.
+fn canonical(name: &mut Cow<'_, str>) {
+    let mut before = b'-';
+    let letter = |byte: u8| {
+        let first = std::mem::replace(&mut before, byte) == b'-';
+        if first { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
+    };
+    let bytes: Vec<u8> = name.bytes().map(letter).collect();
+    if bytes != name.as_bytes() && bytes.is_ascii() {
+        *name = bytes.into_iter().map(char::from).collect::<String>().into();
     }
-    for byte in path.bytes() {
-        let fits = byte.is_ascii_graphic()
-            && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
-        if fits && !(whole_path && matches!(byte, b'%' | b'?' | b'#')) {
-            url.push(char::from(byte));
-        } else {
-            let _ = write!(url, "%{byte:02X}");
+}
+
+/// A probe's path as it stands in a URL. As the kubelet does it: it takes the text for
+/// a URL of which only path and query count, or for all path if it can be none.
+fn url_path(written: &str) -> String {
+    let (path, query) = path_and_query(written).unwrap_or_else(|| (escaped(written.bytes()), ""));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    [slash, &path, query].concat()
+}
+
+/// What Go's `url.Parse` finds in `written`, if it finds no mistake. The query stays
+/// as it is, with its question mark.
+fn path_and_query(written: &str) -> Option<(String, &str)> {
+    if written.bytes().any(|byte| byte.is_ascii_control()) {
+        return None;
+    }
+    let (url, fragment) = written.split_once('#').unwrap_or((written, ""));
+    unescaped(fragment)?;
+    let (mut path, query) = url.split_at_checked(url.find('?').unwrap_or(url.len()))?;
+    let scheme = path.split_once(':').filter(|(scheme, _)| is_scheme(scheme));
+    if let Some((_, rest)) = scheme {
+        path = rest;
+    }
+    let first = path.split('/').next().unwrap_or_default();
+    if (scheme.is_some() && !path.starts_with('/')) || first.contains(':') {
+        return None;
+    }
+    if scheme.is_some() || !path.starts_with("///") {
+        // The host; the kubelet puts the pod's there.
+        if let Some(authority) = path.strip_prefix("//") {
+            path = authority.split_at_checked(authority.find('/').unwrap_or(authority.len()))?.1;
         }
     }
-    url
+    let bytes = unescaped(path)?;
+    let stands =
+        |byte: u8| in_path(byte) || matches!(byte, b'%' | b'!' | b'\'' | b'(' | b')' | b'*' | b'[' | b']');
+    Some((if path.bytes().all(stands) { path.to_owned() } else { escaped(bytes.into_iter()) }, query))
+}
+
+fn is_scheme(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(fits)
+}
+
+/// Without its percent signs; nothing if one begins no escape.
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| hexadecimal)?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Some(bytes)
+}
+
+fn escaped(bytes: impl Iterator<Item = u8>) -> String {
+    let mut path = String::new();
+    for byte in bytes {
+        if in_path(byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
+}
+
+/// What Go never escapes in a path.
+fn in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'@'
+        )
 }
 
 #[cfg(test)]
@@ -143,6 +213,18 @@ mod tests {
         );
     }
 
+    /// Consul's agent is Go, and looks a header up by its canonical name.
+    #[test]
+    fn headers_by_the_names_that_consul_looks_for() {
+        let check = checked(
+            r#"{"httpGet":{"port":1,"httpHeaders":[{"name":"hOST","value":"a.b"},{"name":"x-a","value":"1"},
+                {"name":"user-agent","value":"me"},{"name":"X-A","value":"2"}]}}"#,
+        )
+        .unwrap();
+        let headers = serde_json::json!({"Host": ["a.b"], "User-Agent": ["me"], "X-A": ["1", "2"]});
+        assert_eq!(check["header"], headers);
+    }
+
     #[test]
     fn tcp_and_grpc_with_the_probes_defaults() {
         let check = checked(r#"{"tcpSocket":{"port":8080}}"#).unwrap();
@@ -174,11 +256,33 @@ mod tests {
     #[test]
     fn paths_as_the_kubelet_sends_them() {
         for (path, url) in [
+            // What Go's `url.Parse` and `URL.RequestURI` make of each.
             ("", "/"),
+            ("?a", "/?a"),
+            ("/a?", "/a?"),
             ("/a b", "/a%20b"),
-            ("/a%20b?c=%zz", "/a%2520b%3Fc=%25zz"),
-            ("/é\"", "/%C3%A9%22"),
+            ("/é\"{}|", "/%C3%A9%22%7B%7D%7C"),
             ("/a\nb", "/a%0Ab"),
+            ("/health?threshold=90%", "/health?threshold=90%"),
+            ("/a%20b?c=%zz", "/a%20b?c=%zz"),
+            ("/a?x=é", "/a?x=é"),
+            ("/a?b#c?d", "/a?b"),
+            ("/a#%zz", "/a%23%25zz"),
+            ("/a%", "/a%25"),
+            ("/a%+1", "/a%25+1"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/a%2Fb c", "/a/b%20c"),
+            ("/a%5b^", "/a%5B%5E"),
+            ("/a!'()*[]", "/a!'()*[]"),
+            ("/a:b;c=d&e$f@g,h+i~j", "/a:b;c=d&e$f@g,h+i~j"),
+            ("x/y:z", "/x/y:z"),
+            ("1a:b", "/1a:b"),
+            (":x", "/:x"),
+            ("//healthz", "/"),
+            ("//u@h:1/p?q", "/p?q"),
+            ("///a", "///a"),
+            ("http://evil/x", "/x"),
+            ("http:/a", "/a"),
         ] {
             assert_eq!(url_path(path), url, "{path:?}");
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::is_word;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName(String);
 
@@ -19,21 +21,22 @@ impl ServiceName {
         "write letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, at most 256";
 
     pub fn parse(text: &str) -> Result<Self, ServiceNameError> {
-        let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if text.is_empty() {
-            Err(ServiceNameError::Empty)
-        } else if text.contains(',') {
-            Err(ServiceNameError::Several)
-        } else if text.len() > 256 {
-            Err(ServiceNameError::TooLong)
-        } else if !text.bytes().all(fits) {
-            Err(ServiceNameError::Characters)
-        } else if !ends(text.bytes().next()) || !ends(text.bytes().last()) {
-            Err(ServiceNameError::Ends)
-        } else {
-            Ok(ServiceName(text.to_owned()))
+        const LONGEST: usize = 256;
+        const MARKS: [u8; 3] = [b'-', b'_', b'.'];
+        if is_word(text, LONGEST, &MARKS) {
+            return Ok(ServiceName(text.to_owned()));
         }
+        Err(if text.is_empty() {
+            ServiceNameError::Empty
+        } else if text.contains(',') {
+            ServiceNameError::Several
+        } else if text.len() > LONGEST {
+            ServiceNameError::TooLong
+        } else if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(&byte)) {
+            ServiceNameError::Ends
+        } else {
+            ServiceNameError::Characters
+        })
     }
 
     pub fn as_str(&self) -> &str {

@@ -47,7 +47,7 @@ pub fn parse_list(
     namespaces: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<Upstream> {
-    let mut upstreams: Vec<Upstream> = Vec::new();
+    let mut upstreams = Vec::new();
     // An explicitly empty value means no upstreams.
     if value.is_empty() {
         return upstreams;
@@ -58,20 +58,24 @@ pub fn parse_list(
         problems.push(Problem::new(subject(), why, "list the services that the pod calls").value(value));
         return upstreams;
     }
+    let mut taken: Vec<(u16, &str)> = Vec::new();
     for item in value.split(',').map(str::trim) {
         let mut flaws = Vec::new();
-        let upstream = parse(item, ports, namespaces, &mut flaws);
-        for (why, remedy) in flaws {
-            problems.push(Problem::new(subject(), why, remedy).value(item));
+        match Parts::of(item) {
+            Err(why) => flaws.push(form(why)),
+            Ok(parts) => {
+                let port = parts.port(ports, &mut flaws);
+                if let Some((_, first)) = taken.iter().find(|(other, _)| Some(*other) == port) {
+                    let why = format!("has the same local port as the upstream {}", Quoted(first, 60));
+                    flaws.push((why, "give every upstream a local port of its own".to_owned()));
+                }
+                taken.extend(port.map(|port| (port, item)));
+                let upstream = parts.upstream(port, namespaces, &mut flaws);
+                upstreams.extend(upstream.filter(|_| flaws.is_empty()));
+            }
         }
-        let Some(upstream) = upstream else { continue };
-        if let Some(first) = upstreams.iter().find(|other| other.port == upstream.port) {
-            let why = format!("has the same local port as the upstream {}", first.written_name());
-            let remedy = "give every upstream a local port of its own";
-            problems.push(Problem::new(subject(), why, remedy).value(item));
-        } else {
-            upstreams.push(upstream);
-        }
+        let problem = |(why, remedy): Flaw| Problem::new(subject(), why, remedy).value(item);
+        problems.extend(flaws.into_iter().map(problem));
     }
     upstreams
 }
@@ -83,72 +87,76 @@ fn form(why: &str) -> Flaw {
     (why.to_owned(), FORM.to_owned())
 }
 
-/// One upstream, or all that is wrong with it.
-fn parse(item: &str, ports: &Ports<'_>, namespaces: bool, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
-    let parts: Vec<&str> = item.split(':').map(str::trim).collect();
-    let (query, name, port, datacenter) = match parts.as_slice() {
-        [""] => return refused(flaws, "is an empty part of the list"),
-        ["prepared_query", name, port] => (true, *name, *port, None),
-        ["prepared_query", _] => return refused(flaws, "has no port"),
-        ["prepared_query", ..] => return refused(flaws, "has too many parts"),
-        [_] => return refused(flaws, "has no port"),
-        [name, port] => (false, *name, *port, None),
-        [name, port, datacenter] => (false, *name, *port, Some(*datacenter)),
-        _ => return refused(flaws, "has too many parts"),
-    };
-    let (name, namespace) = match name.split_once('.') {
-        Some((name, namespace)) if namespaces && !query => (name, Some(namespace)),
-        _ => (name, None),
-    };
-    let name = match ServiceName::parse(name) {
-        Ok(name) => Some(name),
-        Err(ServiceNameError::Empty) => refused(flaws, "has no name"),
-        Err(error) => {
-            flaws.push((format!("names a service that {error}"), error.remedy().to_owned()));
-            None
-        }
-    };
-    match namespace {
-        Some("") => flaws.push(form("has a dot and no namespace after it")),
-        Some(namespace) if !crate::settings::is_consul_namespace(namespace) => {
-            let why = format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
-            flaws.push((why, "write service.namespace:port".to_owned()));
-        }
-        _ => (),
-    }
-    let port = match port {
-        "" => refused(flaws, "has no port"),
-        port => {
-            let flaw = |error: PortError| {
-                flaws.push((format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy));
-            };
-            ports.resolve(port).map_err(flaw).ok()
-        }
-    };
-    match datacenter {
-        Some("") => flaws.push((
-            "has a second colon and no datacenter after it".to_owned(),
-            "leave out the colon, or write the datacenter's name".to_owned(),
-        )),
-        Some(datacenter) if !is_datacenter(datacenter) => {
-            let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
-            let remedy = "write letters, digits, '-' and '_' after the second colon, or nothing";
-            flaws.push((why, remedy.to_owned()));
-        }
-        _ => (),
-    }
-    let destination = match query {
-        true => Destination::PreparedQuery,
-        false => Destination::Service { namespace: namespace.map(str::to_owned) },
-    };
-    let (name, port) = (name?, port?);
-    let upstream = Upstream { destination, name, port, datacenter: datacenter.map(str::to_owned) };
-    flaws.is_empty().then_some(upstream)
+/// The parts of one upstream, as they are written.
+struct Parts<'i> {
+    query: bool,
+    name: &'i str,
+    port: &'i str,
+    datacenter: Option<&'i str>,
 }
 
-fn refused<T>(flaws: &mut Vec<Flaw>, why: &str) -> Option<T> {
-    flaws.push(form(why));
-    None
+impl<'i> Parts<'i> {
+    fn of(item: &'i str) -> Result<Self, &'static str> {
+        let parts: Vec<&str> = item.split(':').map(str::trim).collect();
+        let (query, name, port, datacenter) = match *parts.as_slice() {
+            [""] => return Err("is an empty part of the list"),
+            ["prepared_query", _] | [_] => return Err("has no port"),
+            ["prepared_query", name, port] => (true, name, port, None),
+            ["prepared_query", ..] => return Err("has too many parts"),
+            [name, port] => (false, name, port, None),
+            [name, port, datacenter] => (false, name, port, Some(datacenter)),
+            _ => return Err("has too many parts"),
+        };
+        Ok(Parts { query, name, port, datacenter })
+    }
+
+    fn port(&self, ports: &Ports<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
+        let flaw = |error: PortError| match self.port {
+            "" => form("has no port"),
+            port => (format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
+        };
+        ports.resolve(self.port).map_err(|error| flaws.push(flaw(error))).ok()
+    }
+
+    /// The upstream at this local port, unless there is one more flaw.
+    fn upstream(&self, port: Option<u16>, namespaces: bool, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
+        let (name, namespace) = match self.name.split_once('.') {
+            Some((name, namespace)) if namespaces && !self.query => (name, Some(namespace)),
+            _ => (self.name, None),
+        };
+        let flaw = |error: ServiceNameError| match error {
+            ServiceNameError::Empty => form("has no name"),
+            _ => (format!("names a service that {error}"), error.remedy().to_owned()),
+        };
+        let name = ServiceName::parse(name).map_err(|error| flaws.push(flaw(error))).ok();
+        match namespace {
+            Some("") => flaws.push(form("has a dot and no namespace after it")),
+            Some(namespace) if !crate::settings::is_consul_namespace(namespace) => {
+                let why =
+                    format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
+                flaws.push((why, "write service.namespace:port".to_owned()));
+            }
+            _ => (),
+        }
+        match self.datacenter {
+            Some("") => flaws.push((
+                "has a second colon and no datacenter after it".to_owned(),
+                "leave out the colon, or write the datacenter's name".to_owned(),
+            )),
+            Some(datacenter) if !is_datacenter(datacenter) => {
+                let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
+                let remedy = "write letters, digits, '-' and '_' after the second colon, or nothing";
+                flaws.push((why, remedy.to_owned()));
+            }
+            _ => (),
+        }
+        let destination = match self.query {
+            true => Destination::PreparedQuery,
+            false => Destination::Service { namespace: namespace.map(str::to_owned) },
+        };
+        let datacenter = self.datacenter.map(str::to_owned);
+        Some(Upstream { destination, name: name?, port: port?, datacenter })
+    }
 }
 
 fn is_datacenter(name: &str) -> bool {
@@ -162,7 +170,7 @@ mod tests {
     use crate::pod::Port;
 
     fn parsed(value: &str, namespaces: bool) -> (Vec<Upstream>, Vec<String>) {
-        let ports = Ports::new(vec![Port::tcp("http", 8080)]);
+        let ports = Ports { running: vec![Port::tcp("http", 8080)], ended: Vec::new() };
         let mut problems = Vec::new();
         let upstreams = parse_list(|| "upstreams".to_owned(), value, &ports, namespaces, &mut problems);
         (upstreams, problems.iter().map(ToString::to_string).collect())
@@ -210,15 +218,20 @@ mod tests {
             ("db:1:", "no datacenter after it"),
             ("db:1:d c", "not the name of a datacenter"),
             ("d b:1", "characters"),
-            ("a:1,b:1", "same local port as the upstream a"),
+            ("a:1,b:1", "same local port as the upstream \"a:1\""),
         ] {
             let (_, problems) = parsed(value, false);
             assert!(problems.len() == 1 && problems[0].contains(why), "{value:?}: {problems:?}");
         }
         assert!(parsed("db.:1", true).1[0].contains("no namespace after it"));
+        // One mistake of an upstream hides none of another.
+        let (_, all) = parsed("d_b_:1234,cache:1234,:1234:d c", false);
+        assert_eq!(all.len(), 5, "{all:#?}");
+        let same = all.iter().filter(|problem| problem.contains("upstream \"d_b_:1234\""));
+        assert_eq!(same.count(), 2, "{all:#?}");
         let (_, all) = parsed("d b.x_y:0:d c", true);
         for (problem, why) in
-            all.iter().zip(["a service that", "a Consul namespace", "a port", "a datacenter"])
+            all.iter().zip(["a port", "a service that", "a Consul namespace", "a datacenter"])
         {
             assert!(problem.contains(why), "{all:#?}");
         }

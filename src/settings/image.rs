@@ -58,6 +58,11 @@ pub struct Release {
 }
 
 impl Release {
+    /// The first Envoy that can take a token from a file.
+    ///
+    /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/credential_injector_filter>
+    pub const CREDENTIAL_INJECTOR: Self = Release { major: 1, minor: 34 };
+
     /// Of Envoy's own images and of copies that keep their names: `v1.36.4`,
     /// `distroless-v1.34-latest`.
     pub fn of_envoy(reference: &str) -> Option<Self> {

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use json_text::Value;
 
+use crate::consul::is_word;
 use crate::consul::protocol::Protocol;
 use crate::duration::Millis;
 use crate::problem::{PROBLEMS_SHOWN, Problem};
@@ -41,7 +42,7 @@ pub struct Configuration<'a> {
 pub struct Settings {
     pub image_consul: String,
     pub image_envoy: String,
-    /// Its filters can take a token from a file that they watch.
+    /// Whether this Envoy can take the ACL token from a file.
     pub envoy_watches_token: bool,
     pub image_pull_policy: Option<&'static str>,
     pub central_config: bool,
@@ -88,8 +89,6 @@ pub mod default {
 
     pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";
     pub const IMAGE_ENVOY: &str = "envoyproxy/envoy:v1.35.9";
-    /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/credential_injector_filter>
-    pub const WATCHES_TOKEN: super::image::Release = super::image::Release { major: 1, minor: 34 };
     pub const AUTH_METHOD: &str = "consul-k8s-auth-method";
     pub const DESTINATION_NAMESPACE: &str = "default";
     pub const HTTP_PORT: u32 = 8500;
@@ -165,7 +164,7 @@ impl Settings {
         let image_envoy = image(&mut top, "imageEnvoy", default::IMAGE_ENVOY);
         let image_pull_policy = pull_policy(&mut top);
         let envoy_extra_args = envoy_extra_args(&mut top);
-        let health_checks = healthy(top.block("healthChecks"));
+        let health_checks = health_checks(top.block("healthChecks"));
         let native_sidecars = top.bool("nativeSidecars", true);
         let openshift = top.bool("openshift", false);
         let sync_period = sync_period(&mut top);
@@ -210,7 +209,8 @@ impl Settings {
         top.end(chart::elsewhere);
         Settings {
             image_consul,
-            envoy_watches_token: image::Release::of_envoy(&image_envoy) >= Some(default::WATCHES_TOKEN),
+            envoy_watches_token: image::Release::of_envoy(&image_envoy)
+                >= Some(image::Release::CREDENTIAL_INJECTOR),
             image_envoy,
             image_pull_policy,
             central_config,
@@ -233,7 +233,7 @@ impl Settings {
     }
 }
 
-fn healthy(mut block: Block<'_, '_>) -> bool {
+fn health_checks(mut block: Block<'_, '_>) -> bool {
     let enabled = block.bool("enabled", true);
     block.end(chart::elsewhere);
     enabled
@@ -243,13 +243,14 @@ fn namespaces(block: &mut Block<'_, '_>, key: &'static str, allow: bool) -> Vec<
     let Some(names) = block.texts(key) else {
         return if allow { vec!["*".to_owned()] } else { Vec::new() };
     };
-    let wrong = names.iter().filter(|name| *name != "*" && !is_dns_label(name));
+    let wrong = names.iter().filter(|name| !(allow && *name == "*") && !is_dns_label(name));
     // More are not shown in any case.
     for name in wrong.take(PROBLEMS_SHOWN.saturating_add(1)) {
-        let remedy = if name.contains('*') {
-            "write whole names, or * alone for all namespaces"
-        } else {
-            "write lower-case letters, digits and '-', at most 63, or * for all namespaces"
+        let remedy = match (allow, name.contains('*')) {
+            (true, true) => "write whole names, or * alone for all namespaces",
+            (true, false) => "write lower-case letters, digits and '-', at most 63, or * for all namespaces",
+            (false, true) => "write whole names, or set enabled to false, which leaves all pods as they are",
+            (false, false) => "write lower-case letters, digits and '-', at most 63",
         };
         block.text_problem(key, name, "is not the name of a Kubernetes namespace", remedy);
     }
@@ -272,17 +273,19 @@ fn image(block: &mut Block<'_, '_>, key: &'static str, default: &str) -> String 
 
 fn pull_policy(block: &mut Block<'_, '_>) -> Option<&'static str> {
     let key = "imagePullPolicy";
-    let written = block.text(key)?;
+    let remedy = "write Always, IfNotPresent or Never";
+    let written = block.text_or(key, remedy)?;
     let known = ["Always", "IfNotPresent", "Never"].into_iter().find(|known| **known == *written);
     if known.is_none() && !written.is_empty() {
-        block.text_problem(key, &written, "is not a pull policy", "write Always, IfNotPresent or Never");
+        block.text_problem(key, &written, "is not a pull policy", remedy);
     }
     known
 }
 
 fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
     let key = "envoyExtraArgs";
-    let Some(text) = block.text(key) else { return EnvoyArgs::default() };
+    let remedy = "write the arguments in one string, such as \"--log-level debug\"";
+    let Some(text) = block.text_or(key, remedy) else { return EnvoyArgs::default() };
     EnvoyArgs::parse(&text).unwrap_or_else(|flaws| {
         for flaw in flaws {
             block.text_problem(key, &text, &flaw.why, flaw.remedy);
@@ -293,7 +296,7 @@ fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
 
 fn sync_period(block: &mut Block<'_, '_>) -> Millis {
     let key = "syncPeriod";
-    let text = block.text(key).unwrap_or(default::SYNC_PERIOD.into());
+    let text = block.text_or(key, SYNC_PERIOD_REMEDY).unwrap_or(default::SYNC_PERIOD.into());
     parse_sync_period(&text).unwrap_or_else(|why| {
         block.text_problem(key, &text, why, SYNC_PERIOD_REMEDY);
         Millis::SECOND
@@ -315,7 +318,7 @@ pub fn parse_sync_period(text: &str) -> Result<Millis, &'static str> {
 fn protocol(block: &mut Block<'_, '_>) -> Option<Protocol> {
     let key = "defaultProtocol";
     // The chart's default is the empty string.
-    let text = block.text(key).filter(|text| !text.is_empty())?;
+    let text = block.text_or(key, Protocol::REMEDY).filter(|text| !text.is_empty())?;
     let protocol = text.parse().ok();
     if protocol.is_none() {
         block.text_problem(key, &text, "is not a protocol", Protocol::REMEDY);
@@ -355,15 +358,6 @@ pub fn is_consul_namespace(name: &str) -> bool {
     is_word(name, 64, b"-")
 }
 
-/// Letters and digits, and between them these marks.
-fn is_word(text: &str, longest: usize, marks: &[u8]) -> bool {
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= longest
-        && ends(text.bytes().next())
-        && ends(text.bytes().last())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
-}
-
 /// A name as Consul's ACLs have them, with at most so many slashes. It may be a word
 /// of a command line, so that it is no flag.
 fn acl_name<'a>(
@@ -377,7 +371,9 @@ fn acl_name<'a>(
     let begins = !name.starts_with(['-', '/']);
     let written = name.bytes().filter(|byte| *byte == b'/').count();
     if name.len() > 128 || !begins || !name.bytes().all(fits) || written > slashes {
-        block.text_problem(key, &name, why, "write letters, digits, '_' and '-', no '-' first, at most 128");
+        let slash = if slashes > 0 { ", and at most one '/'," } else { "," };
+        let remedy = format!("write letters, digits, '_' and '-'{slash} no '-' first, at most 128");
+        block.text_problem(key, &name, why, &remedy);
     }
     Some(name)
 }

@@ -129,18 +129,22 @@ impl<'a, 'p> Block<'a, 'p> {
 
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let raw = self.take(key)?;
-        let texts = raw
-            .elements()
-            .and_then(|elements| elements.map(|element| element.string().map(Cow::into_owned)).collect());
-        if texts.is_none() {
-            self.problem(
-                key,
-                raw.text(),
-                "is not a list of strings",
-                "write a list such as [\"shop\", \"billing\"]",
-            );
+        let Some(elements) = raw.elements() else {
+            let remedy = "write a list such as [\"shop\", \"billing\"]";
+            self.problem(key, raw.text(), "is not a list of strings", remedy);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (index, element) in elements.enumerate() {
+            match element.string() {
+                Some(text) => texts.push(text.into_owned()),
+                None => {
+                    let key = format!("{key}[{index}]");
+                    self.problem(&key, element.text(), "is not a string", "write it in quotes");
+                }
+            }
         }
-        texts
+        Some(texts)
     }
 
     /// A whole number from `least` on, at most `most`.

@@ -2,7 +2,8 @@
 //!
 //! <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>
 
-use super::{is_dns_label, is_word};
+use super::is_dns_label;
+use crate::consul::is_word;
 use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &["cpu", "memory", "ephemeral-storage"];

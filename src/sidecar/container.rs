@@ -4,8 +4,9 @@
 use json_text::{List, Object};
 
 use super::{DATA_VOLUME, EMPTY_VOLUME, ENVOY, INIT, LIFECYCLE, TOKEN_VOLUME, scripts};
-use crate::consul::registration::{EnvText, service_defaults};
+use crate::consul::registration::service_defaults;
 use crate::decision::Injection;
+use crate::env_text::EnvText;
 use crate::settings::{Amounts, Resources};
 
 /// Where the shared volume is mounted.
@@ -126,9 +127,9 @@ fn sidecar(container: &mut Object<'_>, injection: &Injection<'_>) {
     }
 }
 
-/// `keeps` is whether it keeps the shared volume's files, and the pod's token: Envoy
-/// only reads what is there.
-fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Resources, keeps: bool) {
+/// `writes`: whether the container writes to the shared volume, which Envoy only reads.
+/// Those that do are also given the pod's token.
+fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Resources, writes: bool) {
     let settings = &injection.settings;
     if let Some(policy) = settings.image_pull_policy {
         container.constant("imagePullPolicy", policy);
@@ -142,12 +143,12 @@ fn common(container: &mut Object<'_>, injection: &Injection<'_>, resources: &Res
         mounts.object(|mount| {
             mount.constant("name", DATA_VOLUME);
             mount.constant("mountPath", DATA_PATH);
-            if !keeps {
+            if !writes {
                 mount.bool("readOnly", true);
             }
         });
         mounts.object(|mount| {
-            let token = keeps && settings.acl_auth_method.is_some();
+            let token = writes && settings.acl_auth_method.is_some();
             mount.constant("name", if token { TOKEN_VOLUME } else { EMPTY_VOLUME });
             mount.constant("mountPath", TOKEN_PATH);
             mount.bool("readOnly", true);

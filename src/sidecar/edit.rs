@@ -67,7 +67,7 @@ fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
         annotations.push((key(name::NAMESPACE), &namespace.name));
     }
     let service = Some(injection.wanted.service.as_str());
-    let port = injection.wanted.port.as_ref().map(|port| port.written.as_str());
+    let port = injection.wanted.port.as_ref().and_then(|port| port.written_back.as_deref());
     for (name, value) in [(key(name::SERVICE), service), (key(name::PORT), port)] {
         if let Some(value) = value.filter(|_| head.annotations.raw(&name).is_none()) {
             annotations.push((name, value));

@@ -44,6 +44,55 @@ const SHORT: &[(&str, &str)] = &[("-l", "--log-level"), ("-c", "--config-path"),
 /// Flags that Envoy takes more than once.
 const REPEATABLE: &[&str] = &["--stats-tag"];
 
+/// Flags that take no value. One that is in neither list may take one.
+const SWITCHES: &[&str] = &[
+    "--allow-unknown-fields",
+    "--allow-unknown-static-fields",
+    "--cpuset-threads",
+    "--disable-hot-restart",
+    "--enable-core-dump",
+    "--enable-fine-grain-logging",
+    "--enable-mutex-tracing",
+    "--help",
+    "--hot-restart-version",
+    "--ignore-unknown-dynamic-fields",
+    "--log-format-escaped",
+    "--reject-unknown-dynamic-fields",
+    "--skip-deprecated-logs",
+    "--skip-hot-restart-on-no-parent",
+    "--skip-hot-restart-parent-stats",
+    "--use-dynamic-base-id",
+    "--version",
+];
+
+/// Flags whose next word is their value, whatever it looks like.
+const VALUED: &[&str] = &[
+    "--admin-address-path",
+    "--base-id",
+    "--base-id-path",
+    "--component-log-level",
+    "--concurrency",
+    "--config-path",
+    "--config-yaml",
+    "--disable-extensions",
+    "--drain-strategy",
+    "--drain-time-s",
+    "--file-flush-interval-msec",
+    "--local-address-ip-version",
+    "--log-format",
+    "--log-level",
+    "--log-path",
+    "--mode",
+    "--parent-shutdown-time-s",
+    "--restart-epoch",
+    "--service-cluster",
+    "--service-node",
+    "--service-zone",
+    "--socket-mode",
+    "--socket-path",
+    "--stats-tag",
+];
+
 impl EnvoyArgs {
     /// The words, or all that is wrong with them.
     pub fn parse(text: &str) -> Result<Self, Vec<Flaw>> {
@@ -57,18 +106,19 @@ impl EnvoyArgs {
             let why = "has a NUL character, which no argument can have".to_owned();
             flaws.push(Flaw { why, remedy: "take it out" });
         }
-        let flags: Vec<Flag<'_>> = words.iter().filter_map(|word| Flag::of(word)).collect();
+        let args = EnvoyArgs(words);
+        let flags: Vec<Flag<'_>> = args.roles().filter_map(Role::flag).collect();
         let name = |at: &usize| flags.get(*at).map_or("", |flag| flag.name);
         let order = order(flags.len(), &|left, right| name(&left).cmp(name(&right)));
         // The places of each flag, however often it is there.
         let each = order.chunk_by(|left, right| name(left) == name(right));
         let wrong = each.filter_map(|places| {
-            let equals = places.iter().any(|at| flags.get(*at).is_some_and(|flag| flag.equals));
-            flaw(places.first().map_or("", name), places.len(), equals)
+            let joined = places.iter().any(|at| flags.get(*at).is_some_and(|flag| flag.joined));
+            flaw(places.first().map_or("", name), places.len(), joined)
         });
         // More are not shown in any case.
         flaws.extend(wrong.take(PROBLEMS_SHOWN.saturating_add(1)));
-        if flaws.is_empty() { Ok(EnvoyArgs(words)) } else { Err(flaws) }
+        if flaws.is_empty() { Ok(args) } else { Err(flaws) }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
@@ -78,17 +128,42 @@ impl EnvoyArgs {
     /// Envoy refuses a flag given twice, so the policy leaves out of its own what
     /// the user wrote.
     pub fn has(&self, wanted: &str) -> bool {
-        self.iter().filter_map(Flag::of).any(|flag| flag.name == wanted)
+        self.roles().filter_map(Role::flag).any(|flag| flag.name == wanted)
+    }
+
+    /// Words that are neither a flag nor the value of one.
+    pub fn strays(&self) -> impl Iterator<Item = &str> {
+        self.roles().filter_map(|role| match role {
+            Role::Stray(word) => Some(word),
+            Role::Flag(_) => None,
+        })
+    }
+
+    /// What the words are, but for the values of flags.
+    fn roles(&self) -> impl Iterator<Item = Role<'_>> {
+        let mut words = self.iter().peekable();
+        std::iter::from_fn(move || {
+            let word = words.next()?;
+            let Some(flag) = Flag::of(word) else { return Some(Role::Stray(word)) };
+            if flag.alone {
+                if VALUED.contains(&flag.name) {
+                    words.next();
+                } else if !SWITCHES.contains(&flag.name) {
+                    words.next_if(|next| Flag::of(next).is_none());
+                }
+            }
+            Some(Role::Flag(flag))
+        })
     }
 }
 
 /// What is wrong with a flag that is there so many times.
-fn flaw(flag: &str, times: usize, equals: bool) -> Option<Flaw> {
+fn flaw(flag: &str, times: usize, joined: bool) -> Option<Flaw> {
     if let Some((_, why, remedy)) = REFUSED.iter().find(|(flags, ..)| flags.contains(&flag)) {
         return Some(Flaw { why: format!("has {flag}, {why}"), remedy });
     }
-    if equals {
-        let why = format!("has {flag} with an equals sign, with which Envoy refuses to start");
+    if joined {
+        let why = format!("has {flag} and its value in one, with which Envoy refuses to start");
         return Some(Flaw { why, remedy: "write the flag and its value as two words" });
     }
     (times > 1 && !REPEATABLE.contains(&flag)).then(|| {
@@ -97,12 +172,29 @@ fn flaw(flag: &str, times: usize, equals: bool) -> Option<Flaw> {
     })
 }
 
+/// What a word is for Envoy.
+enum Role<'w> {
+    Flag(Flag<'w>),
+    Stray(&'w str),
+}
+
+impl<'w> Role<'w> {
+    fn flag(self) -> Option<Flag<'w>> {
+        match self {
+            Role::Flag(flag) => Some(flag),
+            Role::Stray(_) => None,
+        }
+    }
+}
+
 /// The flag of a word such as `--concurrency`.
 struct Flag<'w> {
     /// In its long form.
     name: &'w str,
-    /// Written as `--concurrency=1`.
-    equals: bool,
+    /// Nothing but the flag is in the word.
+    alone: bool,
+    /// Written as `--concurrency=1` or `-linfo`, which Envoy does not take.
+    joined: bool,
 }
 
 impl<'w> Flag<'w> {
@@ -116,7 +208,12 @@ impl<'w> Flag<'w> {
         let long = SHORT
             .iter()
             .find(|(short, _)| *short == name || (!name.starts_with("--") && name.starts_with(short)));
-        Some(Flag { name: long.map_or(name, |(_, long)| long), equals: name.len() < flag.len() })
+        let longer = long.is_some_and(|(short, _)| name.len() > short.len());
+        Some(Flag {
+            name: long.map_or(name, |(_, long)| long),
+            alone: flag.len() == word.len(),
+            joined: name.len() < flag.len() || longer,
+        })
     }
 }
 
@@ -137,6 +234,18 @@ mod tests {
     }
 
     #[test]
+    fn a_flags_value_is_no_flag() {
+        let args =
+            EnvoyArgs::parse("--log-format '-l %v' -l debug --use-dynamic-base-id --new --newer 1").unwrap();
+        assert!(args.has("--log-level") && args.has("--newer") && args.strays().next().is_none());
+        assert!(!EnvoyArgs::parse("--log-format '--concurrency 1'").unwrap().has("--concurrency"));
+        let strays =
+            |text: &str| EnvoyArgs::parse(text).unwrap().strays().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(strays("a --disable-hot-restart b --new c d"), ["a", "b", "d"]);
+        assert_eq!(strays("\u{2014}log-level debug"), ["\u{2014}log-level", "debug"]);
+    }
+
+    #[test]
     fn what_envoy_or_the_mesh_would_not_survive() {
         for (text, why) in [
             ("\"a", "not closed"),
@@ -150,7 +259,8 @@ mod tests {
             ("'--service-cluster x'", "--service-cluster, which"),
             ("--mode validate", "--mode, with which Envoy may end"),
             ("-h", "--help, with"),
-            ("--concurrency=1", "--concurrency with an equals sign"),
+            ("--concurrency=1", "--concurrency and its value in one"),
+            ("-linfo", "--log-level and its value in one"),
             ("-l info --log-level debug", "--log-level twice"),
         ] {
             let flaws = EnvoyArgs::parse(text).unwrap_err();
@@ -167,7 +277,7 @@ mod tests {
             told,
             [
                 "has a NUL character",
-                "has --base-id with an equals sign",
+                "has --base-id and its value in one",
                 "has --config-path",
                 "has --log-level twice",
                 "has --mode",

@@ -6,7 +6,7 @@ use crate::annotations::Wanted;
 use crate::pod::Spec;
 
 /// Where other proxies connect to; the original has always taken this port.
-pub const PUBLIC: u16 = 20000;
+const PUBLIC: u16 = 20000;
 /// Envoy's admin interface, on loopback.
 const ADMIN: u16 = 19000;
 
@@ -20,9 +20,10 @@ impl EnvoyPorts {
     /// The usual ports, or the next ones that neither the pod nor an upstream uses.
     pub fn choose(wanted: &Wanted, spec: &Spec<'_>) -> Self {
         let mut taken: Vec<u16> = wanted.upstreams.iter().map(|upstream| upstream.port).collect();
-        let listed =
-            spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
-        taken.extend(listed.filter(|port| port.tcp).map(|port| port.number));
+        for container in spec.containers.iter().chain(&spec.init_containers) {
+            taken.extend(container.ports.iter().filter(|port| port.tcp).map(|port| port.number));
+            taken.extend(container.probed_ports());
+        }
         taken.extend(wanted.port.as_ref().map(|port| port.number));
         let number = |at: usize| taken.get(at).copied();
         let order = order(taken.len(), &|left, right| number(left).cmp(&number(right)));

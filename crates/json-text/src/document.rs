@@ -337,14 +337,14 @@ impl<'d> Value<'d> {
         (node.start as usize, node.end as usize)
     }
 
-    /// [`Value::text`], where it does not matter that it is one.
+    /// The bytes of [`Value::text`], without a look for character boundaries.
     fn bytes(self) -> &'d [u8] {
         let (start, end) = self.place();
         self.document.text.as_bytes().get(start..end).unwrap_or_default()
     }
 
-    /// Of all values only `null` begins so, and only `true` as below.
     pub fn is_null(self) -> bool {
+        // No other value begins so, and none but `true` as below.
         self.first() == Some(b'n')
     }
 

@@ -61,7 +61,7 @@ impl InString {
         self.0.len()
     }
 
-    /// Whether what the string stands for is longer than so many bytes, and how long.
+    /// The length in bytes of the text that the string stands for, if it is over `limit`.
     pub fn over(&self, limit: usize) -> Option<usize> {
         // Escaped, it is no shorter.
         let escaped = Some(&self.0).filter(|escaped| escaped.len() > limit)?;
@@ -200,7 +200,7 @@ impl<'o> Object<'o> {
         self.key(key).push(json);
     }
 
-    /// A value that writes itself, as one that is JSON.
+    /// A member whose value `write` appends: one JSON value.
     pub fn written(&mut self, key: &'static str, write: impl FnOnce(&mut Text)) {
         write(self.key(key));
     }
