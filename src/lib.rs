@@ -34,17 +34,6 @@ mod guest {
 
     use crate::admission::{self, LogLine};
 
-    /// Makes the data that is written begin a page of its own: each page that an
-    /// instance writes to costs it a fault, and so they are as few as they can be.
-    #[used]
-    // To say where a static goes is unsafe; this one has no bytes.
-    #[expect(unsafe_code)]
-    #[unsafe(link_section = ".data.page")]
-    static PAGE: Page = Page;
-
-    #[repr(align(4096))]
-    struct Page;
-
     /// Called once by the host before anything else.
     // The symbol's name is the waPC guest ABI.
     #[expect(unsafe_code)]

@@ -124,11 +124,14 @@ impl<'a> Spec<'a> {
             }
         }
         let grace = members.get("terminationGracePeriodSeconds");
-        let all = running(&containers, &init_containers);
-        let ended = init_containers.iter().filter(|container| !container.native_sidecar);
-        let cloned = |container: &'_ Container<'a>| container.ports.clone();
-        let ports =
-            Ports { running: all.flat_map(cloned).collect(), ended: ended.flat_map(cloned).collect() };
+        let mut ports = Ports::default();
+        for container in &containers {
+            ports.running.extend_from_slice(&container.ports);
+        }
+        for container in &init_containers {
+            let list = if container.native_sidecar { &mut ports.running } else { &mut ports.ended };
+            list.extend_from_slice(&container.ports);
+        }
         Ok(Spec {
             path: path.to_owned(),
             value,
@@ -148,15 +151,8 @@ impl<'a> Spec<'a> {
     /// The containers whose ports can be the service's: the ordinary ones first,
     /// then the pod's own native sidecars.
     pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
-        running(&self.containers, &self.init_containers)
+        self.containers.iter().chain(self.init_containers.iter().filter(|container| container.native_sidecar))
     }
-}
-
-fn running<'s, 'a>(
-    containers: &'s [Container<'a>],
-    init_containers: &'s [Container<'a>],
-) -> impl Iterator<Item = &'s Container<'a>> {
-    containers.iter().chain(init_containers.iter().filter(|container| container.native_sidecar))
 }
 
 /// Most pods for Windows say so by the nodes that they want.
@@ -285,7 +281,7 @@ pub struct PortError {
     pub remedy: String,
 }
 
-impl<'a> Ports<'a> {
+impl Ports<'_> {
     pub fn has(&self, number: u16) -> bool {
         self.running.iter().any(|port| port.tcp && port.number == number)
     }

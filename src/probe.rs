@@ -78,18 +78,17 @@ impl<'a> HttpGet<'a> {
 
 impl<'a> Container<'a> {
     pub fn readiness_probe(&self) -> Option<Probe<'a>> {
-        self.probe("readinessProbe")
+        Probe::read(self.members.get("readinessProbe")?)
     }
 
     /// The ports where probes of any kind ask the pod.
-    pub fn probed_ports(&self) -> impl Iterator<Item = u16> {
-        let probes = ["readinessProbe", "livenessProbe", "startupProbe"].into_iter();
-        let of_the_pod = probes.filter_map(|key| self.probe(key)).filter(|probe| probe.host.is_empty());
-        of_the_pod.filter_map(|probe| self.probe_port(probe.port))
-    }
-
-    fn probe(&self, key: &str) -> Option<Probe<'a>> {
-        Probe::read(self.members.get(key)?)
+    pub fn probed_ports(&self) -> [Option<u16>; 3] {
+        ["readinessProbe", "livenessProbe", "startupProbe"].map(|key| {
+            let probe = self.members.get(key)?.members()?;
+            let action = ["httpGet", "tcpSocket", "grpc"].into_iter().find_map(|key| probe.get(key))?;
+            let action = action.members().filter(|action| action.get("host").is_none())?;
+            self.probe_port(action.get("port"))
+        })
     }
 
     /// A probe's port, which is a number or a name of this container's own.

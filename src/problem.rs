@@ -22,13 +22,8 @@ impl Problem {
     /// What makes two problems the same one: place, value and cause. An element may stand
     /// elsewhere in its list, and the remedy may differ.
     pub fn mistake(&self) -> impl Ord + '_ {
-        let mut place = String::with_capacity(self.subject.len());
-        let mut parts = self.subject.split('[');
-        place.push_str(parts.next().unwrap_or_default());
-        for part in parts {
-            place.push('[');
-            place.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
-        }
+        let parts = self.subject.split('[');
+        let place: Vec<&str> = parts.map(|part| part.trim_start_matches(DIGITS)).collect();
         (place, &self.value, &self.why)
     }
 
@@ -70,6 +65,8 @@ impl fmt::Display for Problem {
         write!(formatter, "; {}", self.remedy)
     }
 }
+
+const DIGITS: [char; 10] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 /// So many problems are shown; a pod with more has been made by a machine.
 pub const PROBLEMS_SHOWN: usize = 50;

@@ -210,7 +210,7 @@ reasons! {
         },
     }
     bad_envoy_arguments {
-        says: "arguments with which Envoy would not start or not join the mesh are rejected",
+        says: "a flag with which Envoy would not join the mesh or not start, such as one that is there twice, is rejected",
         explains: |it| {
             let whys = ["would replace the ", "Envoy refuses to start", "Envoy may end instead of serving"];
             it.rejected("envoy-extra-args", &whys)

@@ -238,7 +238,8 @@ mod decision {
     #[test]
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
         let default = json!({ "default": true });
-        let spoil: [(&str, fn(&mut Value)); 7] = [
+        let spoil: [(&str, fn(&mut Value)); 8] = [
+            ("spec.containers: is empty", |pod| pod["spec"]["containers"] = json!([])),
             ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
             ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
             ("spec.nodeSelector[kubernetes.io/os]", |pod| {
@@ -344,6 +345,15 @@ mod decision {
             assert!(lines.len() == 1 && lines[0].starts_with(told), "{told}: {lines:?}");
         }
         assert_eq!(lines(&plain(), &json!({})), [""; 0]);
+        // Others may own such an annotation, or keep it for a pod that is not to be injected now.
+        let mut silent = plain();
+        silent["metadata"]["annotations"] = json!({ format!("{PREFIX}service-tags"): "a" });
+        assert_eq!(lines(&silent, &json!({})), [""; 0]);
+        assert_eq!(ask(&silent, &json!({})).warnings.len(), 1);
+        // A name is one line, whatever it is.
+        let mut odd = web(&[]);
+        odd["metadata"]["name"] = json!("a\"b\n");
+        assert!(lines(&odd, &json!({}))[0].starts_with("Pod shop/a\\\"b\\n: injected"));
     }
 }
 
@@ -565,6 +575,93 @@ mod messages {
             assert_eq!(message.lines().count(), 1 + told.len(), "{message}");
             assert!(told.iter().all(|told| message.contains(told)), "{message}");
         }
+    }
+
+    /// One that does not start, which no list of its flags can be sure of.
+    #[test]
+    fn a_word_that_envoy_will_not_understand_is_told() {
+        for (arguments, stray) in
+            [("--log-level debug foo", "foo"), ("\u{2014}log-level debug", "\u{2014}log-level")]
+        {
+            let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
+            let told = format!("{PREFIX}envoy-extra-args: \"{stray}\" is neither a flag of Envoy's");
+            assert!(
+                answer.warnings.len() == 1 && answer.warnings[0].contains(&told),
+                "{:?}",
+                answer.warnings
+            );
+        }
+        let answer = ask(&web(&[("envoy-extra-args", "--log-format '-l %v' -l debug")]), &json!({}));
+        assert_eq!((answer.accepted, answer.warnings.len()), (true, 0), "{answer:?}");
+    }
+
+    /// What one flaw hides today is a rejection tomorrow.
+    #[test]
+    fn a_problem_does_not_hide_another_one() {
+        let long = "x".repeat(600);
+        let tags = "a,".repeat(60_000);
+        let acls = json!({ "acls": { "enabled": true } });
+        for (annotations, settings, told) in [
+            (
+                [("connect-service-upstreams", "d_b_:1234,cache:1234"), ("connect-service-protocol", "udp")],
+                json!({}),
+                ["ending with a letter or digit", "has the same local port as", "is not a protocol"],
+            ),
+            (
+                [("service-meta-a.b", long.as_str()), ("service-meta-consul-x", "1")],
+                json!({}),
+                ["characters that Consul refuses", "is over 512 bytes", "beginning with consul-"],
+            ),
+            (
+                [("service-tags", tags.as_str()), ("connect-service-port", "x")],
+                json!({}),
+                ["over the 102400 that fit", "is not the name of a port", "the service's registration"],
+            ),
+            (
+                [("connect-service", "my web"), ("connect-service-port", "x")],
+                acls,
+                [
+                    "name of the pod's service account, \"web\"",
+                    "is not the name of a port",
+                    "a service name cannot",
+                ],
+            ),
+        ] {
+            let answer = ask(&web(&annotations), &settings);
+            assert_eq!(answer.reason(), "rejected");
+            for told in told {
+                assert!(answer.message().contains(told), "{told}: {}", answer.message());
+            }
+        }
+        let answer = check_settings(&json!({ "k8sAllowNamespaces": ["Bad", 1] }));
+        let told = answer.message.unwrap();
+        assert!(
+            told.contains("\"Bad\" is not the name") && told.contains("k8sAllowNamespaces[1]: 1 is not"),
+            "{told}"
+        );
+    }
+
+    /// Doing what a message says does not end in the next one.
+    #[test]
+    fn what_is_said_to_write_can_be_written() {
+        for (settings, remedy) in [
+            (json!({ "syncPeriod": 10 }), "write a duration from 1s to 1h, such as 10s"),
+            (json!({ "envoyExtraArgs": ["-l", "info"] }), "in one string, such as \"--log-level debug\""),
+            (json!({ "imagePullPolicy": true }), "write Always, IfNotPresent or Never"),
+            (json!({ "centralConfig": { "defaultProtocol": 2 } }), "write tcp, http, http2 or grpc"),
+            (json!({ "crossNamespaceACLPolicy": "a/b/c" }), "at most one '/'"),
+        ] {
+            let message = check_settings(&settings).message.unwrap();
+            assert!(message.contains(remedy), "{message}");
+        }
+        // A service's name cannot be that of such an account.
+        let mut pod = web(&[]);
+        pod["spec"]["serviceAccountName"] = json!("web.v1");
+        let answer = ask(&pod, &json!({ "acls": { "enabled": true } }));
+        assert!(answer.message().ends_with("and set serviceAccountName to it"), "{}", answer.message());
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = json!({ format!("{PREFIX}connect-inject"): true });
+        assert!(ask(&pod, &json!({})).message().ends_with("found a boolean; write it in quotes"));
     }
 
     #[test]
@@ -1169,6 +1266,15 @@ mod pod {
         let (service, proxy) = registration(&pod);
         assert_eq!((&service["port"], &proxy["port"]), (&json!(20000), &json!(20002)));
         assert_eq!(environment(container(&pod, INIT))["CONNECT_INJECT_ENVOY_ADMIN"], "19001");
+        // Nobody lists a port where only a probe asks.
+        let mut pod = web(&[]);
+        let app = &mut pod["spec"]["containers"][0];
+        app["livenessProbe"] = json!({ "httpGet": { "port": 20000 } });
+        app["startupProbe"] = json!({ "tcpSocket": { "port": 19000 } });
+        app["readinessProbe"] = json!({ "tcpSocket": { "port": 20001, "host": "10.0.0.1" } });
+        let pod = ask(&pod, &json!({})).pod();
+        assert_eq!(registration(&pod).1["port"], 20001);
+        assert_eq!(environment(container(&pod, INIT))["CONNECT_INJECT_ENVOY_ADMIN"], "19001");
     }
 }
 
@@ -1438,6 +1544,9 @@ mod workloads {
         }
         let right = format!("{PREFIX}connect-inject");
         assert_eq!(shown("connect-injct", "true"), json!({ right: "true" }), "a typo is not copied");
+        // What YAML has no such escape for is not shown.
+        let odd = warnings("connect-service", "a\u{202e}b");
+        assert!(odd[0].ends_with("move it to spec.template.metadata.annotations"), "{odd:?}");
         let long = warnings("connect-service-upstreams", &"db:1234,".repeat(40));
         assert!(long[0].ends_with("move it to spec.template.metadata.annotations"), "{long:?}");
         let status = warnings("connect-inject-status", "injected");
@@ -1524,6 +1633,29 @@ mod workloads {
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-accepted");
         request["object"] = workload("apps", "Deployment", json!({}), &worse)["object"].clone();
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-rejected", "a new problem rejects");
+        // Where in its list a part stands is no matter.
+        let mut with_volume = web(&[]);
+        with_volume["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
+        request["oldObject"] = workload("apps", "Deployment", json!({}), &with_volume)["object"].clone();
+        with_volume["spec"]["volumes"].as_array_mut().unwrap().insert(0, json!({ "name": "z" }));
+        request["object"] = workload("apps", "Deployment", json!({}), &with_volume)["object"].clone();
+        assert_eq!(ask_request(&request, &json!({})).reason(), "workload-accepted");
+    }
+
+    /// The API server writes a pod's own requests into pods, and into no template.
+    #[test]
+    fn a_template_is_held_against_the_requests_that_its_pods_will_have() {
+        let mut template = web(&[]);
+        template["spec"]["resources"] = json!({ "limits": { "memory": "200Mi" } });
+        template["spec"]["containers"][0]["resources"] = json!({ "requests": { "memory": "64Mi" } });
+        let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
+        assert_eq!(answer.reason(), "workload-rejected");
+        let told =
+            "spec.template.spec.resources.requests[memory]: is not written, so that Kubernetes takes 64Mi";
+        assert!(answer.message().contains(told), "{}", answer.message());
+        template["spec"]["resources"]["requests"] = json!({ "memory": "154Mi" });
+        let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
+        assert_eq!(answer.reason(), "workload-accepted", "{answer:?}");
     }
 
     #[test]

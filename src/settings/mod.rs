@@ -243,7 +243,8 @@ fn namespaces(block: &mut Block<'_, '_>, key: &'static str, allow: bool) -> Vec<
     let Some(names) = block.texts(key) else {
         return if allow { vec!["*".to_owned()] } else { Vec::new() };
     };
-    let wrong = names.iter().filter(|name| !(allow && *name == "*") && !is_dns_label(name));
+    // Among the denied, * is nobody's name, as for the original.
+    let wrong = names.iter().filter(|name| *name != "*" && !is_dns_label(name));
     // More are not shown in any case.
     for name in wrong.take(PROBLEMS_SHOWN.saturating_add(1)) {
         let remedy = match (allow, name.contains('*')) {
@@ -371,9 +372,11 @@ fn acl_name<'a>(
     let begins = !name.starts_with(['-', '/']);
     let written = name.bytes().filter(|byte| *byte == b'/').count();
     if name.len() > 128 || !begins || !name.bytes().all(fits) || written > slashes {
-        let slash = if slashes > 0 { ", and at most one '/'," } else { "," };
-        let remedy = format!("write letters, digits, '_' and '-'{slash} no '-' first, at most 128");
-        block.text_problem(key, &name, why, &remedy);
+        let remedy = match slashes {
+            0 => "write letters, digits, '_' and '-', no '-' first, at most 128",
+            _ => "write letters, digits, '_' and '-', at most one '/', no '-' first, at most 128",
+        };
+        block.text_problem(key, &name, why, remedy);
     }
     Some(name)
 }

@@ -22,17 +22,23 @@ impl EnvoyPorts {
         let mut taken: Vec<u16> = wanted.upstreams.iter().map(|upstream| upstream.port).collect();
         for container in spec.containers.iter().chain(&spec.init_containers) {
             taken.extend(container.ports.iter().filter(|port| port.tcp).map(|port| port.number));
-            taken.extend(container.probed_ports());
+            taken.extend(container.probed_ports().into_iter().flatten());
         }
         taken.extend(wanted.port.as_ref().map(|port| port.number));
-        let number = |at: usize| taken.get(at).copied();
-        let order = order(taken.len(), &|left, right| number(left).cmp(&number(right)));
-        let is_taken = |port: u16| order.binary_search_by(|at| number(*at).cmp(&Some(port))).is_ok();
-        let free = |from: u16, other: Option<u16>| {
-            let mut candidates = (from..=u16::MAX).chain(1024..from);
-            candidates.find(|port| !is_taken(*port) && Some(*port) != other).unwrap_or(from)
+        let free = |from: u16, other: Option<u16>| match taken.contains(&from) || other == Some(from) {
+            true => next_free(&taken, from, other),
+            false => from,
         };
         let public = free(PUBLIC, None);
         EnvoyPorts { public, admin: free(ADMIN, Some(public)) }
     }
+}
+
+/// Of pods with very many ports, too, in no time.
+fn next_free(taken: &[u16], from: u16, other: Option<u16>) -> u16 {
+    let number = |at: usize| taken.get(at).copied();
+    let order = order(taken.len(), &|left, right| number(left).cmp(&number(right)));
+    let is_taken = |port: u16| order.binary_search_by(|at| number(*at).cmp(&Some(port))).is_ok();
+    let mut candidates = (from..=u16::MAX).chain(1024..from);
+    candidates.find(|port| !is_taken(*port) && Some(*port) != other).unwrap_or(from)
 }

@@ -25,6 +25,63 @@ fn every_setting_is_described_and_its_default_is_valid() {
     }
 }
 
+/// Each default, written out, changes nothing: neither where it stands alone nor beside
+/// what gives it an effect.
+#[test]
+fn the_schemas_defaults_are_the_policys() {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "web", "annotations": { format!("{PREFIX}connect-inject"): "true" } },
+        "spec": { "serviceAccountName": "web", "containers": [{ "name": "web", "ports": [{ "containerPort": 8080 }] }] },
+    });
+    let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+    let mut silent = pod.clone();
+    silent["metadata"]["annotations"] = json!({});
+    for base in [
+        json!({}),
+        json!({ "acls": { "enabled": true }, "enableConsulNamespaces": true }),
+        json!({ "enableConsulNamespaces": true, "consulNamespaces": { "mirroringK8S": true } }),
+        json!({ "tls": { "enabled": true, "caCert": ca }, "nativeSidecars": false }),
+    ] {
+        for (path, schema) in settings().0 {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            if base.pointer(&pointer).is_some() {
+                continue;
+            }
+            let mut written = base.clone();
+            lay_over(&mut written, nested(&path, schema["default"].clone()));
+            for pod in [&pod, &silent] {
+                let with = |settings: &Value| mutated(pod, settings);
+                assert_eq!(with(&written), with(&base), "{path} in {written}");
+            }
+        }
+    }
+}
+
+/// What the policy makes of a pod, as it answers.
+fn mutated(pod: &Value, settings: &Value) -> Value {
+    let request = json!({
+        "uid": "u", "kind": { "group": "", "version": "v1", "kind": "Pod" },
+        "operation": "CREATE", "namespace": "shop", "object": pod,
+    });
+    let payload = json!({ "request": request, "settings": settings }).to_string();
+    let answer: Value =
+        serde_json::from_slice(&policy().call("validate", payload.as_bytes()).unwrap()).unwrap();
+    assert_eq!(answer["accepted"], true, "{answer}");
+    answer
+}
+
+fn lay_over(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                lay_over(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
 #[test]
 fn every_type_error_is_refused_by_name() {
     for (path, schema) in settings().0 {
