@@ -4,10 +4,7 @@ SHELL := /bin/sh
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 WASM := $(TARGET_DIR)/wasm32-wasip1/release/consul_connect_injector.wasm
 HOST := $(TARGET_DIR)/debug/policy-host
-KWCTL ?= $(CURDIR)/$(HOST)
-ifneq ($(filter /%,$(TARGET_DIR)),)
-KWCTL = $(HOST)
-endif
+KWCTL ?= $(abspath $(HOST))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SOURCES := $(shell find src crates/json-text -type f) Cargo.toml Cargo.lock build.rs
 # Paths in the module must not depend on where it was built.
@@ -45,6 +42,7 @@ TESTS_MAY := -A clippy::arithmetic_side_effects -A clippy::indexing_slicing -A c
 lint: | target
 	cargo clippy --locked -p consul-connect-injector -p json-text --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --workspace --all-targets -- -D warnings $(TESTS_MAY)
+	cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR)/fuzz
 
 .PHONY: tools
 tools:

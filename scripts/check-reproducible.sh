@@ -50,4 +50,4 @@ for path in "$work" "$HOME" "$home"; do
   fi
 done
 sum=$(sha256sum "$work/one.wasm" | cut -d' ' -f1)
-printf 'reproducible: yes, %s (%s, %s bytes)\n' "$sum" "$(rustc -V)" "$(wc -c <"$work/one.wasm" | tr -d ' ')"
+printf 'reproducible: yes, %s (%s, %s, %s bytes)\n' "$sum" "$(rustc -V)" "$(wasm-opt --version 2>/dev/null || echo 'no wasm-opt')" "$(wc -c <"$work/one.wasm" | tr -d ' ')"

@@ -6,6 +6,7 @@ missing=
 for tool in bats shellcheck busybox jq dash curl wget openssl parallel python3; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
+command -v wasm-opt >/dev/null 2>&1 || missing="$missing binaryen"
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then

@@ -69,7 +69,7 @@ pub fn all(modules: &[Module], cases: &[Case], runs: usize) -> Result<Vec<Row>, 
     let mut rows = Vec::new();
     for case in cases {
         let mut timed = vec![(Vec::new(), Vec::new()); modules.len()];
-        // The megabyte takes hundreds of times as long, and spreads less.
+        // The megabyte takes some forty times as long, and spreads less.
         let runs = if case.payload.len() > 512 * 1024 { runs.div_ceil(20) } else { runs };
         for turn in (0..runs).step_by(TURN) {
             for (module, (whole, start)) in modules.iter().zip(&mut timed) {

@@ -8,7 +8,7 @@ const HEAD: [&str; 8] =
     ["call", "module", "fuel", "us (p10-p90)", "beyond last", "instance us", "memory KiB", "patch"];
 
 /// A row for each call and module. "Beyond last" is the time beyond the same call
-/// of the last module, which is the lower bound.
+/// of the last module.
 pub fn of(modules: &[Module], rows: &[Row]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     let last = modules.last().map(|module| module.name.as_str());

@@ -1,5 +1,5 @@
-//! Any texts as the injector's annotations: a line each, the first characters of
-//! which choose the annotation.
+//! Any texts as the injector's annotations, with U+0001 between them; the first
+//! character of each chooses the annotation.
 #![no_main]
 
 use consul_connect_injector::annotations::name::KNOWN;
@@ -8,10 +8,10 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 
 fuzz_target!(|text: &str| {
-    let written = text.split('\u{1}').filter_map(|line| {
-        let first = line.chars().next()?;
+    let written = text.split('\u{1}').filter_map(|text| {
+        let first = text.chars().next()?;
         let name = KNOWN.get(first as usize % KNOWN.len())?;
-        Some((*name, line.get(first.len_utf8()..)?))
+        Some((*name, text.get(first.len_utf8()..)?))
     });
     let pod = pod(written).to_string();
     about(&pod, &json!({ "default": true }));

@@ -12,8 +12,8 @@ use serde_json::json;
 
 fuzz_target!(|text: &str| {
     if let Some(duration) = Millis::parse_go(text) {
-        // As Consul reads it back; what is below a millisecond is lost.
-        assert_eq!(Millis::parse_go(&duration.to_string()), Some(duration));
+        // As it is written for Consul; what is below a millisecond is lost.
+        assert_eq!(Millis::parse_go(&format!("{}ms", duration.0)), Some(duration));
     }
     if let Ok(quantity) = text.parse::<Quantity>() {
         assert!(quantity.as_str() == text && !quantity.exceeds(&quantity));

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 /// The answer to any bytes, which has to be one.
 pub fn answer(payload: &[u8]) -> Value {
-    let text = admission::validate(payload).response;
+    let response = admission::validate(payload).response;
+    let text = response.as_str();
     let answer: Value =
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in the answer {text}"));
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in the answer {text}"));
     assert!(answer["audit_annotations"]["connect-inject-reason"].is_string(), "{text}");
     assert_eq!(answer["accepted"] == false, answer["message"].is_string(), "{text}");
     for warning in answer["warnings"].as_array().into_iter().flatten() {

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// Below this, a container that starts Consul's command line is killed.
+pub(crate) const CLI_MEMORY: u64 = 100 << 20;
+
 /// Notes on the settings, each one with what to do about it.
 #[must_use]
 pub fn advice(settings: &Value) -> Vec<String> {
@@ -33,7 +36,12 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "k8sAllowNamespaces: an empty list injects nowhere; write [\"*\"] for everywhere".to_owned(),
         );
     }
-    for name in allowed.iter().filter(|name| denied.contains(name)) {
+    if denied.contains(&"*") {
+        notes.push(
+            "k8sDenyNamespaces: * denies nothing; write the namespaces' names, or enabled: false for all pods".to_owned(),
+        );
+    }
+    for name in allowed.iter().filter(|name| **name != "*" && denied.contains(name)) {
         notes.push(format!(
             "k8sDenyNamespaces: {name} is in k8sAllowNamespaces, too, and denying wins; take it out of one"
         ));
@@ -52,7 +60,12 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "consulNamespaces.mirroringK8S",
             "/consulNamespaces/mirroringK8S",
         ),
-        ("crossNamespaceACLPolicy", "/crossNamespaceACLPolicy", "acls.enabled", "/acls/enabled"),
+        (
+            "crossNamespaceACLPolicy",
+            "/crossNamespaceACLPolicy",
+            "enableConsulNamespaces",
+            "/enableConsulNamespaces",
+        ),
     ] {
         if written(pointer) && !is(switch_pointer, true) {
             notes.push(format!("{key}: has no effect without {switch}: true"));
@@ -69,7 +82,7 @@ pub fn advice(settings: &Value) -> Vec<String> {
     }
     for block in ["initContainer", "lifecycleSidecar"] {
         let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
-        if limit.and_then(bytes).is_some_and(|bytes| bytes < 100 << 20) {
+        if limit.and_then(bytes).is_some_and(|bytes| bytes < CLI_MEMORY) {
             notes.push(format!(
                 "{block}.resources.limits.memory: Consul's command line needs 85 MB and is killed below; write 100Mi or more"
             ));
@@ -144,5 +157,9 @@ mod tests {
             "lifecycleSidecar": { "resources": { "limits": { "memory": "50Mi" } } },
         }));
         assert_eq!(notes.len(), 6, "{notes:#?}");
+        let notes = advice(&json!({ "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["*"] }));
+        assert!(notes.len() == 1 && notes[0].contains("denies nothing"), "{notes:#?}");
+        let policy = json!({ "crossNamespaceACLPolicy": "p", "enableConsulNamespaces": true });
+        assert_eq!(advice(&policy), Vec::<String>::new());
     }
 }

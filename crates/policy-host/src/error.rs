@@ -64,6 +64,14 @@ pub enum CallError {
         /// How long it had.
         limit: Duration,
     },
+    /// The guest computed more than is counted.
+    #[error("the policy was interrupted: `{operation}` used up {limit} units of fuel")]
+    OutOfFuel {
+        /// The waPC operation called.
+        operation: String,
+        /// How much it had.
+        limit: u64,
+    },
     /// The module's start functions failed, before any operation.
     #[error("the policy failed to start: {0}")]
     Start(String),
@@ -84,7 +92,7 @@ impl CallError {
         match self {
             Self::Trap { backtrace, .. } => format!("Guest call failure: {backtrace}"),
             Self::Guest { message, .. } => format!("Guest call failure: {message}"),
-            Self::Timeout { .. } => {
+            Self::Timeout { .. } | Self::OutOfFuel { .. } => {
                 "Policy execution interrupted because it exceeded the allowed execution time".to_owned()
             }
             Self::Start(message) => format!("Initialization failed: {message}"),

@@ -10,6 +10,8 @@ use std::{fmt, fmt::Write as _};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use crate::advice;
+
 /// What a values file means for the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Translation {
@@ -309,9 +311,6 @@ const UPGRADE: &str = "connectInject.prepareDataplanesUpgrade";
 /// What `helm get values` writes above the values.
 const HEADINGS: [&str; 2] = ["USER-SUPPLIED VALUES", "COMPUTED VALUES"];
 
-/// Below this, a container that starts Consul's command line is killed.
-const CLI_MEMORY: u64 = 100 << 20;
-
 /// Translates a values file. `ca_cert` is the agents' CA in PEM: a chart's
 /// values only name the Secret that has it.
 pub fn translate(values: &Value, ca_cert: Option<&str>) -> Result<Translation, HelmError> {
@@ -344,6 +343,9 @@ fn of_dependency(values: &Value) -> Option<Value> {
     let mut own = values.get("consul").filter(|own| own.is_object())?.clone();
     if ["client", "connectInject", "server"].iter().any(|block| values.get(block).is_some()) {
         return None;
+    }
+    if !own["global"].is_object() {
+        own["global"] = json!({});
     }
     for (key, value) in values.get("global").and_then(Value::as_object).into_iter().flatten() {
         if children("global").any(|known| known == key) {
@@ -439,7 +441,7 @@ impl Translator<'_> {
             self.told(path, Fate::Translated, &format!("empty: the default of {setting} stays"));
         } else if setting.ends_with("resources.limits.memory")
             && !setting.starts_with("sidecarProxy")
-            && crate::advice::bytes(value).is_some_and(|bytes| bytes < CLI_MEMORY)
+            && advice::bytes(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY)
         {
             let text = format!(
                 "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"

@@ -75,9 +75,7 @@ impl LogEntry {
     pub fn own_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
     }
-}
 
-impl LogEntry {
     /// The line without its level: `injected name="web" namespace="default"`.
     /// It stays one line, whatever the guest put in it.
     #[must_use]

@@ -159,7 +159,7 @@ fn percent_decoded(path: String) -> String {
     while let Some(&byte) = bytes.get(at) {
         let escape = path
             .get(at + 1..at + 3)
-            .filter(|_| byte == b'%')
+            .filter(|digits| byte == b'%' && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         decoded.push(escape.unwrap_or(byte));
         at += if escape.is_some() { 3 } else { 1 };

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{Arc, OnceLock},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -264,7 +264,6 @@ impl Policy {
 
     /// Calls an operation once, as [`Policy::call`] does, and says what it took.
     pub fn observe(&self, operation: &str, payload: &[u8]) -> Result<Observation, CallError> {
-        let began = Instant::now();
         let run = self.bare(operation, payload, self.log.as_ref())?;
         match run.outcome {
             Outcome::Response(response) => Ok(Observation {
@@ -274,24 +273,40 @@ impl Policy {
                 call: run.call,
                 refused: run.refused,
             }),
-            other => Err(failure(operation, other, run.stderr, began.elapsed())),
+            other => Err(self.failure(operation, other, run.stderr)),
         }
     }
 
     /// Calls an operation twice, each time in a fresh instance: for its time,
     /// and for its fuel, since counting fuel takes time.
     pub fn measure(&self, operation: &str, payload: &[u8]) -> Result<Measurement, CallError> {
-        let began = Instant::now();
         let Observation { response, peak_memory, start, call, .. } = self.observe(operation, payload)?;
         let limits = Limits { epochs: None, fuel: Some(FUEL) };
         let metered = self
             .metered()?
             .run(operation, payload, None, &limits)
             .map_err(|error| CallError::Start(error.to_string()))?;
-        if !matches!(metered.outcome, Outcome::Response(_)) {
-            return Err(failure(operation, metered.outcome, metered.stderr, began.elapsed()));
+        match metered.outcome {
+            Outcome::Response(_) => (),
+            Outcome::Interrupted => {
+                return Err(CallError::OutOfFuel { operation: operation.to_owned(), limit: FUEL });
+            }
+            other => return Err(self.failure(operation, other, metered.stderr)),
         }
         Ok(Measurement { response, fuel: metered.fuel.unwrap_or_default(), peak_memory, start, call })
+    }
+
+    fn failure(&self, operation: &str, outcome: Outcome, stderr: String) -> CallError {
+        let operation = operation.to_owned();
+        match outcome {
+            Outcome::GuestError(message) => CallError::Guest { operation, message },
+            Outcome::Trap { reason, backtrace } => CallError::Trap { operation, reason, stderr, backtrace },
+            Outcome::NotStarted(message) => CallError::Start(message),
+            // A response is no failure; the callers have taken it out.
+            Outcome::Interrupted | Outcome::Response(_) => {
+                CallError::Timeout { operation, limit: self.loaded.timeout.unwrap_or_default() }
+            }
+        }
     }
 
     fn ask<T: serde::de::DeserializeOwned>(&self, operation: &str, payload: &[u8]) -> Result<T, CallError> {
@@ -367,17 +382,6 @@ impl Policy {
             Err(error) => (error.to_string(), String::new()),
         };
         CallError::Trap { operation: operation_name, reason, stderr, backtrace: message }
-    }
-}
-
-fn failure(operation: &str, outcome: Outcome, stderr: String, took: Duration) -> CallError {
-    let operation = operation.to_owned();
-    match outcome {
-        Outcome::GuestError(message) => CallError::Guest { operation, message },
-        Outcome::Trap { reason, backtrace } => CallError::Trap { operation, reason, stderr, backtrace },
-        Outcome::NotStarted(message) => CallError::Start(message),
-        // A response is no failure; the callers have taken it out.
-        Outcome::Interrupted | Outcome::Response(_) => CallError::Timeout { operation, limit: took },
     }
 }
 

@@ -106,7 +106,7 @@ pub type EventSink = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 pub struct Server {
     policies: BTreeMap<String, Served>,
     /// A guest computes without a pause, so no more run at once than can.
-    workers: Semaphore,
+    workers: Arc<Semaphore>,
     exempt_namespace: Option<String>,
     events: EventSink,
 }
@@ -115,7 +115,7 @@ impl Server {
     /// A server of these policies that runs so many requests at once.
     #[must_use]
     pub fn new(policies: BTreeMap<String, Served>, workers: usize, events: EventSink) -> Self {
-        Self { policies, workers: Semaphore::new(workers.max(1)), exempt_namespace: None, events }
+        Self { policies, workers: Arc::new(Semaphore::new(workers.max(1))), exempt_namespace: None, events }
     }
 
     /// Accepts everything in this namespace unseen, as the policy server does
@@ -267,8 +267,10 @@ async fn evaluate(
     origin: Origin,
 ) -> Result<AdmissionResponse, ApiError> {
     let worker = Arc::clone(&server);
-    let _permit = server.workers.acquire().await.map_err(|_| ApiError::internal())?;
+    let permit = Arc::clone(&server.workers).acquire_owned().await.map_err(|_| ApiError::internal())?;
     task::spawn_blocking(move || {
+        // With the work, which goes on when nobody waits for it any more.
+        let _permit = permit;
         worker.review(&policy, &request, origin).ok_or_else(|| ApiError {
             status: StatusCode::NOT_FOUND,
             message: format!("unknown policy: {policy}"),

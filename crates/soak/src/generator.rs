@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn every_kind_of_hostility_comes_up() {
         let generator = Generator::new(1);
-        let mut seen = [0; 7];
+        let mut seen = [0; 6];
         for index in 0..12_000 {
             let Input { operation, payload } = generator.input(index);
             let text = String::from_utf8_lossy(&payload);
@@ -381,11 +381,10 @@ mod tests {
                 payload.len() > 1_000_000,
                 text.contains("[[[[[[[["),
                 text.contains("touch "),
-                payload.is_empty(),
             ]) {
                 *count += u64::from(is);
             }
         }
-        assert!(seen.iter().take(6).all(|count| *count > 0), "{seen:?}");
+        assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
     }
 }

@@ -61,7 +61,7 @@ fn a_failure_is_told_with_its_input_and_how_to_have_it_again() {
         (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)))";
     for (module, told) in [
         (module(ACCEPT, 1, "unreachable"), "unreachable"),
-        (module(ACCEPT, 1, "(loop (br 0))"), "2"),
+        (module(ACCEPT, 1, "(loop (br 0))"), "took longer than"),
         (module(ACCEPT, 1025, ""), "bytes of memory"),
         (module(silent, 1, ""), "says nothing"),
         (module(ACCEPT, 1, host_call), "more than a log line was asked of the host"),

@@ -59,6 +59,14 @@ impl Failure {
         }
     }
 
+    /// Says which of several things the message is about.
+    pub fn about(mut self, subject: &str) -> Self {
+        if !self.message.contains(subject) {
+            self.message = format!("{subject}: {}", self.message);
+        }
+        self
+    }
+
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status as u8)
     }
@@ -91,22 +99,12 @@ impl From<CallError> for Failure {
         let status = match error {
             CallError::Trap { .. } | CallError::Start(_) => Status::Trap,
             CallError::Guest { .. } | CallError::Answer { .. } => Status::GuestError,
-            CallError::Timeout { .. } => Status::Timeout,
+            CallError::Timeout { .. } | CallError::OutOfFuel { .. } => Status::Timeout,
         };
         let failure = Self::new(status, error.to_string());
         match status {
             Status::Timeout => failure.hint("--timeout 0 lets it run for as long as it likes"),
             _ => failure,
         }
-    }
-}
-
-impl Failure {
-    /// Says which of several things the message is about.
-    pub fn about(mut self, subject: &str) -> Self {
-        if !self.message.contains(subject) {
-            self.message = format!("{subject}: {}", self.message);
-        }
-        self
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::style::{self, Screen, paint};
 
-/// Why a pod was or was not injected; the design's name for it.
+/// The audit annotation with the reason of `consul-connect-injector`.
 const REASON: &str = "connect-inject-reason";
 const ANNOTATIONS: &str = "consul.hashicorp.com/";
 const LABEL_WIDTH: usize = 12;
