@@ -183,6 +183,34 @@ END
     eventually 60 routable tcp-server
 }
 
+@test "readiness-request: Consul asks for what the kubelet asks for" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: request-server
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: request-server
+      image: hashicorp/http-echo:latest
+      args: [-text=ready, "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+      readinessProbe:
+        httpGet: {port: 8080, path: "//localhost/he alth?above=90%#now", httpHeaders: [{name: host, value: probe.example}]}
+        periodSeconds: 1
+END
+    ready request-server
+    eventually 60 routable request-server
+    # The server writes of each request who was asked, for which path, the status and the program.
+    for program in 'kube-probe/[0-9]' kube-probe/consul; do
+        equal "requests of $program" "probe.example GET /he alth HTTP/1.1 200" "$(requests_of request-server "$program")"
+    done
+}
+requests_of() {
+    k logs "$1" -c "$1" | grep "$2" | sed 's/^[^ ]* [^ ]* \([^ ]*\) [^ ]* "\([^"]*\)" \([0-9]*\) .*/\1 \2 \3/' | sort -u
+}
+
 @test "readiness-grpc: a probe in gRPC's health protocol that hangs takes the pod out" {
     needs_node
     k apply -f - <<'END'
