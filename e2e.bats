@@ -83,7 +83,7 @@ added() {
   [ "$status" -eq 0 ]
   response '.allowed == false'
   response '.status.message | contains("there are 4 problems") and contains("\"htpp\" is not the name of a port")
-    and contains("\"db\" has no port") and contains("same local port as the upstream cache")
+    and contains("\"db\" has no port") and contains("same local port as the upstream \"cache:1234\"")
     and contains("write tcp, http, http2 or grpc")'
 }
 
