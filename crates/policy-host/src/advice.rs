@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Below this, a container that starts Consul's command line is killed.
-pub(crate) const CLI_MEMORY: u64 = 100 << 20;
+pub(crate) const CLI_MEMORY: f64 = (100 << 20) as f64;
 
 /// Notes on the settings, each one with what to do about it.
 #[must_use]
@@ -104,21 +104,23 @@ fn is_floating(image: &str) -> bool {
 }
 
 /// The bytes of a quantity, as far as people write memory.
-pub(crate) fn bytes(quantity: &Value) -> Option<u64> {
+pub(crate) fn bytes(quantity: &Value) -> Option<f64> {
     let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit {
-        "" => 1,
-        "k" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
+        "" => 1.0,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => f64::from(1 << 10),
+        "Mi" => f64::from(1 << 20),
+        "Gi" => f64::from(1 << 30),
+        "Ti" => f64::from(1 << 20) * f64::from(1 << 20),
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    Some(number.parse::<f64>().ok()? * factor)
 }
 
 #[cfg(test)]
@@ -154,7 +156,7 @@ mod tests {
         let notes = advice(&json!({
             "k8sAllowNamespaces": ["shop", "kube-system"], "k8sDenyNamespaces": ["shop"],
             "acls": { "authMethod": "m" }, "consulNamespaces": { "mirroringK8SPrefix": "k-" },
-            "lifecycleSidecar": { "resources": { "limits": { "memory": "50Mi" } } },
+            "lifecycleSidecar": { "resources": { "limits": { "memory": "0.05Gi" } } },
         }));
         assert_eq!(notes.len(), 6, "{notes:#?}");
         let notes = advice(&json!({ "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["*"] }));

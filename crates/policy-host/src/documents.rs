@@ -54,8 +54,15 @@ pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError>
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     // Flow-style YAML documents begin like JSON, too.
     let separated = text.lines().any(|line| line.starts_with("---"));
-    let documents =
-        if looks_like_json && !separated { parse_json(text)? } else { parse_yaml(dialect, text)? };
+    let documents = if looks_like_json && !separated {
+        match parse_json(text) {
+            // kwctl's settings may be in YAML's flow style.
+            Err(error) if dialect == Dialect::Core => parse_yaml(dialect, text).map_err(|_| error)?,
+            parsed => parsed?,
+        }
+    } else {
+        parse_yaml(dialect, text)?
+    };
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 

@@ -340,10 +340,9 @@ pub fn translate(values: &Value, ca_cert: Option<&str>) -> Result<Translation, H
 /// The values of a chart that has Consul's as a dependency: those of its block, and
 /// of its own `global`, which Helm lays over them, what the chart knows.
 fn of_dependency(values: &Value) -> Option<Value> {
-    let mut own = values.get("consul").filter(|own| own.is_object())?.clone();
-    if ["client", "connectInject", "server"].iter().any(|block| values.get(block).is_some()) {
-        return None;
-    }
+    let blocks = ["client", "connectInject", "global", "server"];
+    let mut own =
+        values.get("consul").filter(|own| blocks.iter().any(|block| own.get(block).is_some()))?.clone();
     if !own["global"].is_object() {
         own["global"] = json!({});
     }
@@ -483,7 +482,7 @@ impl Translator<'_> {
             "connectInject.k8sAllowNamespaces" => self.setting(path, "k8sAllowNamespaces", value),
             "global.name" | "fullnameOverride" => match value.as_str().filter(|name| !name.is_empty()) {
                 Some(name)
-                    if self.acls()
+                    if self.is_true("/global/acls/manageSystemACLs")
                         && own("/connectInject/overrideAuthMethodName").is_none()
                         && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
                 {
@@ -506,7 +505,7 @@ impl Translator<'_> {
                     );
                 }
             }
-            "client.enabled" if *value == json!(false) => self.told(
+            "client.enabled" if self.switch("/client/enabled") == Some(json!(false)) => self.told(
                 path,
                 Fate::Elsewhere,
                 "the policy needs a Consul client agent on every node: set it to true",
@@ -521,9 +520,16 @@ impl Translator<'_> {
             }
             "client.extraConfig" => self.agent_ports(path, value),
             "global.tls.caCert" => {
-                let fate = if is_empty(value) { Fate::Deployment } else { Fate::Elsewhere };
+                let empty = value.as_object().map_or(is_empty(value), |block| block.values().all(is_empty));
+                let (fate, text) = match empty {
+                    true => (Fate::Deployment, "empty: nothing to do"),
+                    false => (
+                        Fate::Elsewhere,
+                        "tls.caCert takes the certificate itself, not the place where it is kept: see the notes",
+                    ),
+                };
                 for leaf in leaves(path, value) {
-                    self.told(&leaf, fate, "tls.caCert takes the certificate itself, not its Secret: see the notes");
+                    self.told(&leaf, fate, text);
                 }
             }
             _ => {
@@ -544,15 +550,19 @@ impl Translator<'_> {
         let encrypted = self.is_true("/global/tls/enabled");
         let grpc = if encrypted && config.pointer("/ports/grpc_tls").is_some() { "grpc_tls" } else { "grpc" };
         for (port, setting) in [("http", "httpPort"), ("https", "httpsPort"), (grpc, "grpcPort")] {
-            let number = config.pointer(&format!("/ports/{port}")).and_then(Value::as_i64);
+            let written = config.pointer(&format!("/ports/{port}"));
+            let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
             // -1 closes a port.
-            if let Some(number) = number.filter(|number| *number > 0) {
+            if let Some(number) = written.and_then(number).filter(|number| *number > 0) {
                 let setting = format!("agent.{setting}");
                 self.set(&setting, json!(number));
                 settings.push(setting);
             }
         }
-        if settings.is_empty() {
+        if !config.is_object() && !is_empty(value) {
+            let text = "not readable here: if it moves ports, write agent.httpPort, agent.httpsPort or agent.grpcPort";
+            self.told(path, Fate::Elsewhere, text);
+        } else if settings.is_empty() {
             self.told(path, Fate::Deployment, "stays with the chart, which deploys Consul");
         } else {
             let text = format!("{}; the rest stays with the chart", settings.join(", "));
@@ -633,28 +643,37 @@ impl Translator<'_> {
             );
         }
         let own = written("/fullnameOverride").or(written("/global/name")).and_then(Value::as_str);
-        if self.acls() && own.is_none() && written("/connectInject/overrideAuthMethodName").is_none() {
-            self.notes.push(
+        let chart = written("/nameOverride").and_then(Value::as_str).unwrap_or("consul");
+        if self.acls() && self.settings.pointer("/acls/authMethod").is_none() {
+            self.notes.push(format!(
                 "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it with global.name: consul; without \
-                 global.name it is R-consul-k8s-auth-method in a release R: `consul acl auth-method list` shows it"
-                    .to_owned(),
-            );
+                 global.name, and up to chart 0.14 in any case, it is R-{chart}-k8s-auth-method in a release R: \
+                 `consul acl auth-method list` shows it"
+            ));
         }
         if let Some(pem) = ca_cert {
             self.set("tls.caCert", json!(pem));
         } else if self.is_true("/global/tls/enabled") {
             let name = written("/global/tls/caCert/secretName").and_then(Value::as_str);
             let key = written("/global/tls/caCert/secretKey").and_then(Value::as_str).unwrap_or("tls.crt");
-            let mut note = format!(
-                "tls.caCert is missing, which the policy needs with TLS; get it and translate again with --ca-cert ca.pem:\n\
-                 kubectl get secret -n NAMESPACE {} -o jsonpath='{{.data.{}}}' | base64 -d >ca.pem",
-                name.map_or_else(|| format!("{}-ca-cert", own.unwrap_or("consul")), str::to_owned),
-                key.replace('.', "\\."),
-            );
+            let mut note =
+                "tls.caCert is missing, which the policy needs with TLS; get it and translate again with --ca-cert ca.pem:\n"
+                    .to_owned();
+            let _ = match name {
+                Some(path) if self.is_true("/global/secretsBackend/vault/enabled") => {
+                    write!(note, "vault read -field=certificate {path} >ca.pem")
+                }
+                _ => write!(
+                    note,
+                    "kubectl get secret -n NAMESPACE {} -o jsonpath='{{.data.{}}}' | base64 -d >ca.pem",
+                    name.map_or_else(|| format!("{}-ca-cert", own.unwrap_or("consul")), str::to_owned),
+                    key.replace('.', "\\."),
+                ),
+            };
             if name.or(own).is_none() {
                 let _ = write!(
                     note,
-                    "\n(without global.name the Secret is called R-consul-ca-cert in a release R)"
+                    "\n(without global.name the Secret is called R-{chart}-ca-cert in a release R)"
                 );
             }
             self.notes.push(note);
@@ -667,9 +686,13 @@ impl Translator<'_> {
         *switch == json!(false) || (*switch == json!("-") && !self.is_true("/global/metrics/enabled"))
     }
 
-    /// `connectInject.enabled`, where it is written; `-` is what `global.enabled` says.
     fn injector(&self) -> Option<Value> {
-        let enabled = self.values.pointer("/connectInject/enabled").filter(|value| !is_empty(value))?;
+        self.switch("/connectInject/enabled")
+    }
+
+    /// A switch, where it is written; `-` is what `global.enabled` says.
+    fn switch(&self, pointer: &str) -> Option<Value> {
+        let enabled = self.values.pointer(pointer).filter(|value| !is_empty(value))?;
         let inherited = *enabled == json!("-");
         Some(if inherited {
             json!(self.values.pointer("/global/enabled") != Some(&json!(false)))

@@ -57,10 +57,13 @@ impl PolicyEntry {
     /// URLs only.
     #[must_use]
     pub fn place_note(&self) -> Option<String> {
-        if self.module.contains("://") {
-            return None;
-        }
-        let path = Path::new(&self.module);
+        let path = match self.module.split_once("://") {
+            None => &*self.module,
+            // What stands there would be a host.
+            Some(("file", path)) if !path.starts_with('/') && !path.starts_with("localhost/") => path,
+            Some(_) => return None,
+        };
+        let path = Path::new(path);
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Some(format!(
             "a policy server takes no path as module, only a URL: write `module: file://{}`",

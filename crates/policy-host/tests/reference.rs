@@ -292,8 +292,8 @@ fn fates(key: &str) -> Vec<(Fate, String)> {
     let outcomes = samples.into_iter().flat_map(|sample| {
         let mut values = nested(key, sample);
         // What some keys depend on.
-        if key != "global.bootstrapACLs" {
-            values["global"]["bootstrapACLs"] = json!(true);
+        if key != "global.acls.manageSystemACLs" {
+            values["global"]["acls"]["manageSystemACLs"] = json!(true);
         }
         if key != "global.metrics" {
             values["global"]["metrics"]["enabled"] = json!(true);

@@ -430,6 +430,12 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
             manifest(&url, "  mutating: true\n").replace("  module", "  modul"),
             vec![],
             4,
+            "a policy's spec has no field `modul`; it has backgroundAudit, ",
+        ),
+        (
+            manifest(&url, "").replace(&format!("  module: {url}\n"), "  mutating: true\n"),
+            vec![],
+            4,
             "missing field `module`",
         ),
         (manifest(&url, "  settings: [1]\n"), vec![], 4, "the settings must be an object"),

@@ -350,6 +350,52 @@ fn every_key_is_accounted_for() {
     }
 }
 
+/// What real values files have, beyond the charts' own defaults.
+#[test]
+fn values_as_people_write_them() {
+    let translate = |values: Value| helm::translate(&values, None).unwrap();
+    let notes = |values: Value| translate(values).notes.join("\n");
+    let vault = notes(json!({ "global": {
+        "secretsBackend": { "vault": { "enabled": true } },
+        "tls": { "enabled": true, "caCert": { "secretName": "pki/cert/ca" } },
+    } }));
+    assert!(vault.contains("vault read -field=certificate pki/cert/ca >ca.pem"), "{vault}");
+    // Up to chart 0.14 the method has the release's name.
+    let old = translate(json!({ "global": { "name": "mesh", "bootstrapACLs": true } }));
+    assert_eq!(old.settings.pointer("/acls/authMethod"), None);
+    assert!(old.notes.iter().any(|note| note.contains("R-consul-k8s-auth-method")), "{:?}", old.notes);
+    let own = notes(json!({ "nameOverride": "mesh", "global": { "acls": { "manageSystemACLs": true } } }));
+    assert!(own.contains("R-mesh-k8s-auth-method"), "{own}");
+    // Beside other charts' blocks, and with a global that is none.
+    let nested = translate(json!({
+        "server": { "port": 80 }, "global": { "enabled": true },
+        "consul": { "global": "x", "connectInject": { "default": true } },
+    }));
+    assert_eq!(nested.settings, json!({ "default": true }));
+    let text = |values: Value, key: &str| {
+        let outcomes = translate(values).outcomes;
+        outcomes.into_iter().find(|outcome| outcome.key == key).unwrap().text
+    };
+    let off = json!({ "global": { "enabled": false }, "client": { "enabled": "-" } });
+    assert!(text(off, "client.enabled").contains("set it to true"));
+    let empty = json!({ "global": { "tls": { "caCert": { "secretName": null } } } });
+    assert_eq!(text(empty, "global.tls.caCert.secretName"), "empty: nothing to do");
+    let moved = json!({ "client": { "extraConfig": "{\"ports\": {\"http\": \"8600\"}}" } });
+    assert_eq!(translate(moved).settings, json!({ "agent": { "httpPort": 8600 } }));
+    let broken = json!({ "client": { "extraConfig": "ports {" } });
+    assert!(text(broken, "client.extraConfig").contains("write agent.httpPort"));
+}
+
+#[test]
+fn settings_in_yamls_flow_style_are_read() {
+    for settings in ["{default: true, }", "{\"default\": true} # as kwctl takes it", "{\"default\": true}"] {
+        let ran = host(&["-"], settings);
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, "valid\n"), "{settings}: {}", ran.stderr);
+    }
+    let broken = host(&["-"], "{\"default\": tru");
+    assert!(broken.status == 4 && broken.stderr.contains("not valid JSON"), "{}", broken.stderr);
+}
+
 #[test]
 fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
     let ran =
@@ -359,7 +405,7 @@ fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
     for expected in [
         "did you mean connectInject.default?",
         "did you mean client?",
-        "left out, as the charts do not know it: clinet, connectInject.defualt",
+        "left out, since no chart has it so: clinet, connectInject.defualt",
     ] {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }

@@ -79,7 +79,7 @@ impl From<LoadError> for Failure {
             LoadError::Read { source, .. } => {
                 let failure = Self::new(Status::Unreadable, message);
                 if source.kind() == std::io::ErrorKind::NotFound {
-                    failure.hint("`make policy.wasm` builds the policy of this project")
+                    failure.hint("`make policy.wasm` builds the policy of this project; `settings` takes another by --policy PATH")
                 } else {
                     failure
                 }

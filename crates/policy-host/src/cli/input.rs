@@ -144,10 +144,10 @@ pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Fail
         Failure::new(Status::BadInput, format!("Cannot parse settings file {path}: {error}"))
     };
     let text = read(path)?;
-    let policies: Vec<_> =
-        documents::parse(&text).map_err(broken)?.into_iter().filter(is_policy_manifest).collect();
+    // A manifest is read by kubectl, settings alone by kwctl, which takes more.
+    let documents = documents::parse(&text).unwrap_or_default();
+    let policies: Vec<_> = documents.into_iter().filter(is_policy_manifest).collect();
     if policies.is_empty() {
-        // A manifest is read by kubectl, settings alone by kwctl.
         let settings = documents::parse_one_as(Dialect::Core, &text).map_err(broken)?;
         return Ok(vec![(None, object(path, settings)?)]);
     }
@@ -155,6 +155,7 @@ pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Fail
         .into_iter()
         .map(|mut policy| {
             let title = manifest::title(&policy, None);
+            known_fields(&policy).map_err(|failure| failure.about(&format!("{path}: {title}")))?;
             let settings = policy.pointer_mut("/spec/settings").map(Value::take).unwrap_or_default();
             Ok((Some(title.clone()), object(&format!("{path}: {title}"), settings)?))
         })
@@ -167,7 +168,42 @@ fn is_policy_manifest(document: &Value) -> bool {
 
 fn is_kubewardens(document: &Value, kind: &str) -> bool {
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
-    text("apiVersion").starts_with("policies.kubewarden.io/") && text("kind").ends_with(kind)
+    text("apiVersion") == "policies.kubewarden.io/v1" && text("kind").ends_with(kind)
+}
+
+/// Refuses what a policy's manifest has no field for, as kwctl and the API server do:
+/// misspelt settings are none.
+fn known_fields(policy: &Value) -> Result<(), Failure> {
+    const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+    const SPEC: [&str; 17] = [
+        "backgroundAudit",
+        "contextAwareResources",
+        "failurePolicy",
+        "matchConditions",
+        "matchPolicy",
+        "message",
+        "mode",
+        "module",
+        "mutating",
+        "namespaceSelector",
+        "objectSelector",
+        "policyServer",
+        "rules",
+        "settings",
+        "sideEffects",
+        "timeoutEvalSeconds",
+        "timeoutSeconds",
+    ];
+    for (place, object, known) in
+        [("a policy's manifest", Some(policy), &TOP[..]), ("a policy's spec", policy.get("spec"), &SPEC[..])]
+    {
+        let keys = object.and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        if let Some(key) = keys.into_iter().find(|key| !known.contains(&key.as_str())) {
+            let message = format!("{place} has no field `{key}`; it has {}", known.join(", "));
+            return Err(Failure::new(Status::BadInput, message));
+        }
+    }
+    Ok(())
 }
 
 fn object(name: &str, settings: Value) -> Result<Value, Failure> {
@@ -236,6 +272,7 @@ pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
         .into_iter()
         .map(|policy| {
             let title = manifest::title(&policy, None);
+            known_fields(&policy).map_err(|failure| failure.about(&format!("{location}: {title}")))?;
             let at = |pointer: &str| policy.pointer(pointer).filter(|value| !value.is_null());
             let mut entry = Map::new();
             for (own, field) in [

@@ -87,9 +87,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let message = format!("left out, as the charts do not know it: {}", unknown.join(", "));
+    let message = format!("left out, since no chart has it so: {}", unknown.join(", "));
     Err(Failure::new(Status::UnknownKeys, message)
-        .hint("the settings are valid without it: correct what is misspelt, and drop the rest"))
+        .hint("the settings are valid without: correct what is misspelt, and drop the rest"))
 }
 
 /// What a values file means; the settings are printed, the report is on standard error.
