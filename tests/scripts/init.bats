@@ -236,6 +236,15 @@ registered() { [ "$(cat "$FAKE/registered")" = $'{"services":[{"tcp":\n"'"$1"':2
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
+@test "ACLs: no answer with a token in it is logged" {
+  export CONNECT_INJECT_AUTH_METHOD=k8s
+  rules '2|GET|token/self|500|{"AccessorID":"a","SecretID":"secret-9"}'
+  init
+  [ "$status" -eq 0 ]
+  told 'the ACL token is not usable yet: 500 {"AccessorID":"a","'
+  [[ $output != *secret-9* ]]
+}
+
 @test "ACLs with namespaces: the login is made where the auth method lives, the rest in the pod's" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_LOGIN_NAMESPACE=default CONNECT_INJECT_NAMESPACE=team
   export CONNECT_INJECT_SERVICE_DEFAULTS='{"Name":"web","Protocol":"http"}'

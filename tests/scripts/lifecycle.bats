@@ -228,7 +228,7 @@ ends() { # within 5 seconds, with status 0
   [ ! -e "$FAKE/consul-args" ]
 }
 
-@test "preStop: out of load balancing, and nothing more is sent" {
+@test "preStop: out of load balancing for good, while Envoy's registration stays" {
   CONNECT_INJECT_SYNC_PERIOD=0.1 start_lifecycle
   eventually passes 2
   pre_stop "$stop"
@@ -238,11 +238,25 @@ ends() { # within 5 seconds, with status 0
   # A heartbeat under way when the signal came is taken back.
   sleep 0.3
   local n
-  n=$(times_asked .)
+  n=$(times_asked "$pass")
   [[ $(tail -1 "$FAKE/requests") == "$fail"* ]]
-  sleep 0.5
-  [ "$(times_asked .)" -eq "$n" ]
+  # The agent forgets nothing of a pod that drains for long.
+  eventually proxy_passes_after_stop 3
+  [ "$(times_asked "$pass")" -eq "$n" ]
 }
+proxy_passes_after_stop() {
+  [ "$(sed "1,\|$fail|d" "$FAKE/requests" | grep -c check/pass/web-1-web-sidecar-proxy-pod)" -ge "$1" ]
+}
+
+@test "preStop: an agent that could not be told is told when it answers again" {
+  rules '2|PUT|check/fail|500|No cluster leader'
+  start_lifecycle
+  eventually passes 1
+  pre_stop "$stop"
+  logged "the agent could not be told: 500 No cluster leader"
+  eventually told_that_it_ends 3
+}
+told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
 
 @test "preStop in the middle of a heartbeat: that the pod is out is the last word" {
   start_lifecycle
@@ -319,6 +333,52 @@ ends() { # within 5 seconds, with status 0
   [ "$(tail -1 "$FAKE/requests")" = "POST /v1/acl/logout?ns=default secret-0" ]
   [ ! -e "$CONNECT_INJECT_DIR/acl-token" ]
   logged "logged out of auth method k8s"
+}
+
+@test "ACLs: a token that goes while a registration is due is replaced" {
+  token
+  rules "1|PUT|check/pass|404|Unknown check ID"
+  consul_rules 'services|Error registering service "web": Unexpected response code: 403 (ACL not found)'
+  start_lifecycle
+  eventually passes 2
+  grep -q ^login "$FAKE/consul-args"
+  logged "the pod's ACL token is gone: logging in again"
+}
+
+@test "ACLs: what an earlier start of the sidecar has left undone is done" {
+  token
+  : >"$CONNECT_INJECT_DIR/renewing"
+  start_lifecycle
+  eventually passes 1
+  sed 's/ .*//' "$FAKE/consul-env" >"$FAKE/steps"
+  [ "$(tr '\n' ' ' <"$FAKE/steps")" = "services connect " ]
+  asked "POST /quitquitquit -"
+  [ ! -e "$CONNECT_INJECT_DIR/renewing" ]
+}
+
+@test "ACLs: a token that is gone at preStop and at TERM does not leave the pod registered" {
+  token
+  start_lifecycle
+  eventually passes 1
+  rules "1|PUT|check/fail|403|ACL not found"
+  pre_stop "$stop"
+  [ "$(times_asked "${fail}note=pod+is+terminating")" -ge 2 ]
+  grep -q ^services "$FAKE/consul-args"
+  rules "1|PUT|deregister|403|ACL not found"
+  ends
+  [ "$(grep -c ^login "$FAKE/consul-args")" -eq 2 ]
+  logged "deregistered web-1-web-sidecar-proxy"
+  logged "deregistered web-1-web"
+}
+
+@test "TERM with ACLs: a server that is busy is asked for the logout again" {
+  token
+  rules "1|POST|acl/logout|500|No cluster leader"
+  start_lifecycle
+  eventually passes 1
+  ends
+  logged "logged out of auth method k8s"
+  [ "$(times_asked "POST /v1/acl/logout")" -eq 2 ]
 }
 
 @test "TERM: an unknown service counts as done" {

@@ -4,6 +4,12 @@
 login_due='' envoy_due='' spared=0 spare=40
 admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
 
+# What an earlier start of the sidecar has begun, and not ended.
+resume() {
+  use_token || login_due=1
+  [ ! -e "$dir/renewing" ] || registration_due=1 envoy_due=1
+}
+
 # Each login makes a token: one that is refused right after it waits ever longer for the next.
 token_gone() {
   if [ "$spared" -gt 0 ]; then
@@ -17,8 +23,10 @@ token_gone() {
 # Before the registration, which needs it.
 renew_token() {
   if [ -n "$login_due" ]; then
+    : >"$dir/renewing"
     try login || return
     login_due='' registration_due=1 envoy_due=1
+    [ "$spared" -gt 0 ] || spared=$spare
   fi
   if [ -n "$envoy_due" ] && [ -z "$ended" ]; then
     try token_known || return
@@ -35,6 +43,7 @@ renew_envoy() {
     restart_envoy
   fi
   envoy_due=''
+  rm -f "$dir/renewing"
 }
 
 # Whether Envoy takes its token from a file.

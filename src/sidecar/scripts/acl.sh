@@ -38,8 +38,19 @@ login() {
 # A token is used only once servers know it: agents remember for 30 s that one is unknown.
 token_known() {
   http GET "/v1/acl/token/self?stale&$login_ns"
+  # An answer has the token in it.
+  body=${body%%SecretID*}
+  [ "$code" != 200 ] || return 0
   why="the ACL token is not usable yet: $code $body"
-  [ "$code" = 200 ]
+  return 1
+}
+
+# At the end of the pod: after an answer that the token is gone, a new one.
+token_again() {
+  case $code$body in
+  403*"ACL not found"*) login && token_known ;;
+  *) return 1 ;;
+  esac
 }
 
 # Of init: a token that it has left in the volume before is used again.
@@ -55,11 +66,20 @@ token_ready() {
 }
 
 log_out() {
-  [ -s "$dir/acl-token" ] || return
-  http POST "/v1/acl/logout?$login_ns"
-  case $code in
-  200) log "logged out of auth method $auth" ;;
-  *) log "could not log out of auth method $auth: $code $body" ;;
-  esac
-  drop_token
+  # A login that was interrupted at its very end.
+  [ -s "$dir/acl-token" ] || mv "$dir/acl-token.new" "$dir/acl-token" 2>/dev/null
+  use_token || return
+  for _ in 1 2 3; do
+    http POST "/v1/acl/logout?$login_ns"
+    case $code in
+    200)
+      log "logged out of auth method $auth"
+      drop_token
+      return
+      ;;
+    429 | 5*) sleep 1 ;;
+    *) break ;;
+    esac
+  done
+  log "could not log out of auth method $auth: $code $body"
 }

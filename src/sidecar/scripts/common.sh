@@ -25,7 +25,7 @@ ca='' conf='' again='' sleeping='' cli_pid='' why=''
 # shellcheck disable=SC2048,SC2086
 log() {
   set -- $*
-  printf 'consul-connect-inject: %.1000s\n' "$*" >&2
+  printf 'consul-connect-inject: %.1000s\n' "$*" | sed 's/[[:cntrl:]]//g' >&2
 }
 
 die() {
@@ -87,10 +87,15 @@ http() {
 # cli ARGS...: the Consul CLI, bounded, its output in cli.out, its complaint in $why.
 # In the background, so that a signal is answered at once.
 cli() {
+  why=''
   timeout "$cli_patience" consul "$@" >"$dir/cli.out" 2>"$dir/cli.err" &
   cli_pid=$!
-  wait "$cli_pid" && cli_pid='' && return
-  cli_pid='' why=$(cat "$dir/cli.err" "$dir/cli.out" 2>/dev/null)
+  wait "$cli_pid" 2>/dev/null && cli_pid='' && return
+  case $? in
+  137) why="killed: does the container's memory limit hold the 85 MB of Consul's CLI?" ;;
+  *) why=$(cat "$dir/cli.err" "$dir/cli.out" 2>/dev/null) ;;
+  esac
+  cli_pid=''
   [ -n "$why" ] || why="no answer within $cli_patience s"
   return 1
 }
@@ -131,11 +136,12 @@ leave() {
   hush
   for id in "$proxy_id" "$service_id"; do
     http PUT "/v1/agent/service/deregister/$id?$ns"
+    [ -z "$auth" ] || ! token_again || http PUT "/v1/agent/service/deregister/$id?$ns"
     case $code$body in
     200* | 404* | *"nknown service"*) log "deregistered $id" ;;
     000*)
       log "the agent does not answer, so $id stays registered until Consul removes it (its check has been critical for 10 minutes): $body"
-      return
+      break
       ;;
     *) log "could not deregister $id, Consul removes it when its check has been critical for 10 minutes: $code $body" ;;
     esac

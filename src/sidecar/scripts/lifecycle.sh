@@ -41,6 +41,9 @@ taken_out() {
   ended=1
   hush
   http PUT "$out"
+  if [ -n "$auth" ] && token_again && register; then
+    http PUT "$out"
+  fi
   case $code in
   200) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
   *) log "the pod is terminating: heartbeat stopped, but the agent could not be told: $code $body" ;;
@@ -69,6 +72,9 @@ trouble() {
 # try STEP: one that leaves in $why what is wrong.
 try() {
   "$1" && return
+  case $auth:$why in
+  ?*:*"ACL not found"*) ! token_gone || return ;;
+  esac
   trouble "$1" "$why"
   return 1
 }
@@ -118,8 +124,10 @@ beat() {
     ;;
   403*) trouble 403 "the agent refuses the heartbeat: $body (the pod's ACL token must allow service:write for its service)" ;;
   000*) trouble 000 "no answer from the agent $agent, trying on: $body" ;;
-  *) trouble "$code" "the agent $agent answers the heartbeat with $code, trying on: $body" ;;
+  *) trouble http "the agent $agent answers the heartbeat with $code, trying on: $body" ;;
   esac
+  # In the meantime the proxy's may have run out, too.
+  spell=0
   return 1
 }
 
@@ -128,7 +136,7 @@ trap ending TERM INT
 rm -f "$dir/lifecycle.ended"
 echo $$ >"$dir/lifecycle.pid"
 log "heartbeat every $period s to $agent for $check${port:+, while something listens on port $port}"
-[ -z "$auth" ] || use_token || login_due=1
+[ -z "$auth" ] || resume
 
 while [ -z "$ended" ]; do
   [ -z "$port" ] || look
@@ -142,10 +150,20 @@ while [ -z "$ended" ]; do
     fi
     ;;
   1)
-    [ "$tries" -gt 30 ] && wait_for=$period || wait_for=$pause
+    wait_for=$pause
+    if [ "$tries" -gt 30 ]; then
+      case ${period%%.*} in ?) wait_for=$period ;; *) wait_for=10 ;; esac
+    fi
     [ -n "$ended" ] || nap "$wait_for"
     ;;
   esac
 done
-# Only TERM is left to come.
-while :; do nap 3600; done
+# Until TERM: while Envoy serves, its registration stays, and the service stays out.
+while :; do
+  case $code in
+  200 | 4*) nap "$period" ;;
+  *) nap "$pause" ;;
+  esac
+  http PUT "/v1/agent/check/pass/$proxy_check?$ns"
+  http PUT "$out"
+done

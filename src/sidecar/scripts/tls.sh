@@ -20,6 +20,7 @@ printf %s "$conf" >"$dir/requests.conf"
 # What TLS may have to do with it that the agent does not answer.
 tls_trouble() {
   case $body in
+  *"wrong version number"*) why="the agent $agent does not speak TLS there: $body (agent.httpsPort must be the agent's ports.https)" ;;
   *ertificate* | *SSL*) why="no TLS connection with the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if that carries a name instead of the node's address, set tls.serverName)" ;;
   esac
 }
