@@ -362,8 +362,8 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   eventually passes 1
   rules "1|PUT|check/fail|403|ACL not found"
   pre_stop "$stop"
-  [ "$(times_asked "${fail}note=pod+is+terminating")" -ge 2 ]
-  grep -q ^services "$FAKE/consul-args"
+  eventually told_that_it_ends 2
+  eventually grep -q ^services "$FAKE/consul-args"
   rules "1|PUT|deregister|403|ACL not found"
   ends
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 2 ]
