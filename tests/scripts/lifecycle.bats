@@ -357,7 +357,6 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
 }
 
 @test "ACLs: a token that is gone at preStop and at TERM does not leave the pod registered" {
-  [[ $SH != bash* ]] || skip "not solved under bash: the login in the trap fails, as before there was one"
   token
   start_lifecycle
   eventually passes 1

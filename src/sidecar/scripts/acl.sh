@@ -6,7 +6,7 @@ bearer=${CONNECT_INJECT_BEARER_TOKEN_FILE:-/var/run/secrets/kubernetes.io/servic
 
 # For the CLI as a file, and for curl and wget in what both read: it is on no command line.
 use_token() {
-  [ -s "$dir/acl-token" ] || return
+  [ -s "$dir/acl-token" ] || return 1
   CONSUL_HTTP_TOKEN_FILE=$dir/acl-token
   printf '%sheader = X-Consul-Token:%s\n' "$conf" "$(cat "$dir/acl-token")" >"$dir/requests.conf"
 }
@@ -23,9 +23,9 @@ login() {
     -meta "pod=$POD_NAMESPACE/$POD_NAME" && mv "$dir/acl-token.new" "$dir/acl-token"
   set -- $?
   CONSUL_NAMESPACE=${CONNECT_INJECT_NAMESPACE:-}
-  if [ "$1" = 0 ]; then
-    use_token && log "logged in to auth method $auth${again:+ $again}"
-    return
+  if [ "$1" = 0 ] && use_token; then
+    log "logged in to auth method $auth${again:+ $again}"
+    return 0
   fi
   case $why in
   *amespace*"does not exist"*) why="the Consul namespace ${CONNECT_INJECT_LOGIN_NAMESPACE:-}, where the pod logs in, does not exist. ${operator:-} ($why)" ;;

@@ -6,6 +6,8 @@
 # Set by tests alone: CONNECT_INJECT_DIR, CONNECT_INJECT_PROC, CONNECT_INJECT_PAUSE,
 # CONNECT_INJECT_PATIENCE, CONNECT_INJECT_CLI_PATIENCE, CONNECT_INJECT_WAIT,
 # CONNECT_INJECT_BEARER_TOKEN_FILE.
+# A function that a trap may call returns a number: without one, bash returns what came
+# before the trap.
 # What it sets is used by those that read it, and the other way round.
 # shellcheck shell=sh disable=SC2034,SC2154
 set -uf
@@ -90,7 +92,7 @@ cli() {
   why=''
   timeout "$cli_patience" consul "$@" >"$dir/cli.out" 2>"$dir/cli.err" &
   cli_pid=$!
-  wait "$cli_pid" 2>/dev/null && cli_pid='' && return
+  wait "$cli_pid" 2>/dev/null && cli_pid='' && return 0
   case $? in
   137) why="killed: does the container's memory limit hold the 85 MB of Consul's CLI?" ;;
   *) why=$(cat "$dir/cli.err" "$dir/cli.out" 2>/dev/null) ;;
@@ -111,7 +113,7 @@ hush() {
 register() {
   if cli services register "$dir/registration.json"; then
     log "registered $service_id and $proxy_id ${again:-with $agent}"
-    return
+    return 0
   fi
   case $why in
   *"invalid config key"*namespace*) why="the Consul CLI of imageConsul is not Consul Enterprise's: $why" ;;
