@@ -168,7 +168,7 @@ pub fn is_plain(text: &str) -> bool {
 
 /// Neither a control character nor one that changes how the text around it is
 /// shown (bidirectional controls, zero-width characters, line separators).
-fn harmless(character: char) -> bool {
+pub fn harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(
             character,

@@ -49,7 +49,7 @@ fn the_schemas_defaults_are_the_policys() {
                 continue;
             }
             let mut written = base.clone();
-            lay_over(&mut written, nested(&path, schema["default"].clone()));
+            *path.split('.').fold(&mut written, |place, key| &mut place[key]) = schema["default"].clone();
             for pod in [&pod, &silent] {
                 let with = |settings: &Value| mutated(pod, settings);
                 assert_eq!(with(&written), with(&base), "{path} in {written}");
@@ -69,17 +69,6 @@ fn mutated(pod: &Value, settings: &Value) -> Value {
         serde_json::from_slice(&policy().call("validate", payload.as_bytes()).unwrap()).unwrap();
     assert_eq!(answer["accepted"], true, "{answer}");
     answer
-}
-
-fn lay_over(under: &mut Value, over: Value) {
-    match (under, over) {
-        (Value::Object(under), Value::Object(over)) => {
-            for (key, value) in over {
-                lay_over(under.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (under, over) => *under = over,
-    }
 }
 
 #[test]
