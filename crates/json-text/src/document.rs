@@ -13,26 +13,29 @@ pub struct Document<'t> {
     nodes: Vec<Node>,
 }
 
-/// A value, or the key of a member. What is inside follows at once: of an object
-/// key, value, key, value, and so on.
+/// A value. What is inside follows at once.
 #[derive(Debug, Clone, Copy)]
 struct Node {
+    /// Where the key of a member begins. The highest bit is set if the key has escapes,
+    /// or anything but its quotes and the colon stands between it and the value.
+    key: u32,
     start: u32,
     end: u32,
     /// The first node that is not inside. The highest bit is set for a string with
-    /// escapes: even 4 GiB of text have no more than half as many nodes.
+    /// escapes.
     next: u32,
 }
 
+/// Places and nodes are less, as a text has fewer than 2 GiB.
 const ESCAPED: u32 = 1 << 31;
 
 impl Node {
-    fn next(self) -> usize {
-        (self.next & !ESCAPED) as usize
+    fn key(self) -> usize {
+        (self.key & !ESCAPED) as usize
     }
 
-    fn is_escaped(self) -> bool {
-        self.next & ESCAPED != 0
+    fn next(self) -> usize {
+        (self.next & !ESCAPED) as usize
     }
 }
 
@@ -51,8 +54,8 @@ impl fmt::Display for Malformed {
 
 impl<'t> Document<'t> {
     pub fn scan(text: &'t str) -> Result<Self, Malformed> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Malformed { at: 0, why: "is larger than 4 GiB" });
+        if text.len() >= ESCAPED as usize {
+            return Err(Malformed { at: 0, why: "is larger than 2 GiB" });
         }
         Ok(Document { text, nodes: scan(text.as_bytes())? })
     }
@@ -69,22 +72,30 @@ impl<'t> Document<'t> {
     }
 
     fn node(&self, index: usize) -> Node {
-        self.nodes.get(index).copied().unwrap_or(Node { start: 0, end: 0, next: u32::MAX })
+        self.nodes.get(index).copied().unwrap_or(Node { key: 0, start: 0, end: 0, next: u32::MAX })
     }
 
-    /// Whether `node` is this string; most of those that are asked have another length.
-    fn is_string(&self, node: Node, text: &str) -> bool {
-        let (start, end) = (node.start as usize, node.end as usize);
-        if node.is_escaped() {
-            let inner = self.text.get(start.wrapping_add(1)..end.wrapping_sub(1)).unwrap_or_default();
-            return unescaped(inner).as_deref() == Some(text);
+    /// The text of a member's key; half of a surrogate pair stands for none.
+    fn key_of(&self, node: Node) -> Option<Cow<'_, str>> {
+        let (start, end) = (node.key().wrapping_add(1), node.start as usize);
+        if node.key & ESCAPED == 0 {
+            return self.text.get(start..end.wrapping_sub(2)).map(Cow::Borrowed);
         }
-        if end.wrapping_sub(start) != text.len().wrapping_add(2) {
+        // Before the value are a quote, a colon and blanks.
+        self.text.get(start..end)?.rsplit_once('"').and_then(|(key, _)| unescaped(key)).map(Cow::Owned)
+    }
+
+    fn has_key(&self, node: Node, text: &str) -> bool {
+        if node.key & ESCAPED != 0 {
+            return self.key_of(node).as_deref() == Some(text);
+        }
+        let (start, end) = (node.key().wrapping_add(1), (node.start as usize).wrapping_sub(2));
+        if end.wrapping_sub(start) != text.len() {
             return false;
         }
-        let inner = self.text.as_bytes().get(start.wrapping_add(1)..end.wrapping_sub(1)).unwrap_or_default();
+        let key = self.text.as_bytes().get(start..end).unwrap_or_default();
         // Of those that are as long, most begin otherwise: that is seen without a call.
-        inner.first() == text.as_bytes().first() && inner == text.as_bytes()
+        key.first() == text.as_bytes().first() && key == text.as_bytes()
     }
 
     fn text_of(&self, index: usize) -> &str {
@@ -97,19 +108,20 @@ impl<'t> Document<'t> {
 // in a register.
 
 fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
-    // About one node to a dozen bytes, in pods.
-    let mut nodes: Vec<Node> = Vec::with_capacity(bytes.len() / 12);
+    // In pods, a value has some twenty bytes.
+    let mut nodes: Vec<Node> = Vec::with_capacity(bytes.len() / 16);
     // The innermost container that is open. Until its end is known, its node keeps
     // which one is around it.
     let (mut around, mut opened) = (Around::Nothing, 0);
     let mut at = blanks(bytes, 0);
     loop {
+        let mut key = 0;
         if around == Around::Object {
-            at = key(bytes, at, &mut nodes)?;
+            at = member(bytes, at, &mut key)?;
         }
         match bytes.get(at) {
             Some(first @ (b'{' | b'[')) => {
-                let node = Node { start: place(at), end: place(opened), next: around as u32 };
+                let node = Node { key, start: place(at), end: place(opened), next: around as u32 };
                 around = if *first == b'{' { Around::Object } else { Around::List };
                 opened = nodes.len();
                 nodes.push(node);
@@ -131,7 +143,7 @@ fn scan(bytes: &[u8]) -> Result<Vec<Node>, Malformed> {
                     None => return Err(Malformed { at, why: TOO_EARLY }),
                 };
                 let next = place(nodes.len()).wrapping_add(1) | escaped;
-                nodes.push(Node { start: place(start), end: place(at), next });
+                nodes.push(Node { key, start: place(start), end: place(at), next });
             }
         }
         // A value ended: so may the containers around it, or they go on.
@@ -213,20 +225,22 @@ fn blanks(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A key and its colon; the blanks after it, too.
-fn key(bytes: &[u8], start: usize, nodes: &mut Vec<Node>) -> Result<usize, Malformed> {
+/// A key and its colon; the blanks after it, too. `key` becomes what its node has.
+fn member(bytes: &[u8], start: usize, key: &mut u32) -> Result<usize, Malformed> {
     if bytes.get(start) != Some(&b'"') {
         return Err(Malformed { at: start, why: "expected a key in quotes" });
     }
-    let mut escaped = 0;
-    let end = string(bytes, start, &mut escaped)?;
-    let next = place(nodes.len()).wrapping_add(1) | escaped;
-    nodes.push(Node { start: place(start), end: place(end), next });
+    *key = place(start);
+    let end = string(bytes, start, key)?;
     let at = blanks(bytes, end);
     if bytes.get(at) != Some(&b':') {
         return Err(Malformed { at, why: "expected ':'" });
     }
-    Ok(blanks(bytes, at.wrapping_add(1)))
+    let value = blanks(bytes, at.wrapping_add(1));
+    if value != end.wrapping_add(1) {
+        *key |= ESCAPED;
+    }
+    Ok(value)
 }
 
 /// Sets [`ESCAPED`] in `escaped` where it belongs.
@@ -247,7 +261,7 @@ fn string(bytes: &[u8], start: usize, escaped: &mut u32) -> Result<usize, Malfor
         match bytes.get(at) {
             Some(b'"') => return Ok(at.wrapping_add(1)),
             Some(b'\\') => {
-                *escaped = ESCAPED;
+                *escaped |= ESCAPED;
                 at = escape(bytes, at)?;
             }
             Some(0x20..) => at = at.wrapping_add(1),
@@ -365,7 +379,11 @@ impl<'d> Value<'d> {
         self.first().filter(|first| *first == b'"')?;
         let (start, end) = self.place();
         let inner = self.document.text.get(start.wrapping_add(1)..end.wrapping_sub(1))?;
-        if self.node().is_escaped() { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+        if self.node().next & ESCAPED != 0 {
+            unescaped(inner).map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inner))
+        }
     }
 
     pub fn members(self) -> Option<Members<'d>> {
@@ -373,14 +391,18 @@ impl<'d> Value<'d> {
     }
 
     pub fn elements(self) -> Option<impl Iterator<Item = Value<'d>>> {
-        let (mut index, end) = (self.index.wrapping_add(1), self.document.node(self.index).next());
+        (self.first() == Some(b'[')).then(|| self.inside())
+    }
+
+    /// The values of an object's members or a list's elements.
+    fn inside(self) -> impl Iterator<Item = Value<'d>> {
+        let (mut index, end) = (self.index.wrapping_add(1), self.node().next());
         let document = self.document;
-        let elements = std::iter::from_fn(move || {
-            let element = (index < end).then_some(Value { document, index })?;
-            index = document.node(index).next();
-            Some(element)
-        });
-        (self.first() == Some(b'[')).then_some(elements)
+        std::iter::from_fn(move || {
+            let value = (index < end).then_some(Value { document, index })?;
+            index = value.node().next();
+            Some(value)
+        })
     }
 
     /// [`Value::string`], or what stands there instead.
@@ -423,18 +445,6 @@ impl<'d> Members<'d> {
         self.0
     }
 
-    fn nodes(self) -> impl Iterator<Item = (Value<'d>, Value<'d>)> {
-        let document = self.0.map(|object| object.document);
-        let mut key = self.0.map_or(0, |object| object.index.wrapping_add(1));
-        let end = self.0.map_or(0, |object| object.document.node(object.index).next());
-        std::iter::from_fn(move || {
-            let document = document.filter(|_| key < end)?;
-            let member = (Value { document, index: key }, Value { document, index: key.wrapping_add(1) });
-            key = document.node(key.wrapping_add(1)).next();
-            Some(member)
-        })
-    }
-
     /// The value of `key` as it was written, `null` included. Of a repeated key
     /// the last one counts, as it does for the API server.
     pub fn raw(self, key: &str) -> Option<Value<'d>> {
@@ -444,11 +454,11 @@ impl<'d> Members<'d> {
         let nodes = document.nodes.get(..object.node().next()).unwrap_or_default();
         let mut index = object.index.wrapping_add(1);
         let mut found = None;
-        while let Some([name, value]) = nodes.get(index..).and_then(<[Node]>::first_chunk) {
-            if document.is_string(*name, key) {
-                found = Some(Value { document, index: index.wrapping_add(1) });
+        while let Some(node) = nodes.get(index) {
+            if document.has_key(*node, key) {
+                found = Some(Value { document, index });
             }
-            index = value.next();
+            index = node.next();
         }
         found
     }
@@ -460,7 +470,8 @@ impl<'d> Members<'d> {
 
     /// Keys that no text can be (half of a surrogate pair) are empty here.
     pub fn iter(self) -> impl Iterator<Item = (Cow<'d, str>, Value<'d>)> {
-        self.nodes().map(|(key, value)| (key.string().unwrap_or_default(), value))
+        let keyed = |value: Value<'d>| (value.document.key_of(value.node()).unwrap_or_default(), value);
+        self.0.into_iter().flat_map(Value::inside).map(keyed)
     }
 
     /// The string of `key`; absent and `null` are empty.
@@ -614,11 +625,19 @@ mod tests {
 
     #[test]
     fn the_last_of_a_repeated_key_counts_however_it_is_written() {
-        let document = Document::scan(r#"{"a":1,"b":null,"\u0061":2}"#).unwrap();
-        let members = document.root().members().unwrap();
-        assert_eq!(members.raw("a").map(Value::text), Some("2"));
-        assert!(members.get("b").is_none() && members.raw("b").is_some());
-        assert!(members.raw("c").is_none());
+        for text in [
+            r#"{"a":1,"b":null,"\u0061":2}"#,
+            r#"{"a":1,"\u0061":1,"b":null,"a":2}"#,
+            "{ \"a\" : 1, \"b\"\t:null, \"a\":\n2 }",
+        ] {
+            let document = Document::scan(text).unwrap();
+            let members = document.root().members().unwrap();
+            assert_eq!(members.raw("a").map(Value::text), Some("2"), "{text}");
+            assert!(members.get("b").is_none() && members.raw("b").is_some(), "{text}");
+            for other in ["", "c", "aa", "a\"", "a\" ", "a\":1,\"b"] {
+                assert!(members.raw(other).is_none(), "{other} in {text}");
+            }
+        }
     }
 
     #[test]
