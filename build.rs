@@ -1,7 +1,7 @@
 //! Prepares the memory of the guest, and the scripts of the injected containers:
-//! comments and blank lines go, since every pod carries the text, where the kubelet
-//! expands `$(NAME)` every `$` is doubled, and the rest is escaped as the inside of a
-//! JSON string.
+//! comments, blank lines and half of the indentation go, since every pod carries the
+//! text, where the kubelet expands `$(NAME)` every `$` is doubled, and the rest is
+//! escaped as the inside of a JSON string.
 
 use std::path::Path;
 use std::{env, fs};
@@ -41,7 +41,11 @@ fn main() -> Result<()> {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let lines = text.lines().filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
         let mut script = String::new();
-        lines.for_each(|line| script.extend([line, "\n"]));
+        for line in lines {
+            let text = line.trim_start_matches(' ');
+            let indentation = line.strip_suffix(text).map_or(0, str::len);
+            script.extend([&" ".repeat(indentation / 2), text, "\n"]);
+        }
         let script = if *expanded { script.replace('$', "$$") } else { script };
         let json = serde_json::to_string(&script)?;
         let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));

@@ -45,8 +45,8 @@ teardown() {
 # A shell goes on after a command that is not there: it would be a part that the pod lacks.
 nothing_missing() { ! grep -E ': [[:alnum:]_-]+: (command )?not found$'; }
 
-# As the policy may do: lines whose first character is # are dropped.
-strip() { grep -v '^[[:space:]]*#'; }
+# As build.rs: comments and half of the indentation go.
+strip() { sed -E "/^[[:space:]]*#/d; s/^(( *)\\2)/\\2/"; }
 
 # put_together NAME...: these scripts as one, as the policy does it.
 put_together() { for name; do cat "$scripts/$name.sh"; done | strip; }
