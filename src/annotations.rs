@@ -137,11 +137,20 @@ pub struct ServicePort {
     pub written_back: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetaValue {
     Literal(String),
     /// A variable of the init container.
     Variable(&'static str),
+}
+
+impl MetaValue {
+    pub fn as_str(&self) -> &str {
+        match self {
+            MetaValue::Literal(text) => text,
+            MetaValue::Variable(name) => name,
+        }
+    }
 }
 
 /// The injector's annotations of one pod, by their names without the prefix.

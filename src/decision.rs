@@ -30,7 +30,7 @@ pub struct Injection<'a> {
     pub wanted: Wanted,
     pub namespace: Option<Namespace>,
     pub ports: EnvoyPorts,
-    pub registration: Registration,
+    pub registration: Registration<'a>,
     pub environment: Environment,
     pub warnings: Vec<Warning>,
 }
@@ -39,7 +39,7 @@ impl Injection<'_> {
     /// The service's port, where nothing but the lifecycle sidecar sees whether anybody
     /// listens there: Consul does not check it.
     pub fn listener(&self) -> Option<&ServicePort> {
-        self.wanted.port.as_ref().filter(|_| !self.registration.has_readiness)
+        self.wanted.port.as_ref().filter(|_| self.registration.readiness.is_none())
     }
 }
 
@@ -140,9 +140,10 @@ pub fn decide<'a>(
         problems.extend(sidecar::too_many_variables(wanted, &spec));
         let ports = EnvoyPorts::choose(wanted, &spec);
         let readiness = readiness::of_service(wanted, &spec, &settings);
-        (ports, Registration::new(wanted, namespace.as_ref(), ports.public, readiness.as_ref()))
+        let registration = Registration::new(wanted, ports.public, readiness);
+        problems.extend(registration.too_large(wanted, namespace.as_ref()));
+        (ports, registration)
     });
-    problems.extend(registration.as_ref().and_then(|(_, registration)| registration.too_large()));
     match wanted.zip(registration) {
         Some((wanted, (ports, registration))) if problems.is_empty() => {
             let (environment, kept) = Environment::of(&wanted.upstreams, &spec)?;

@@ -3,7 +3,7 @@
 //!
 //! <https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference>
 
-use json_text::{InString, Object, Text, object};
+use json_text::{Object, Text, object};
 
 use crate::annotations::{MetaValue, Wanted};
 use crate::consul::namespace::Namespace;
@@ -95,42 +95,79 @@ impl Check<'_> {
 /// A single string of a process's environment may have 128 KiB on Linux.
 const DOCUMENT_LIMIT: usize = 100 * 1024;
 
-/// What the pod registers, ready to be handed to its containers.
+/// What the pod registers.
 #[derive(Debug)]
-pub struct Registration {
+pub struct Registration<'p> {
     /// The ids of the proxy and of both heartbeats are made of it, here and by the
     /// scripts, which end it in the same way.
     pub service_id: EnvText<'static>,
-    /// The document, but for the pod's address in what checks ask: an IPv6 address
-    /// stands in brackets there, and only the pod itself will know. A target begins a
-    /// line, and the init container puts the address in.
-    pub document: InString,
-    /// Whether Consul itself checks that the service is ready.
-    pub has_readiness: bool,
+    public_port: u16,
+    /// The check that the service is ready, where Consul itself does it.
+    pub readiness: Option<Check<'p>>,
 }
 
-impl Registration {
-    /// `readiness` is the service's check, if there is one.
-    pub fn new(
-        wanted: &Wanted,
-        namespace: Option<&Namespace>,
-        public_port: u16,
-        readiness: Option<&Check<'_>>,
-    ) -> Self {
+impl<'p> Registration<'p> {
+    pub fn new(wanted: &Wanted, public_port: u16, readiness: Option<Check<'p>>) -> Self {
         let service_id = EnvText::reference("POD_NAME").with("-").with(wanted.service.as_str());
-        let parts = Parts::new(&service_id, wanted, namespace, public_port);
-        let document = InString::object(|document| {
-            document.list("services", |services| {
-                services.object(|service| parts.service(service, readiness));
-                services.object(|proxy| parts.proxy(proxy));
-            });
+        Registration { service_id, public_port, readiness }
+    }
+
+    /// Writes the members of the document, but for the pod's address in what checks ask:
+    /// an IPv6 address stands in brackets there, and only the pod itself will know. A
+    /// target begins a line, and the init container puts the address in.
+    pub fn write(&self, document: &mut Object<'_>, wanted: &Wanted, namespace: Option<&Namespace>) {
+        let parts = Parts::new(self, wanted, namespace);
+        document.list("services", |services| {
+            services.object(|service| parts.service(service));
+            services.object(|proxy| parts.proxy(proxy));
         });
-        Registration { service_id, document, has_readiness: readiness.is_some() }
+    }
+
+    /// About how many bytes the document has in the pod. Whatever the texts are, it has
+    /// no more than `LONGER` times as many.
+    pub fn length(&self, wanted: &Wanted) -> usize {
+        // What all have, and what each upstream has.
+        const REST: usize = 1_100;
+        const UPSTREAM: usize = 120;
+        let mut length = REST.saturating_add(self.service_id.as_str().len().saturating_mul(9));
+        // Both services have tags and metadata, in quotes that are escaped.
+        let mut add = |text: &str| {
+            length = length.saturating_add(text.len().saturating_add(5).saturating_mul(2));
+        };
+        wanted.tags.iter().for_each(|tag| add(tag));
+        for (key, value) in &wanted.meta {
+            add(key);
+            add(value.as_str());
+        }
+        for upstream in &wanted.upstreams {
+            add(upstream.name.as_str());
+            upstream.datacenter.iter().chain(upstream.namespace()).for_each(|part| add(part));
+        }
+        match self.readiness.as_ref().map(|check| &check.probe) {
+            Some(Probing::Http { path, header, .. }) => {
+                add(path);
+                for (name, values) in header {
+                    add(name.as_str());
+                    for value in values {
+                        add(value.as_str());
+                    }
+                }
+            }
+            Some(Probing::Grpc(service)) => add(service.as_str()),
+            Some(Probing::Tcp) | None => (),
+        }
+        length.saturating_add(wanted.upstreams.len().saturating_mul(UPSTREAM))
     }
 
     /// The problem of a pod whose registration does not fit into a variable.
-    pub fn too_large(&self) -> Option<Problem> {
-        self.document.over(DOCUMENT_LIMIT).map(|size| {
+    pub fn too_large(&self, wanted: &Wanted, namespace: Option<&Namespace>) -> Option<Problem> {
+        // Few are near to it.
+        if self.length(wanted) < DOCUMENT_LIMIT / LONGER {
+            return None;
+        }
+        let mut document = Text::new();
+        object(&mut document, |document| self.write(document, wanted, namespace));
+        Some(document.len()).filter(|size| *size > DOCUMENT_LIMIT).map(|size| {
             let why = format!(
                 "is {size} bytes long, over the {DOCUMENT_LIMIT} that fit into a container's variable"
             );
@@ -143,12 +180,15 @@ impl Registration {
     }
 }
 
+/// Escaped, a control character is six bytes, of which one is a backslash that is
+/// escaped again.
+const LONGER: usize = 8;
+
 /// What the document is written from.
 struct Parts<'r> {
-    service_id: &'r EnvText<'static>,
+    registration: &'r Registration<'r>,
     proxy_id: EnvText<'static>,
     wanted: &'r Wanted,
-    public_port: u16,
     service: EnvText<'r>,
     namespace: Option<EnvText<'r>>,
     tags: Vec<EnvText<'r>>,
@@ -156,12 +196,7 @@ struct Parts<'r> {
 }
 
 impl<'r> Parts<'r> {
-    fn new(
-        service_id: &'r EnvText<'static>,
-        wanted: &'r Wanted,
-        namespace: Option<&'r Namespace>,
-        public_port: u16,
-    ) -> Self {
+    fn new(registration: &'r Registration<'r>, wanted: &'r Wanted, namespace: Option<&'r Namespace>) -> Self {
         let meta = wanted.meta.iter().map(|(key, value)| {
             let value = match value {
                 MetaValue::Literal(text) => EnvText::literal(text),
@@ -170,10 +205,9 @@ impl<'r> Parts<'r> {
             (EnvText::literal(key), value)
         });
         Parts {
-            service_id,
-            proxy_id: service_id.with(PROXY_SUFFIX),
+            registration,
+            proxy_id: registration.service_id.with(PROXY_SUFFIX),
             wanted,
-            public_port,
             service: EnvText::literal(wanted.service.as_str()),
             namespace: namespace.map(|namespace| EnvText::literal(&namespace.name)),
             tags: wanted.tags.iter().map(|tag| EnvText::literal(tag)).collect(),
@@ -181,13 +215,14 @@ impl<'r> Parts<'r> {
         }
     }
 
-    fn service(&self, out: &mut Object<'_>, readiness: Option<&Check<'_>>) {
-        self.common(out, &self.service, self.service_id);
+    fn service(&self, out: &mut Object<'_>) {
+        let Registration { service_id, readiness, .. } = self.registration;
+        self.common(out, &self.service, service_id);
         if let Some(port) = &self.wanted.port {
             out.number("port", port.number.into());
         }
         out.list("checks", |checks| {
-            checks.object(|check| heartbeat(check, self.service_id, self.wanted.sync_period));
+            checks.object(|check| heartbeat(check, service_id, self.wanted.sync_period));
             if let Some(readiness) = readiness {
                 checks.object(|check| readiness.write(check));
             }
@@ -195,12 +230,13 @@ impl<'r> Parts<'r> {
     }
 
     fn proxy(&self, out: &mut Object<'_>) {
+        let Registration { service_id, public_port, .. } = self.registration;
         out.constant("kind", "connect-proxy");
         self.common(out, &self.service.with(PROXY_SUFFIX), &self.proxy_id);
-        out.number("port", self.public_port.into());
+        out.number("port", u64::from(*public_port));
         out.object("proxy", |proxy| {
             proxy.string("destination_service_name", self.service.as_str());
-            proxy.string("destination_service_id", self.service_id.as_str());
+            proxy.string("destination_service_id", service_id.as_str());
             if let Some(port) = &self.wanted.port {
                 proxy.constant("local_service_address", LOOPBACK);
                 proxy.number("local_service_port", port.number.into());
@@ -216,13 +252,13 @@ impl<'r> Parts<'r> {
         out.list("checks", |checks| {
             checks.object(|check| {
                 check.constant("name", names::PUBLIC_LISTENER_CHECK);
-                check.on_new_line("tcp", &[":", &self.public_port.to_string()]);
+                check.on_new_line("tcp", &[":", &public_port.to_string()]);
                 check.seconds("interval", 2);
                 check.seconds("timeout", 2);
             });
             checks.object(|check| {
                 check.constant("name", names::ALIAS_CHECK);
-                check.string("alias_service", self.service_id.as_str());
+                check.string("alias_service", service_id.as_str());
             });
             // Of the checks above, one is critical whenever the service is not ready, and
             // the other while Envoy is away: a pod that is there stays registered.
@@ -267,13 +303,14 @@ fn heartbeat(check: &mut Object<'_>, registered: &EnvText<'_>, period: Millis) {
 }
 
 fn write_upstream(out: &mut Object<'_>, upstream: &Upstream) {
-    let (kind, namespace) = match &upstream.destination {
-        Destination::Service { namespace } => ("service", namespace.as_deref()),
-        Destination::PreparedQuery => ("prepared_query", None),
+    let kind = match &upstream.destination {
+        Destination::Service { .. } => "service",
+        Destination::PreparedQuery => "prepared_query",
     };
     out.constant("destination_type", kind);
     out.string("destination_name", EnvText::literal(upstream.name.as_str()).as_str());
-    for (key, value) in [("destination_namespace", namespace), ("datacenter", upstream.datacenter.as_deref())]
+    for (key, value) in
+        [("destination_namespace", upstream.namespace()), ("datacenter", upstream.datacenter.as_ref())]
     {
         if let Some(value) = value {
             out.string(key, EnvText::literal(value).as_str());
@@ -308,10 +345,69 @@ pub fn service_defaults(wanted: &Wanted, namespace: Option<&Namespace>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotations::ServicePort;
+    use crate::consul::service_name::ServiceName;
+    use crate::settings::Settings;
+    use proptest::prelude::*;
 
     #[test]
     fn the_heartbeat_may_miss_twice() {
         assert_eq!(ttl(Millis(10_000)), Millis(30_000));
         assert_eq!(ttl(Millis(1000)), Millis(11_000));
+    }
+
+    fn wanted(text: &str, count: usize) -> Wanted {
+        let upstream = Upstream {
+            destination: Destination::Service { namespace: Some("team".to_owned()) },
+            name: ServiceName::parse("billing").unwrap(),
+            port: 12_345,
+            datacenter: Some("dc1".to_owned()),
+        };
+        Wanted {
+            service: ServiceName::parse("web").unwrap(),
+            port: Some(ServicePort { number: 8080, written_back: None }),
+            upstreams: vec![upstream; count],
+            protocol: None,
+            envoy_args: None,
+            tags: vec![text.to_owned(); count],
+            meta: vec![(text.to_owned(), MetaValue::Literal(text.to_owned())); count],
+            envoy_resources: Settings::parse(None).unwrap().envoy_resources,
+            sync_period: Millis(10_000),
+        }
+    }
+
+    /// The estimate, and the bytes that the document has in the pod.
+    fn lengths(text: &str, count: usize) -> (usize, usize) {
+        let wanted = wanted(text, count);
+        let header = vec![(EnvText::literal(text), vec![EnvText::literal(text); count])];
+        let check = Check {
+            probe: Probing::Http { https: true, path: "/healthz".to_owned(), header },
+            port: 8080,
+            interval_seconds: 2,
+            timeout_seconds: 1,
+            success_before_passing: 1,
+            failures_before_critical: 15,
+        };
+        let registration = Registration::new(&wanted, 20_000, Some(check));
+        let mut pod = Text::new();
+        object(&mut pod, |pod| pod.object_in_string("", |out| registration.write(out, &wanted, None)));
+        (registration.length(&wanted), pod.len())
+    }
+
+    #[test]
+    fn the_length_is_seen_before_the_document_is_written() {
+        for (text, count) in [("", 0), ("version", 1), ("an ordinary value", 5)] {
+            let (estimate, length) = lengths(text, count);
+            let slack = 64 + count * 16;
+            assert!((length..length + slack).contains(&estimate), "{estimate} for {length} of {count}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_much_longer_than_it_seems(text in "[\0-\x1f$\"\\\\]{0,100}", count in 0..20_usize) {
+            let (estimate, length) = lengths(&text, count);
+            prop_assert!(length <= estimate * LONGER, "{length} for {estimate}");
+        }
     }
 }

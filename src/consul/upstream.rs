@@ -27,9 +27,14 @@ impl Upstream {
     /// What was written before the port: the variables' names are made of it.
     pub fn written_name(&self) -> Cow<'_, str> {
         let name = self.name.as_str();
+        self.namespace().map_or(name.into(), |namespace| [name, ".", namespace].concat().into())
+    }
+
+    /// The service's Consul namespace, if one was written.
+    pub fn namespace(&self) -> Option<&String> {
         match &self.destination {
-            Destination::Service { namespace: Some(namespace) } => [name, ".", namespace].concat().into(),
-            _ => name.into(),
+            Destination::Service { namespace } => namespace.as_ref(),
+            Destination::PreparedQuery => None,
         }
     }
 }

@@ -42,7 +42,9 @@ pub fn init(container: &mut Object<'_>, injection: &Injection<'_>) {
         bootstrap_env(env, injection);
         env.object(|variable| {
             variable.constant("name", "CONNECT_INJECT_REGISTRATION");
-            variable.in_string("value", &injection.registration.document);
+            variable.object_in_string("value", |document| {
+                injection.registration.write(document, &injection.wanted, injection.namespace.as_ref());
+            });
         });
         // The lifecycle sidecar finds it in the shared volume.
         if let Some(tls) = &settings.tls {

@@ -50,7 +50,7 @@ fn sidecars_length(injection: &Injection<'_>) -> usize {
     let feature = |on: bool| if on { FEATURE } else { 0 };
     [
         scripts::length(injection),
-        injection.registration.document.length(),
+        injection.registration.length(&injection.wanted),
         settings.tls.as_ref().map_or(0, |tls| tls.ca_cert.len()),
         feature(settings.acl_auth_method.is_some()),
         feature(injection.namespace.is_some()),

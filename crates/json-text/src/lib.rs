@@ -25,7 +25,7 @@ pub use document::{Document, Malformed, Members, Value};
 pub use edit::{Brackets, Edit, New, Place};
 pub use order::order;
 pub use text::Text;
-pub use write::{InString, List, Object, object, quoted};
+pub use write::{List, Object, object, quoted};
 
 /// A part of the request that is not what Kubernetes would send there.
 #[derive(Debug, PartialEq, Eq)]

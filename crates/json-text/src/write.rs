@@ -45,31 +45,6 @@ fn object_as(form: Form, out: &mut Text, write: impl FnOnce(&mut Object<'_>)) {
     out.ascii(b"}");
 }
 
-/// JSON that stands in a JSON string: escaped already, without the quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InString(Text);
-
-impl InString {
-    pub fn object(write: impl FnOnce(&mut Object<'_>)) -> Self {
-        let mut out = Text::with_capacity(1600);
-        object_as(Form::InString, &mut out, write);
-        InString(out)
-    }
-
-    /// How many bytes it has as it is escaped.
-    pub fn length(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The length in bytes of the text that the string stands for, if it is over `limit`.
-    pub fn over(&self, limit: usize) -> Option<usize> {
-        // Escaped, it is no shorter.
-        let escaped = Some(&self.0).filter(|escaped| escaped.len() > limit)?;
-        let text = super::document::unescaped(escaped.as_str())?;
-        Some(text.len()).filter(|length| *length > limit)
-    }
-}
-
 fn list(form: Form, out: &mut Text, write: impl FnOnce(&mut List<'_>)) {
     out.ascii(b"[");
     write(&mut List { out, empty: true, form });
@@ -129,8 +104,10 @@ impl<'o> Object<'o> {
         constant(form, self.key(key), text);
     }
 
-    pub fn in_string(&mut self, key: &'static str, json: &InString) {
-        in_quotes(Form::Plain, self.key(key), |out| out.append(&json.0));
+    /// A string that holds an object as JSON.
+    pub fn object_in_string(&mut self, key: &'static str, write: impl FnOnce(&mut Object<'_>)) {
+        debug_assert_eq!(self.form, Form::Plain);
+        in_quotes(Form::Plain, self.key(key), |out| object_as(Form::InString, out, write));
     }
 
     /// A string of several parts, at the beginning of a line.
@@ -369,18 +346,18 @@ mod tests {
 
         #[test]
         fn also_from_json_in_a_string(key in any::<String>(), text in any::<String>()) {
-            let json = InString::object(|o| {
+            let write = |o: &mut Object<'_>| {
                 o.entry(&key, &text);
                 o.number("1", 7);
                 o.on_new_line("a", &["tcp:", &text]);
                 o.list("l", |l| l.string(&text));
-            });
-            let mut out = Text::new();
-            object(&mut out, |o| o.in_string("json", &json));
+            };
+            let (mut plain, mut out) = (Text::new(), Text::new());
+            object(&mut plain, write);
+            object(&mut out, |o| o.object_in_string("json", write));
             let outer: serde_json::Value = serde_json::from_str(out.as_str()).unwrap();
             let inner = outer["json"].as_str().unwrap();
-            prop_assert_eq!(json.over(inner.len() - 1), Some(inner.len()));
-            prop_assert_eq!(json.over(inner.len()), None);
+            prop_assert_eq!(inner, plain.as_str());
             // As it is: a line of it may begin so in no other way.
             let line = inner.lines().nth(1);
             prop_assert!(line.is_some_and(|line| line.starts_with("\"tcp:")), "{inner}");
