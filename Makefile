@@ -6,7 +6,7 @@ WASM := $(TARGET_DIR)/wasm32-wasip1/release/consul_connect_injector.wasm
 HOST := $(TARGET_DIR)/debug/policy-host
 KWCTL ?= $(abspath $(HOST))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-SOURCES := $(shell find src crates/json-text -type f) Cargo.toml Cargo.lock build.rs
+SOURCES := $(shell find src crates/json-text crates/work-memory -type f) Cargo.toml Cargo.lock build.rs
 # Paths in the module must not depend on where it was built.
 REPRODUCIBLE := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
 
@@ -40,7 +40,7 @@ TESTS_MAY := -A clippy::arithmetic_side_effects -A clippy::indexing_slicing -A c
 
 .PHONY: lint
 lint: | target
-	cargo clippy --locked -p consul-connect-injector -p json-text --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked -p consul-connect-injector -p json-text -p work-memory --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --workspace --all-targets -- -D warnings $(TESTS_MAY)
 	cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR)/fuzz
 

@@ -28,7 +28,7 @@ const SCRIPTS: &[(&str, bool)] = &[
 
 /// Stack and data, and a heap that most calls need no more than: asking the host for
 /// it would cost each of them a call into its kernel.
-const INITIAL_MEMORY: u32 = 20 * 64 * 1024;
+const INITIAL_MEMORY: u32 = 22 * 64 * 1024;
 
 fn main() -> Result<()> {
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {

@@ -42,6 +42,7 @@ mod guest {
         register_function("validate", validate);
         register_function("validate_settings", validate_settings);
         register_function("protocol_version", protocol_version_guest);
+        work_memory::MEMORY.keep();
     }
 
     fn validate(payload: &[u8]) -> CallResult {

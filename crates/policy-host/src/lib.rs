@@ -47,7 +47,7 @@ pub mod workload;
 pub use error::{CallError, LoadError, RequestError};
 pub use log::{Level, LogEntry, LogSink, Logs};
 pub use module::{ExecutionMode, Metadata, PolicyType};
-pub use policy::{Measurement, Observation, Policy, PolicyBuilder, Review};
+pub use policy::{Instance, Measurement, Observation, Policy, PolicyBuilder, Review};
 pub use request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo, ValidateRequest};
 pub use response::{
     AdmissionResponse, AdmissionStatus, PatchError, PatchType, PolicyAnswer, SettingsAnswer, StatusCause,

@@ -135,6 +135,19 @@ pub struct Policy {
     log: Option<LogSink>,
 }
 
+/// An instance of a policy. The policy server makes one for each call.
+pub struct Instance<'p> {
+    policy: &'p Policy,
+    host: WapcHost,
+}
+
+impl Instance<'_> {
+    /// As [`Policy::call`].
+    pub fn call(&self, operation: &str, payload: &[u8]) -> Result<Vec<u8>, CallError> {
+        self.host.call(operation, payload).map_err(|error| self.policy.explain(operation, payload, &error))
+    }
+}
+
 /// The response to a request, and why there was no proper one.
 #[derive(Debug)]
 pub struct Review {
@@ -213,6 +226,11 @@ impl Policy {
 
     /// Calls a waPC operation with any bytes, as the policy server would.
     pub fn call(&self, operation: &str, payload: &[u8]) -> Result<Vec<u8>, CallError> {
+        self.instance()?.call(operation, payload)
+    }
+
+    /// Makes an instance for several calls, as `kwctl bench` does.
+    pub fn instance(&self) -> Result<Instance<'_>, CallError> {
         let deadlines = self.epochs().map(|epochs| EpochDeadlines { wapc_init: epochs, wapc_func: epochs });
         let provider =
             self.loaded.pre.rehydrate(deadlines).map_err(|error| CallError::Start(error.to_string()))?;
@@ -227,7 +245,7 @@ impl Policy {
             wapc::errors::Error::InitFailed(message) => CallError::Start(message),
             other => CallError::Start(other.to_string()),
         })?;
-        host.call(operation, payload).map_err(|error| self.explain(operation, payload, &error))
+        Ok(Instance { policy: self, host })
     }
 
     /// Asks the policy about a request. The guest's own answer; see
