@@ -144,8 +144,8 @@ pub fn decide<'a>(
         problems.extend(registration.too_large(wanted, namespace.as_ref()));
         (ports, registration)
     });
-    match wanted.zip(registration) {
-        Some((wanted, (ports, registration))) if problems.is_empty() => {
+    match (wanted, registration) {
+        (Some(wanted), Some((ports, registration))) if problems.is_empty() => {
             let (environment, kept) = Environment::of(&wanted.upstreams, &spec)?;
             warnings.extend(kept);
             warnings.extend(sidecar::unfinished_job(&spec, head, &settings));
