@@ -24,6 +24,8 @@ pub struct Row {
     /// Units of work from instantiation to answer; the same on every machine.
     pub fuel: u64,
     pub peak_memory_bytes: u64,
+    /// Pages of 4 KiB that were written to.
+    pub written_pages: u64,
     /// From instantiation to answer. Absent if nothing was timed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Spread>,
@@ -87,6 +89,7 @@ pub fn all(modules: &[Module], cases: &[Case], runs: usize) -> Result<Vec<Row>, 
                 module: module.name.clone(),
                 fuel: measured.fuel,
                 peak_memory_bytes: measured.peak_memory,
+                written_pages: measured.written_pages,
                 time: Spread::of(whole),
                 instantiation: Spread::of(start),
                 patch: patch(case, &measured.response),
@@ -111,6 +114,7 @@ pub fn fixed(module: &Module, rows: &[Row]) -> Vec<(String, u64)> {
     for row in rows.iter().filter(|row| row.module == module.name) {
         figures.push((format!("{}: fuel", row.case), row.fuel));
         figures.push((format!("{}: peak memory bytes", row.case), row.peak_memory_bytes));
+        figures.push((format!("{}: written pages", row.case), row.written_pages));
         if let Some(patch) = row.patch {
             figures.push((format!("{}: patch operations", row.case), patch.operations as u64));
             figures.push((format!("{}: patch bytes", row.case), patch.bytes as u64));

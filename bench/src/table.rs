@@ -4,8 +4,17 @@ use std::fmt::Write as _;
 
 use crate::measure::{Module, Row, Spread};
 
-const HEAD: [&str; 8] =
-    ["call", "module", "fuel", "us (p10-p90)", "beyond last", "instance us", "memory KiB", "patch"];
+const HEAD: [&str; 9] = [
+    "call",
+    "module",
+    "fuel",
+    "us (p10-p90)",
+    "beyond last",
+    "instance us",
+    "memory KiB",
+    "written pages",
+    "patch",
+];
 
 /// A row for each call and module. "Beyond last" is the time beyond the same call
 /// of the last module.
@@ -28,6 +37,7 @@ pub fn of(modules: &[Module], rows: &[Row]) -> String {
             beyond,
             row.instantiation.map(|time| format!("{:.1}", time.median)).unwrap_or_default(),
             (row.peak_memory_bytes / 1024).to_string(),
+            row.written_pages.to_string(),
             row.patch
                 .map(|patch| format!("{} operations, {} bytes", patch.operations, patch.bytes))
                 .unwrap_or_default(),
@@ -43,7 +53,7 @@ pub fn of(modules: &[Module], rows: &[Row]) -> String {
             .zip(&widths)
             .enumerate()
             .map(|(column, (cell, width))| match column {
-                2..=6 => format!("{cell:>width$}"),
+                2..=7 => format!("{cell:>width$}"),
                 _ => format!("{cell:<width$}"),
             })
             .collect();

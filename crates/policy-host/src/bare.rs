@@ -53,6 +53,8 @@ pub(crate) struct Run {
     pub refused: Option<String>,
     pub fuel: Option<u64>,
     pub memory: u64,
+    /// Pages of the processor's that differ from the module's own; counted with fuel.
+    pub written_pages: u64,
     pub start: Duration,
     pub call: Duration,
 }
@@ -100,6 +102,7 @@ impl Runner {
             refused: None,
             fuel: None,
             memory: 0,
+            written_pages: 0,
             start: Duration::ZERO,
             call: Duration::ZERO,
         };
@@ -123,6 +126,9 @@ impl Runner {
             Ok(instance) => instance,
             Err(error) => return Outcome::NotStarted(reason(&error)),
         };
+        let memory = instance.get_memory(&mut *store, "memory");
+        // Neither this nor the comparison is in a time that anybody looks at.
+        let before = memory.filter(|_| limits.fuel.is_some()).map(|memory| memory.data(&*store).to_vec());
         for name in START_FUNCTIONS {
             arm(store);
             let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, name) else {
@@ -146,9 +152,10 @@ impl Runner {
         let began = Instant::now();
         let result = call.call(&mut *store, lengths);
         run.call = began.elapsed();
-        if let Some(memory) = instance.get_memory(&mut *store, "memory") {
+        if let Some(memory) = memory {
             // A linear memory never shrinks, so its size at the end is its peak.
-            run.memory = memory.data_size(&mut *store) as u64;
+            run.memory = memory.data_size(&*store) as u64;
+            run.written_pages = before.map_or(0, |before| written(&before, memory.data(&*store)));
         }
         match result {
             Ok(0) => Outcome::GuestError(
@@ -171,6 +178,13 @@ impl Runner {
             },
         }
     }
+}
+
+/// How many pages are not as they were before; what was not there yet was empty.
+fn written(before: &[u8], after: &[u8]) -> u64 {
+    const PAGE: usize = 4096;
+    let before = before.chunks(PAGE).chain(std::iter::repeat(&[0; PAGE][..]));
+    after.chunks(PAGE).zip(before).filter(|(after, before)| after != before).count() as u64
 }
 
 /// The innermost cause: around it, wasmtime puts the frames.

@@ -182,6 +182,8 @@ pub struct Measurement {
     pub fuel: u64,
     /// The linear memory's greatest size, in bytes.
     pub peak_memory: u64,
+    /// Pages of 4 KiB that the instance wrote to: each costs the host a fault.
+    pub written_pages: u64,
     /// The time to make an instance and run its start functions.
     pub start: Duration,
     /// The time of the call itself.
@@ -311,7 +313,8 @@ impl Policy {
             }
             other => return Err(self.failure(operation, other, metered.stderr)),
         }
-        Ok(Measurement { response, fuel: metered.fuel.unwrap_or_default(), peak_memory, start, call })
+        let (fuel, written_pages) = (metered.fuel.unwrap_or_default(), metered.written_pages);
+        Ok(Measurement { response, fuel, peak_memory, written_pages, start, call })
     }
 
     fn failure(&self, operation: &str, outcome: Outcome, stderr: String) -> CallError {

@@ -156,6 +156,10 @@ unsafe impl<const BYTES: usize> GlobalAlloc for Arena<BYTES> {
 }
 
 /// Enough for the call about a usual pod.
+///
+/// It follows what the module's other crates have, on the same page, as long as none of
+/// those that have any comes later in the alphabet: `written pages` in
+/// `bench/budgets.json` would tell.
 #[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
 #[global_allocator]
 pub static MEMORY: Arena<{ 256 * 1024 }> = Arena::new();
