@@ -660,6 +660,36 @@ mod tests {
             agree(&text);
         }
 
+        /// Keys that look like what is around keys, however they are written.
+        #[test]
+        fn members_are_found_as_in_a_map(
+            members in prop::collection::vec(("[ab\":,{ ]{0,3}", any::<bool>(), "[ \n]{0,1}", "[ \t]{0,1}"), 0..6),
+            others in prop::collection::vec("[ab\":,{ 0-9]{0,6}", 0..4),
+        ) {
+            let mut map = serde_json::Map::new();
+            let mut text = Vec::new();
+            for (at, (key, escaped, before, after)) in members.iter().enumerate() {
+                map.insert(key.clone(), at.into());
+                let written = if *escaped {
+                    let units = key.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+                    format!("\"{}\"", units.collect::<String>())
+                } else {
+                    serde_json::to_string(key).unwrap()
+                };
+                text.push(format!("{written}{before}:{after}{at}"));
+            }
+            let text = format!("{{{}}}", text.join(","));
+            let document = Document::scan(&text).unwrap();
+            let found = document.root().members().unwrap();
+            for key in members.iter().map(|member| &member.0).chain(&others) {
+                let expected = map.get(key).map(ToString::to_string);
+                prop_assert_eq!(found.raw(key).map(Value::text), expected.as_deref(), "{} in {}", key, text);
+            }
+            let keys: Vec<String> = found.iter().map(|(key, _)| key.into_owned()).collect();
+            let expected: Vec<String> = members.iter().map(|member| member.0.clone()).collect();
+            prop_assert_eq!(keys, expected, "{}", text);
+        }
+
         #[test]
         fn strings_as_serde_json_does(text in any::<String>(), after in "[a-z\"\\\\]{0,3}") {
             agree(&serde_json::to_string(&text).unwrap());
