@@ -60,16 +60,15 @@ fn sidecars_length(injection: &Injection<'_>) -> usize {
 }
 
 fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
-    let key = |name: &str| [PREFIX, name].concat();
-    let status = (key(name::STATUS), "injected");
-    let mut annotations = vec![status.clone()];
+    let status = (name::STATUS, "injected");
+    let mut annotations = vec![status];
     if let Some(namespace) = &injection.namespace {
-        annotations.push((key(name::NAMESPACE), &namespace.name));
+        annotations.push((name::NAMESPACE, &namespace.name));
     }
     let service = Some(injection.wanted.service.as_str());
     let port = injection.wanted.port.as_ref().and_then(|port| port.written_back.as_deref());
-    for (name, value) in [(key(name::SERVICE), service), (key(name::PORT), port)] {
-        if let Some(value) = value.filter(|_| head.annotations.raw(&name).is_none()) {
+    for (name, value) in [(name::SERVICE, service), (name::PORT, port)] {
+        if let Some(value) = value.filter(|_| head.annotations.raw(&key(name)).is_none()) {
             annotations.push((name, value));
         }
     }
@@ -94,15 +93,20 @@ fn metadata(edit: &mut Edit<'_>, head: &Head<'_>, injection: &Injection<'_>) {
     }
 }
 
-/// Sets entries of a map that are there already, and returns the others, to be
-/// added to it.
-fn entries(edit: &mut Edit<'_>, known: Members<'_>, entries: &[(String, &str)]) -> Text {
+fn key(name: &str) -> String {
+    [PREFIX, name].concat()
+}
+
+/// Sets the injector's entries of a map that are there already, and returns the others,
+/// to be added to it.
+fn entries(edit: &mut Edit<'_>, known: Members<'_>, entries: &[(&str, &str)]) -> Text {
     let mut text = Text::with_capacity(entries.len().saturating_mul(64));
     let mut new = Object::members(&mut text);
     for (name, value) in entries {
-        match known.raw(name) {
+        let key = key(name);
+        match known.raw(&key) {
             Some(old) => edit.replace(old, quoted(value)),
-            None => new.entry(name, value),
+            None => new.entry(&key, value),
         }
     }
     text
