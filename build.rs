@@ -1,7 +1,7 @@
-//! Prepares the memory of the guest, and the scripts of the injected containers:
-//! comments, blank lines and half of the indentation go, since every pod carries the
-//! text, where the kubelet expands `$(NAME)` every `$` is doubled, and the rest is
-//! escaped as the inside of a JSON string.
+//! Prepares the scripts of the injected containers: comments, blank lines and half of
+//! the indentation go, since every pod carries the text, where the kubelet expands
+//! `$(NAME)` every `$` is doubled, and the rest is escaped as the inside of a JSON
+//! string.
 
 use std::path::Path;
 use std::{env, fs};
@@ -26,14 +26,7 @@ const SCRIPTS: &[(&str, bool)] = &[
     ("envoy-pre-stop.sh", false),
 ];
 
-/// Stack and data, and a heap that most calls need no more than: asking the host for
-/// it would cost each of them a call into its kernel.
-const INITIAL_MEMORY: u32 = 22 * 64 * 1024;
-
 fn main() -> Result<()> {
-    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
-        println!("cargo::rustc-link-arg-cdylib=--initial-memory={INITIAL_MEMORY}");
-    }
     println!("cargo::rerun-if-changed={FOLDER}");
     let out = env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?;
     for (name, expanded) in SCRIPTS {

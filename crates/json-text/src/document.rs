@@ -482,7 +482,7 @@ impl<'d> Members<'d> {
 
 /// The text of a string's inside, whose escapes are complete. Half of a surrogate
 /// pair stands for nothing.
-pub(super) fn unescaped(inner: &str) -> Option<String> {
+fn unescaped(inner: &str) -> Option<String> {
     let mut text = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some((before, after)) = rest.split_once('\\') {

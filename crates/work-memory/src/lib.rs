@@ -15,7 +15,8 @@ use std::mem::MaybeUninit;
 /// A piece is free for others once it is the last one, or none is left: an instance that
 /// answers one call after the other begins each at the same place.
 #[derive(Debug)]
-#[repr(C, align(16))]
+// What every call writes to comes first, on the page of the first pieces.
+#[repr(C)]
 pub struct Arena<const BYTES: usize> {
     /// Where the next piece may begin.
     used: Cell<usize>,
