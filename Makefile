@@ -20,6 +20,7 @@ target:
 
 .PHONY: host
 host:
+	@[ -e $(HOST) ] || echo "policy-host: building the development host, which takes some minutes the first time"
 	@cargo build --quiet --locked -p policy-host
 
 policy.wasm: $(SOURCES) | target
