@@ -28,17 +28,31 @@ pub mod workload;
 // The signature is waPC's; an error there would reach the user without a message.
 #[expect(clippy::unnecessary_wraps)]
 mod guest {
+    use std::sync::atomic::AtomicU8;
+
     use kubewarden_policy_sdk::settings::SettingsValidationResponse;
     use kubewarden_policy_sdk::{protocol_version_guest, wapc_guest};
     use wapc_guest::{CallResult, host_call, register_function};
 
     use crate::admission::{self, LogLine};
 
+    /// Makes the data that is written begin with a page: each page that an instance
+    /// writes to costs it a fault. The linker puts this crate's data before all other,
+    /// and it is such data since it can be written and is not zero.
+    #[used]
+    static BEFORE: Page = Page { _not_zero: AtomicU8::new(1) };
+
+    #[repr(align(4096))]
+    struct Page {
+        _not_zero: AtomicU8,
+    }
+
     /// Called once by the host before anything else.
     // The symbol's name is the waPC guest ABI.
     #[expect(unsafe_code)]
     #[unsafe(no_mangle)]
     pub extern "C" fn wapc_init() {
+        work_memory::MEMORY.begin();
         register_function("validate", validate);
         register_function("validate_settings", validate_settings);
         register_function("protocol_version", protocol_version_guest);

@@ -107,7 +107,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     let (Some(path), Some(subject)) = (&arguments.budgets, modules.first()) else { return Ok(()) };
     let figures = measure::fixed(subject, &rows);
     if let Some(percent) = arguments.update {
-        let allowed = |figure: u64| figure + (figure * percent).div_ceil(100);
+        let allowed = |figure: u64| figure + figure * percent / 100;
         let budgets: Map<String, Value> =
             figures.into_iter().map(|(name, figure)| (name, allowed(figure).into())).collect();
         let text = format!("{:#}\n", Value::Object(budgets));

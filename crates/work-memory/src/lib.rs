@@ -12,8 +12,9 @@ use std::mem::MaybeUninit;
 
 /// The first bytes that are asked for, up to `BYTES`; the system has the others.
 ///
-/// A piece is free for others once it is the last one, or none is left: an instance that
-/// answers one call after the other begins each at the same place.
+/// What is given back is free for others if it is the last piece, or the largest hole
+/// among them; all is once no piece is left: an instance that answers one call after the
+/// other begins each at the same place.
 #[derive(Debug)]
 // What every call writes to comes first, on the page of the first pieces.
 #[repr(C)]
@@ -24,6 +25,8 @@ pub struct Arena<const BYTES: usize> {
     kept: Cell<usize>,
     /// How many of those there are.
     live: Cell<usize>,
+    /// Free memory before the last piece: where it begins and ends.
+    hole: Cell<(usize, usize)>,
     bytes: UnsafeCell<Bytes<BYTES>>,
 }
 
@@ -44,8 +47,15 @@ impl<const BYTES: usize> Arena<BYTES> {
             used: Cell::new(0),
             kept: Cell::new(0),
             live: Cell::new(0),
+            hole: Cell::new((0, 0)),
             bytes: UnsafeCell::new(Bytes([MaybeUninit::uninit(); BYTES])),
         }
+    }
+
+    /// To be called before anything else: a page costs one fault if it is written to
+    /// first, and two if it is read before.
+    pub fn begin(&self) {
+        self.live.set(0);
     }
 
     /// What was asked for until now is there to stay: its memory is no other's, also if
@@ -53,6 +63,7 @@ impl<const BYTES: usize> Arena<BYTES> {
     pub fn keep(&self) {
         self.kept.set(self.used.get());
         self.live.set(0);
+        self.hole.set((0, 0));
     }
 
     fn base(&self) -> *mut u8 {
@@ -67,14 +78,18 @@ impl<const BYTES: usize> Arena<BYTES> {
 
     /// Takes a piece, if there is room for it, and returns where it begins.
     fn take(&self, layout: Layout) -> Option<usize> {
-        let mask = layout.align().wrapping_sub(1);
-        let place = self.used.get().wrapping_add(mask) & !mask;
-        // `used` is at most `BYTES`, and a layout's size at most half of what there can be.
-        let end = place.wrapping_add(layout.size());
-        if end > BYTES || layout.align() > ALIGN {
+        if layout.align() > ALIGN {
             return None;
         }
-        self.used.set(end);
+        let (hole, hole_end) = self.hole.get();
+        let place = if let Some((place, end)) = within(hole, hole_end, layout) {
+            self.hole.set((end, hole_end));
+            place
+        } else {
+            let (place, end) = within(self.used.get(), BYTES, layout)?;
+            self.used.set(end);
+            place
+        };
         self.live.set(self.live.get().wrapping_add(1));
         Some(place)
     }
@@ -85,10 +100,24 @@ impl<const BYTES: usize> Arena<BYTES> {
         }
         let live = self.live.get().wrapping_sub(1);
         self.live.set(live);
+        let end = place.wrapping_add(size);
+        let (hole, hole_end) = self.hole.get();
         if live == 0 {
             self.used.set(self.kept.get());
-        } else if place.wrapping_add(size) == self.used.get() {
-            self.used.set(place);
+            self.hole.set((0, 0));
+        } else if end == self.used.get() {
+            if place == hole_end {
+                self.used.set(hole);
+                self.hole.set((0, 0));
+            } else {
+                self.used.set(place);
+            }
+        } else if place == hole_end {
+            self.hole.set((hole, end));
+        } else if end == hole {
+            self.hole.set((place, hole_end));
+        } else if size > hole_end.wrapping_sub(hole) {
+            self.hole.set((place, end));
         }
     }
 
@@ -103,15 +132,24 @@ impl<const BYTES: usize> Arena<BYTES> {
     }
 }
 
+/// Where a piece begins and ends, if there is room for it between two places.
+fn within(begin: usize, limit: usize, layout: Layout) -> Option<(usize, usize)> {
+    let mask = layout.align().wrapping_sub(1);
+    let place = begin.wrapping_add(mask) & !mask;
+    // A place is in the arena, and a layout's size at most half of what there can be.
+    let end = place.wrapping_add(layout.size());
+    (end <= limit).then_some((place, end))
+}
+
 impl<const BYTES: usize> Default for Arena<BYTES> {
     fn default() -> Self {
         Arena::new()
     }
 }
 
-// SAFETY: a piece of the arena lies between `kept` or another piece and `used`, which only
-// goes back to where the last piece begins, or to `kept` when none is left. So no two of
-// them overlap. All are aligned, as `bytes` is and `take` looks to it. What is not in the
+// SAFETY: a piece of the arena is taken from `used` on, or from the hole. `used` only goes
+// back over what was given back, or to `kept` when no piece is left; the hole is what was
+// given back, and is before `used`. So no two pieces overlap. All are aligned, as `bytes` is and `take` looks to it. What is not in the
 // arena is the system's, from the beginning to the end.
 unsafe impl<const BYTES: usize> GlobalAlloc for Arena<BYTES> {
     // One function, not one in each place that asks.
@@ -269,6 +307,24 @@ mod tests {
         }
         stays.check(100);
         assert!(arena.place(begin.unwrap()).is_some());
+    }
+
+    #[test]
+    fn what_is_given_back_among_others_is_used_again() {
+        let arena = Arena::new();
+        let [first, second, third, last] = [1, 2, 3, 4].map(|mark| Piece::new(&arena, 64, 1, mark));
+        let begin = second.at;
+        third.free(&arena);
+        second.free(&arena);
+        let whole = Piece::new(&arena, 128, 1, 5);
+        assert_eq!(whole.at, begin);
+        whole.free(&arena);
+        last.free(&arena);
+        let end = Piece::new(&arena, 1024, 1, 6);
+        assert_eq!(end.at, begin);
+        for piece in [first, end] {
+            piece.free(&arena);
+        }
     }
 
     #[test]
