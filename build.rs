@@ -1,7 +1,6 @@
 //! Prepares the scripts of the injected containers: comments, blank lines and half of
-//! the indentation go, since every pod carries the text, where the kubelet expands
-//! `$(NAME)` every `$` is doubled, and the rest is escaped as the inside of a JSON
-//! string.
+//! the indentation go, since every pod carries the text, what the kubelet would expand is
+//! protected from it, and the rest is escaped as the inside of a JSON string.
 
 use std::path::Path;
 use std::{env, fs};
@@ -39,10 +38,26 @@ fn main() -> Result<()> {
             let indentation = line.strip_suffix(text).map_or(0, str::len);
             script.extend([&" ".repeat(indentation / 2), text, "\n"]);
         }
-        let script = if *expanded { script.replace('$', "$$") } else { script };
+        let script = if *expanded { protected(&script) } else { script };
         let json = serde_json::to_string(&script)?;
         let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
         fs::write(Path::new(&out).join(name), inside.context("a string is in quotes")?)?;
     }
     Ok(())
+}
+
+/// The kubelet makes `$` of `$$` and the variable's value of `$(NAME)`. It leaves any
+/// other `$` as it is.
+///
+/// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>
+fn protected(script: &str) -> String {
+    let mut text = String::with_capacity(script.len());
+    let mut letters = script.chars().peekable();
+    while let Some(letter) = letters.next() {
+        text.push(letter);
+        if letter == '$' && matches!(letters.peek(), Some('$' | '(')) {
+            text.push('$');
+        }
+    }
+    text
 }

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use policy_host::manifest::{Case, Operation, Options, cases};
 use policy_host::{AdmissionResponse, Logs, SettingsAnswer, ValidateRequest, documents};
@@ -855,33 +856,69 @@ mod pod {
         PARTS.into_iter().filter(|part| commands.contains(&format!("\\n{part}() {{"))).collect()
     }
 
+    /// Settings that turn each part of the scripts on, one by one, with the parts.
+    fn settings_with_scripts() -> [(Value, &'static [&'static str]); 6] {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+        [
+            (json!({}), &[]),
+            (json!({ "acls": { "enabled": true } }), &["login", "renew_token", "inject_token"]),
+            (
+                json!({ "acls": { "enabled": true }, "imageEnvoy": "envoyproxy/envoy:v1.33.9" }),
+                &["login", "renew_token"],
+            ),
+            (json!({ "tls": { "enabled": true, "caCert": certificate } }), &["tls_trouble"]),
+            (json!({ "enableConsulNamespaces": true }), &["namespace_exists"]),
+            (json!({ "centralConfig": { "defaultProtocol": "http" } }), &["service_defaults"]),
+        ]
+    }
+
+    /// All of them, but for the old Envoy.
+    fn settings_with_all_scripts() -> Value {
+        let all =
+            settings_with_scripts().into_iter().filter(|(settings, _)| settings.get("imageEnvoy").is_none());
+        all.flat_map(|(settings, _)| settings.as_object().unwrap().clone()).collect()
+    }
+
     #[test]
     fn a_pod_carries_only_the_scripts_of_what_is_configured() {
-        let acls = json!({ "acls": { "enabled": true } });
-        let old_envoy = json!({ "acls": { "enabled": true }, "imageEnvoy": "envoyproxy/envoy:v1.33.9" });
-        let certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
-        let tls = json!({ "tls": { "enabled": true, "caCert": certificate } });
-        let namespaces = json!({ "enableConsulNamespaces": true });
-        let protocol = json!({ "centralConfig": { "defaultProtocol": "http" } });
-        for (settings, own) in [
-            (&json!({}), &[][..]),
-            (&acls, &["login", "renew_token", "inject_token"]),
-            (&old_envoy, &["login", "renew_token"]),
-            (&tls, &["tls_trouble"]),
-            (&namespaces, &["namespace_exists"]),
-            (&protocol, &["service_defaults"]),
-        ] {
-            assert_eq!(parts(&ask(&web(&[]), settings).pod()), [own, &["listening"]].concat(), "{settings}");
+        for (settings, own) in settings_with_scripts() {
+            assert_eq!(parts(&ask(&web(&[]), &settings).pod()), [own, &["listening"]].concat(), "{settings}");
         }
-        let mut everything = acls;
-        for settings in [tls, namespaces, protocol] {
-            everything.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        }
-        assert_eq!(parts(&ask(&web(&[]), &everything).pod()), PARTS);
+        assert_eq!(parts(&ask(&web(&[]), &settings_with_all_scripts()).pod()), PARTS);
         // A readiness probe says more of a pod than a listener does.
         let mut probed = web(&[]);
         probed["spec"]["containers"][0]["readinessProbe"] = json!({ "tcpSocket": { "port": 8080 } });
         assert_eq!(parts(&ask(&probed, &json!({})).pod()), [""; 0]);
+    }
+
+    /// The kubelet expands a command, and not a lifecycle hook.
+    #[test]
+    fn the_scripts_reach_the_shell_as_they_are_written() {
+        let lines = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(str::trim_start);
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        let mut settings = settings_with_all_scripts();
+        settings["nativeSidecars"] = json!(false);
+        let pod = ask(&web(&[]), &settings).pod();
+        let mut seen = Vec::new();
+        for name in [INIT, LIFECYCLE, ENVOY] {
+            let container = container(&pod, name);
+            let known = environment(container);
+            for word in container["command"].as_array().unwrap() {
+                seen.push(lines(&expand(word.as_str().unwrap(), &known)));
+            }
+            let hook = container.pointer("/lifecycle/preStop/exec/command").and_then(Value::as_array);
+            seen.extend(hook.into_iter().flatten().map(|word| lines(word.as_str().unwrap())));
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sidecar/scripts");
+        let scripts: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(scripts.len() >= 12, "{scripts:?}");
+        for script in scripts {
+            let written = lines(&fs::read_to_string(&script).unwrap());
+            let arrives = seen.iter().any(|seen| seen.windows(written.len()).any(|part| part == written));
+            assert!(arrives, "{}", script.display());
+        }
     }
 
     /// Each pod is parsed, compared, sent and stored with them, many times.

@@ -16,7 +16,7 @@ macro_rules! script {
 }
 
 /// For lifecycle hooks, which the kubelet does not expand: as they are. All others are
-/// for `command` and `args`, where it makes `$` of `$$`: doubled.
+/// for `command` and `args`, where `build.rs` protects them.
 pub const LIFECYCLE_PRE_STOP: &str = script!("lifecycle-pre-stop.sh");
 pub const ENVOY_PRE_STOP: &str = script!("envoy-pre-stop.sh");
 
