@@ -289,7 +289,7 @@ fn envoy_extra_args(block: &mut Block<'_, '_>) -> EnvoyArgs {
     let Some(text) = block.text_or(key, remedy) else { return EnvoyArgs::default() };
     EnvoyArgs::parse(&text).unwrap_or_else(|flaws| {
         for flaw in flaws {
-            block.text_problem(key, &text, &flaw.why, flaw.remedy);
+            block.text_problem(key, &text, &flaw.why, &flaw.remedy);
         }
         EnvoyArgs::default()
     })

@@ -2,9 +2,11 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/cli>
 
+use std::borrow::Cow;
+
 use json_text::order;
 
-use crate::problem::PROBLEMS_SHOWN;
+use crate::problem::{PROBLEMS_SHOWN, Quoted};
 use crate::words;
 
 /// Arguments as a user wrote them, split into words.
@@ -15,7 +17,13 @@ pub struct EnvoyArgs(Vec<String>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
     pub why: String,
-    pub remedy: &'static str,
+    pub remedy: Cow<'static, str>,
+}
+
+impl Flaw {
+    fn new(why: String, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Flaw { why, remedy: remedy.into() }
+    }
 }
 
 /// Flags with which Envoy would not be the proxy that the pod registers. The zone is
@@ -65,33 +73,46 @@ const SWITCHES: &[&str] = &[
     "--version",
 ];
 
+/// What Envoy takes as the value of a flag.
+#[derive(Clone, Copy)]
+enum Takes {
+    Anything,
+    Number,
+    OneOf(&'static [&'static str]),
+}
+
 /// Flags whose next word is their value, whatever it looks like.
-const VALUED: &[&str] = &[
-    "--admin-address-path",
-    "--base-id",
-    "--base-id-path",
-    "--component-log-level",
-    "--concurrency",
-    "--config-path",
-    "--config-yaml",
-    "--disable-extensions",
-    "--drain-strategy",
-    "--drain-time-s",
-    "--file-flush-interval-msec",
-    "--local-address-ip-version",
-    "--log-format",
-    "--log-level",
-    "--log-path",
-    "--mode",
-    "--parent-shutdown-time-s",
-    "--restart-epoch",
-    "--service-cluster",
-    "--service-node",
-    "--service-zone",
-    "--socket-mode",
-    "--socket-path",
-    "--stats-tag",
+const VALUED: &[(&str, Takes)] = &[
+    ("--admin-address-path", Takes::Anything),
+    ("--base-id", Takes::Number),
+    ("--base-id-path", Takes::Anything),
+    ("--component-log-level", Takes::Anything),
+    ("--concurrency", Takes::Number),
+    ("--config-path", Takes::Anything),
+    ("--config-yaml", Takes::Anything),
+    ("--disable-extensions", Takes::Anything),
+    ("--drain-strategy", Takes::OneOf(&["gradual", "immediate"])),
+    ("--drain-time-s", Takes::Number),
+    ("--file-flush-interval-msec", Takes::Number),
+    ("--local-address-ip-version", Takes::OneOf(&["v4", "v6"])),
+    ("--log-format", Takes::Anything),
+    ("--log-level", Takes::OneOf(&["trace", "debug", "info", "warning", "warn", "error", "critical", "off"])),
+    ("--log-path", Takes::Anything),
+    ("--mode", Takes::Anything),
+    ("--parent-shutdown-time-s", Takes::Number),
+    ("--restart-epoch", Takes::Number),
+    ("--service-cluster", Takes::Anything),
+    ("--service-node", Takes::Anything),
+    ("--service-zone", Takes::Anything),
+    ("--socket-mode", Takes::Anything),
+    ("--socket-path", Takes::Anything),
+    ("--stats-tag", Takes::Anything),
 ];
+
+/// What Envoy takes for the flag, if it must have a value.
+fn takes(flag: &str) -> Option<Takes> {
+    VALUED.iter().find(|(valued, _)| *valued == flag).map(|(_, takes)| *takes)
+}
 
 impl EnvoyArgs {
     /// The words, or all that is wrong with them.
@@ -99,12 +120,12 @@ impl EnvoyArgs {
         let mut flaws = Vec::new();
         let words = words::split(text).unwrap_or_else(|_| {
             let why = "has a quote that is not closed".to_owned();
-            flaws.push(Flaw { why, remedy: "close it, or put a backslash before it" });
+            flaws.push(Flaw::new(why, "close it, or put a backslash before it"));
             Vec::new()
         });
         if text.contains('\0') {
             let why = "has a NUL character, which no argument can have".to_owned();
-            flaws.push(Flaw { why, remedy: "take it out" });
+            flaws.push(Flaw::new(why, "take it out"));
         }
         let args = EnvoyArgs(words);
         let flags: Vec<Flag<'_>> = args.roles().filter_map(Role::flag).collect();
@@ -113,8 +134,9 @@ impl EnvoyArgs {
         // The places of each flag, however often it is there.
         let each = order.chunk_by(|left, right| name(left) == name(right));
         let wrong = each.filter_map(|places| {
-            let joined = places.iter().any(|at| flags.get(*at).is_some_and(|flag| flag.joined));
-            flaw(places.first().map_or("", name), places.len(), joined)
+            let all = || places.iter().filter_map(|at| flags.get(*at));
+            flaw(all().next()?.name, places.len(), all().any(|flag| flag.joined))
+                .or_else(|| all().find_map(Flag::flaw))
         });
         // More are not shown in any case.
         flaws.extend(wrong.take(PROBLEMS_SHOWN.saturating_add(1)));
@@ -144,12 +166,12 @@ impl EnvoyArgs {
         let mut words = self.iter().peekable();
         std::iter::from_fn(move || {
             let word = words.next()?;
-            let Some(flag) = Flag::of(word) else { return Some(Role::Stray(word)) };
-            if flag.alone {
-                if VALUED.contains(&flag.name) {
-                    words.next();
+            let Some(mut flag) = Flag::of(word) else { return Some(Role::Stray(word)) };
+            if flag.value.is_none() {
+                if takes(flag.name).is_some() {
+                    flag.value = words.next();
                 } else if !SWITCHES.contains(&flag.name) {
-                    words.next_if(|next| Flag::of(next).is_none());
+                    flag.value = words.next_if(|next| Flag::of(next).is_none());
                 }
             }
             Some(Role::Flag(flag))
@@ -160,15 +182,15 @@ impl EnvoyArgs {
 /// What is wrong with a flag that is there so many times.
 fn flaw(flag: &str, times: usize, joined: bool) -> Option<Flaw> {
     if let Some((_, why, remedy)) = REFUSED.iter().find(|(flags, ..)| flags.contains(&flag)) {
-        return Some(Flaw { why: format!("has {flag}, {why}"), remedy });
+        return Some(Flaw::new(format!("has {flag}, {why}"), *remedy));
     }
     if joined {
         let why = format!("has {flag} and its value in one, with which Envoy refuses to start");
-        return Some(Flaw { why, remedy: "write the flag and its value as two words" });
+        return Some(Flaw::new(why, "write the flag and its value as two words"));
     }
     (times > 1 && !REPEATABLE.contains(&flag)).then(|| {
         let why = format!("has {flag} twice, with which Envoy refuses to start");
-        Flaw { why, remedy: "write it once" }
+        Flaw::new(why, "write it once")
     })
 }
 
@@ -191,8 +213,7 @@ impl<'w> Role<'w> {
 struct Flag<'w> {
     /// In its long form.
     name: &'w str,
-    /// Nothing but the flag is in the word.
-    alone: bool,
+    value: Option<&'w str>,
     /// Written as `--concurrency=1` or `-linfo`, which Envoy does not take.
     joined: bool,
 }
@@ -203,7 +224,7 @@ impl<'w> Flag<'w> {
             return None;
         }
         // Envoy takes a flag and its value in one word, with a space in it.
-        let flag = word.split(' ').next().unwrap_or(word);
+        let (flag, value) = word.split_once(' ').map_or((word, None), |(flag, value)| (flag, Some(value)));
         let name = flag.split('=').next().unwrap_or(flag);
         let long = SHORT
             .iter()
@@ -211,8 +232,29 @@ impl<'w> Flag<'w> {
         let longer = long.is_some_and(|(short, _)| name.len() > short.len());
         Some(Flag {
             name: long.map_or(name, |(_, long)| long),
-            alone: flag.len() == word.len(),
+            value,
             joined: name.len() < flag.len() || longer,
+        })
+    }
+
+    /// What is wrong with its value.
+    fn flaw(&self) -> Option<Flaw> {
+        let name = self.name;
+        let takes = takes(name)?;
+        let Some(value) = self.value else {
+            let why = format!("has {name} without a value, with which Envoy refuses to start");
+            return Some(Flaw::new(why, "write its value after it"));
+        };
+        let (fits, remedy) = match takes {
+            Takes::Anything => return None,
+            Takes::Number => (value.parse::<u32>().is_ok(), Cow::Borrowed("write a whole number")),
+            Takes::OneOf(words) => {
+                (words.contains(&value), ["write one of ", &words.join(", ")].concat().into())
+            }
+        };
+        (!fits).then(|| {
+            let why = format!("has {name} {}, with which Envoy refuses to start", Quoted(value, 100));
+            Flaw::new(why, remedy)
         })
     }
 }
@@ -262,6 +304,13 @@ mod tests {
             ("--concurrency=1", "--concurrency and its value in one"),
             ("-linfo", "--log-level and its value in one"),
             ("-l info --log-level debug", "--log-level twice"),
+            ("--concurrency two", "--concurrency \"two\", with which Envoy refuses"),
+            ("--concurrency -1", "--concurrency \"-1\""),
+            ("'--drain-time-s 5s'", "--drain-time-s \"5s\""),
+            ("--base-id --use-dynamic-base-id", "--base-id \"--use-dynamic-base-id\""),
+            ("--log-level verbose", "--log-level \"verbose\""),
+            ("--disable-hot-restart --log-level", "--log-level without a value"),
+            ("--stats-tag a:b --stats-tag", "--stats-tag without a value"),
         ] {
             let flaws = EnvoyArgs::parse(text).unwrap_err();
             assert!(flaws.len() == 1 && flaws[0].why.contains(why), "{text}: {flaws:?}");
