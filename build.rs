@@ -47,7 +47,8 @@ fn main() -> Result<()> {
 }
 
 /// The kubelet makes `$` of `$$` and the variable's value of `$(NAME)`. It leaves any
-/// other `$` as it is.
+/// other `$` as it is; a script ends with a line, so none comes to stand before what
+/// follows it in a pod.
 ///
 /// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>
 fn protected(script: &str) -> String {

@@ -77,6 +77,7 @@ const SWITCHES: &[&str] = &[
 #[derive(Clone, Copy)]
 enum Takes {
     Anything,
+    /// Of 32 bits; Envoy starts with nothing, in quotes, too.
     Number,
     OneOf(&'static [&'static str]),
 }
@@ -136,7 +137,7 @@ impl EnvoyArgs {
         let wrong = each.filter_map(|places| {
             let all = || places.iter().filter_map(|at| flags.get(*at));
             flaw(all().next()?.name, places.len(), all().any(|flag| flag.joined))
-                .or_else(|| all().find_map(Flag::flaw))
+                .or_else(|| all().find_map(Flag::value_flaw))
         });
         // More are not shown in any case.
         flaws.extend(wrong.take(PROBLEMS_SHOWN.saturating_add(1)));
@@ -237,8 +238,8 @@ impl<'w> Flag<'w> {
         })
     }
 
-    /// What is wrong with its value.
-    fn flaw(&self) -> Option<Flaw> {
+    /// What is wrong with its value, or that it has none.
+    fn value_flaw(&self) -> Option<Flaw> {
         let name = self.name;
         let takes = takes(name)?;
         let Some(value) = self.value else {
@@ -247,7 +248,10 @@ impl<'w> Flag<'w> {
         };
         let (fits, remedy) = match takes {
             Takes::Anything => return None,
-            Takes::Number => (value.parse::<u32>().is_ok(), Cow::Borrowed("write a whole number")),
+            Takes::Number => {
+                let fits = value.is_empty() || value.parse::<u32>().is_ok();
+                (fits, Cow::Borrowed("write a whole number, at most 4294967295"))
+            }
             Takes::OneOf(words) => {
                 (words.contains(&value), ["write one of ", &words.join(", ")].concat().into())
             }
@@ -272,6 +276,7 @@ mod tests {
         assert!(EnvoyArgs::parse("'--concurrency 1'").unwrap().has("--concurrency"));
         assert!(EnvoyArgs::parse("--stats-tag a:b --stats-tag c:d").is_ok());
         assert!(EnvoyArgs::parse("--service-zone '$(x) `y`'").is_ok());
+        assert!(EnvoyArgs::parse("--concurrency 4294967295 --drain-time-s '' -l warn").is_ok());
         assert!(EnvoyArgs::parse("  ").unwrap().iter().next().is_none());
     }
 
@@ -306,6 +311,7 @@ mod tests {
             ("-l info --log-level debug", "--log-level twice"),
             ("--concurrency two", "--concurrency \"two\", with which Envoy refuses"),
             ("--concurrency -1", "--concurrency \"-1\""),
+            ("--concurrency 4294967296", "--concurrency \"4294967296\""),
             ("'--drain-time-s 5s'", "--drain-time-s \"5s\""),
             ("--base-id --use-dynamic-base-id", "--base-id \"--use-dynamic-base-id\""),
             ("--log-level verbose", "--log-level \"verbose\""),

@@ -149,8 +149,9 @@ impl<const BYTES: usize> Default for Arena<BYTES> {
 
 // SAFETY: a piece of the arena is taken from `used` on, or from the hole. `used` only goes
 // back over what was given back, or to `kept` when no piece is left; the hole is what was
-// given back, and is before `used`. So no two pieces overlap. All are aligned, as `bytes` is and `take` looks to it. What is not in the
-// arena is the system's, from the beginning to the end.
+// given back, and is before `used`. So no two pieces overlap. All are aligned, as `bytes`
+// is and `take` looks to it. What is not in the arena is the system's, from the beginning
+// to the end.
 unsafe impl<const BYTES: usize> GlobalAlloc for Arena<BYTES> {
     // One function, not one in each place that asks.
     #[inline(never)]
