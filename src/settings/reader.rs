@@ -1,232 +1,214 @@
-//! Reads a block of settings key by key and collects every problem on the way.
+//! Reads the settings key by key and collects every problem on the way.
 
-use std::borrow::Cow;
+use serde_json::{Map, Value};
 
-use json_text::{Members, Value};
-
+use super::{ModeName, keys};
 use crate::nearest::nearest;
-use crate::problem::{Problem, Quoted};
+use crate::problem::{Findings, Problem};
+use crate::text::Quoted;
 
-/// One object of the settings. Keys are taken by name; [`Block::end`] then
-/// reports those that nobody took.
-pub struct Block<'a, 'p> {
-    path: Path,
-    members: Members<'a>,
+/// One object of the settings. Keys are taken by name; those that nobody takes are problems.
+pub struct SettingsReader<'a, 'f> {
+    /// The keys that lead here, each followed by a dot.
+    path: String,
+    mode: ModeName,
+    members: Option<&'a Map<String, Value>>,
     taken: Vec<&'static str>,
-    problems: &'p mut Vec<Problem>,
+    findings: &'f mut Findings,
 }
 
-/// The keys that lead to a block; unused ones are empty.
-#[derive(Debug, Clone, Copy, Default)]
-struct Path([&'static str; 3]);
-
-impl Path {
-    fn is_top(self) -> bool {
-        self.0.iter().all(|key| key.is_empty())
-    }
-
-    fn below(mut self, key: &'static str) -> Self {
-        if let Some(free) = self.0.iter_mut().find(|key| key.is_empty()) {
-            *free = key;
-        }
-        self
-    }
-
-    fn key(self, key: &str) -> String {
-        let mut path = String::new();
-        for part in self.0.iter().filter(|part| !part.is_empty()) {
-            path.extend([part, "."]);
-        }
-        path + key
-    }
+/// Reads the whole settings.
+pub fn read<'a, T>(
+    settings: &'a Value,
+    findings: &mut Findings,
+    read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T,
+) -> T {
+    let mut reader = SettingsReader::at(String::new(), ModeName::default(), Some(settings), findings);
+    let value = read(&mut reader);
+    reader.report_unknown_keys();
+    value
 }
 
-impl<'a, 'p> Block<'a, 'p> {
-    pub fn new(raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
-        Self::at(Path::default(), raw, problems)
-    }
-
-    fn at(path: Path, raw: Option<Value<'a>>, problems: &'p mut Vec<Problem>) -> Self {
-        let mut members = Members::default();
-        if let Some(raw) = raw {
-            match raw.members() {
-                Some(found) => members = found,
-                None if path.is_top() => problems.push(
-                    Problem::new(
-                        "the settings",
-                        "are not an object",
-                        "write keys and values, or {} for the defaults",
-                    )
-                    .json(raw.text()),
+impl<'a, 'f> SettingsReader<'a, 'f> {
+    fn at(path: String, mode: ModeName, value: Option<&'a Value>, findings: &'f mut Findings) -> Self {
+        let members = value.and_then(Value::as_object);
+        if let Some(other) = value.filter(|_| members.is_none()) {
+            let problem = match path.strip_suffix('.') {
+                Some(key) => Problem::new(subject(key), "is not an object", "write keys and values below it"),
+                None => Problem::new(
+                    "the settings",
+                    "are not an object",
+                    "write keys and values, or {} for the defaults",
                 ),
-                None => problems.push(
-                    Problem::new(
-                        subject(path.key("").trim_end_matches('.')),
-                        "is not an object",
-                        "write keys and values below it",
-                    )
-                    .json(raw.text()),
-                ),
-            }
+            };
+            findings.problem(problem.json(&other.to_string()));
         }
-        // Of a block that is not there, no key is taken.
-        let taken = members.value().map_or_else(Vec::new, |_| Vec::with_capacity(24));
-        Block { path, members, taken, problems }
+        SettingsReader { path, mode, members, taken: Vec::new(), findings }
     }
 
-    /// Whether it is not there, so that everything in it is the default.
-    pub fn is_absent(&self) -> bool {
-        self.members.value().is_none()
+    /// The mode decides which keys there are.
+    pub fn set_mode(&mut self, mode: ModeName) {
+        self.mode = mode;
     }
 
-    /// Keys that were read before.
-    pub fn know<const N: usize>(&mut self, keys: [&'static str; N]) {
-        self.taken.extend(keys);
-    }
-
-    pub fn key(&self, key: &str) -> String {
-        self.path.key(key)
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.path)
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
-    fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
-        // Of a block that is not there, nothing is left over.
-        self.members.value()?;
+    fn take(&mut self, key: &'static str) -> Option<&'a Value> {
         self.taken.push(key);
-        self.members.get(key)
+        self.members?.get(key).filter(|value| !value.is_null())
     }
 
-    pub fn block(&mut self, key: &'static str) -> Block<'a, '_> {
-        let raw = self.take(key);
-        Block::at(self.path.below(key), raw, self.problems)
+    /// Reads the object under `key`.
+    pub fn block<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T,
+    ) -> T {
+        let value = self.take(key);
+        let path = format!("{}.", self.key(key));
+        let mut block = SettingsReader::at(path, self.mode, value, self.findings);
+        let value = read(&mut block);
+        block.report_unknown_keys();
+        value
     }
 
     pub fn bool(&mut self, key: &'static str, default: bool) -> bool {
-        let Some(raw) = self.take(key) else { return default };
-        match raw.text() {
-            "true" => true,
-            "false" => false,
-            other => {
-                self.problem(key, other, "is not a boolean", "write true or false, without quotes");
+        match self.take(key) {
+            None => default,
+            Some(Value::Bool(value)) => *value,
+            Some(other) => {
+                self.json_problem(key, other, "is not a boolean", "write true or false, without quotes");
                 default
             }
         }
     }
 
-    pub fn text(&mut self, key: &'static str) -> Option<Cow<'a, str>> {
-        self.text_or(key, "write it in quotes")
+    pub fn string(&mut self, key: &'static str) -> Option<&'a str> {
+        self.string_or(key, "write it in quotes")
     }
 
-    /// `remedy` is for what is no text.
-    pub fn text_or(&mut self, key: &'static str, remedy: &str) -> Option<Cow<'a, str>> {
-        let raw = self.take(key)?;
-        let text = raw.string();
+    /// `remedy` is for a value of another type.
+    pub fn string_or(&mut self, key: &'static str, remedy: &str) -> Option<&'a str> {
+        let value = self.take(key)?;
+        let text = value.as_str();
         if text.is_none() {
-            self.problem(key, raw.text(), "is not a string", remedy);
+            self.json_problem(key, value, "is not a string", remedy);
         }
         text
     }
 
-    pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let raw = self.take(key)?;
-        let Some(elements) = raw.elements() else {
-            let remedy = "write a list such as [\"shop\", \"billing\"]";
-            self.problem(key, raw.text(), "is not a list of strings", remedy);
+    /// A string that is not empty.
+    pub fn name(&mut self, key: &'static str) -> Option<&'a str> {
+        self.string(key).filter(|text| !text.is_empty())
+    }
+
+    /// `example` is a list as it could be written.
+    pub fn strings(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let Some(elements) = value.as_array() else {
+            let remedy = format!("write a list such as {example}");
+            self.json_problem(key, value, "is not a list of strings", &remedy);
             return None;
         };
-        let mut texts = Vec::new();
-        for (index, element) in elements.enumerate() {
-            match element.string() {
-                Some(text) => texts.push(text.into_owned()),
+        let mut strings = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            match element.as_str() {
+                Some(text) => strings.push(text.to_owned()),
                 None => {
                     let key = format!("{key}[{index}]");
-                    self.problem(&key, element.text(), "is not a string", "write it in quotes");
+                    self.json_problem(&key, element, "is not a string", "write it in quotes");
                 }
             }
         }
-        Some(texts)
+        Some(strings)
     }
 
-    /// A whole number from `least` on, at most `most`.
+    /// A whole number from `least` to `most`.
     pub fn number(&mut self, key: &'static str, least: u32, most: u32, default: u32) -> u32 {
-        let Some(raw) = self.take(key) else { return default };
-        match raw.text().parse::<u32>() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                let remedy = format!("write a number from {least} to {most}, without quotes");
-                self.problem(key, raw.text(), "is not such a number", &remedy);
-                default
-            }
-        }
+        let Some(value) = self.take(key) else { return default };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        number.filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
+            let remedy = format!("write a number from {least} to {most}, without quotes");
+            self.json_problem(key, value, "is not such a number", &remedy);
+            default
+        })
     }
 
-    /// The members of this block with their values as text, for blocks whose keys
-    /// are free. Numbers count as their digits, as in `cpu: 1`; `null` is no text.
-    pub fn free_texts(mut self) -> Vec<(String, Option<Cow<'a, str>>)> {
-        let mut found = Vec::new();
-        for (key, raw) in self.members.iter() {
-            let text = if raw.is_number() { Some(Cow::Borrowed(raw.text())) } else { raw.string() };
-            if text.is_none() && !raw.is_null() {
-                self.problem(&key, raw.text(), "is not a string", "write it in quotes");
-            }
-            found.push((key.into_owned(), text));
-        }
-        found
+    pub fn port(&mut self, key: &'static str, default: u16) -> u16 {
+        let number = self.number(key, 1, u32::from(u16::MAX), u32::from(default));
+        u16::try_from(number).unwrap_or(default)
     }
 
-    /// `value` is JSON.
+    /// The members of the object under `key` as text, where the keys are free. Numbers
+    /// count as their digits, as in `cpu: 1`.
+    pub fn free_strings(&mut self, key: &'static str) -> Vec<(String, Option<String>)> {
+        self.block(key, |block| {
+            let mut found = Vec::new();
+            for (name, value) in block.members.into_iter().flatten() {
+                let text = match value {
+                    Value::String(text) => Some(text.clone()),
+                    Value::Number(number) => Some(number.to_string()),
+                    Value::Null => None,
+                    other => {
+                        block.json_problem(name, other, "is not a string", "write it in quotes");
+                        None
+                    }
+                };
+                found.push((name.clone(), text));
+            }
+            block.members = None;
+            found
+        })
+    }
+
+    fn json_problem(&mut self, key: &str, value: &Value, why: &str, remedy: &str) {
+        let subject = subject(&self.key(key));
+        self.findings.problem(Problem::new(subject, why, remedy).json(&value.to_string()));
+    }
+
     pub fn problem(&mut self, key: &str, value: &str, why: &str, remedy: &str) {
         let subject = subject(&self.key(key));
-        self.problems.push(Problem::new(subject, why, remedy).json(value));
+        self.findings.problem(Problem::new(subject, why, remedy).value(value));
     }
 
-    /// `value` is a text.
-    pub fn text_problem(&mut self, key: &str, value: &str, why: &str, remedy: &str) {
+    /// For a value that is too long to show, or that may be a secret put in the wrong place.
+    pub fn problem_without_value(&mut self, key: &str, why: &str, remedy: &str) {
         let subject = subject(&self.key(key));
-        self.problems.push(Problem::new(subject, why, remedy).value(value));
+        self.findings.problem(Problem::new(subject, why, remedy));
     }
 
-    /// Of a value that is too long to show, or may be a secret put in the wrong place.
-    pub fn silent_problem(&mut self, key: &str, why: &str, remedy: &str) {
-        let subject = subject(&self.key(key));
-        self.problems.push(Problem::new(subject, why, remedy));
-    }
-
-    /// Reports the keys that are not known. `elsewhere` tells of keys that mean
-    /// something in Consul's Helm chart what becomes of them here.
-    pub fn end(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
-        let mut unknown = self.members.iter().filter(|(key, _)| !self.taken.contains(&&**key));
-        for (key, _) in unknown.by_ref().take(UNKNOWN_LIMIT) {
-            let full = self.key(&key);
-            let problem = if let Some(what) = elsewhere(&full) {
-                Problem::new(subject(&full), "is not a setting of this policy", what)
-            } else if let Some(known) =
-                (self.problems.len() < 100).then(|| nearest(&key, &self.taken)).flatten()
-            {
-                let remedy = format!("did you mean {}?", self.key(known));
-                Problem::new(subject(&full), "is not known", remedy)
+    fn report_unknown_keys(self) {
+        /// A block names this many unknown keys and counts the others.
+        const SHOWN: usize = 200;
+        let mut unknown = self.members.into_iter().flatten().filter(|(key, _)| !self.taken.contains(&key.as_str()));
+        let known = || format!("the known keys here are {}", self.taken.join(", "));
+        for (key, _) in unknown.by_ref().take(SHOWN) {
+            let full = self.key(key);
+            let problem = if let Some(mode) = keys::only_mode(&full).filter(|mode| *mode != self.mode) {
+                let why = format!("is a setting of mode {mode}, and the mode is {}", self.mode);
+                Problem::new(subject(&full), why, format!("remove it, or write mode: {mode}"))
+            } else if let Some(remedy) = keys::of_chart(&full) {
+                Problem::new(subject(&full), "is not a setting of this policy", remedy)
+            } else if let Some(nearest) = nearest(key, &self.taken) {
+                Problem::new(subject(&full), "is not known", format!("did you mean {}?", self.key(nearest)))
             } else {
-                let remedy = format!("the known keys here are {}", self.taken.join(", "));
-                Problem::new(subject(&full), "is not known", remedy)
+                Problem::new(subject(&full), "is not known", known())
             };
-            self.problems.push(problem);
+            self.findings.problem(problem);
         }
         let more = unknown.count();
         if more > 0 {
             let why = format!("has {more} more keys that are not known");
-            let remedy = format!("the known keys here are {}", self.taken.join(", "));
-            let block = self.key("*");
-            self.problems.push(Problem::new(subject(&block), why, remedy));
+            self.findings.problem(Problem::new(subject(&self.key("*")), why, known()));
         }
     }
 }
 
-/// Of one block's unknown keys so many are looked at.
-const UNKNOWN_LIMIT: usize = 200;
-
 fn subject(path: &str) -> String {
-    let shown = path.bytes().all(|byte| byte.is_ascii_graphic());
-    if shown && path.len() <= 200 {
+    if path.len() <= 200 && path.bytes().all(|byte| byte.is_ascii_graphic()) {
         format!("setting {path}")
     } else {
         format!("setting {}", Quoted(path, 100))

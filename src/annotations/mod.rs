@@ -1,0 +1,53 @@
+//! The injector's annotations of a pod: their names, their values, and what the policy says
+//! about those that it does not know.
+
+pub mod names;
+pub mod unknown;
+pub mod values;
+
+use std::collections::BTreeMap;
+
+use crate::k8s::pod::Metadata;
+use crate::settings::ModeName;
+use crate::text::Quoted;
+use names::PREFIX;
+
+/// The injector's annotations of one pod, by their names without the prefix.
+#[derive(Debug, Default)]
+pub struct Annotations<'a>(BTreeMap<&'a str, &'a str>);
+
+impl<'a> Annotations<'a> {
+    pub fn of(metadata: &'a Metadata) -> Self {
+        let entries = metadata.annotations.iter().filter_map(|(key, value)| {
+            Some((key.strip_prefix(PREFIX)?, value.as_deref().unwrap_or_default()))
+        });
+        Annotations(entries.collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().map(|(name, value)| (*name, *value))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.0.keys().copied()
+    }
+
+    /// Whether the pod has an annotation of this policy's. Other names with the prefix
+    /// may be other programs'.
+    pub fn ask(&self, mode: ModeName) -> bool {
+        self.names().any(|name| names::is_known(name, mode))
+    }
+}
+
+/// The full name, as problems and warnings call it.
+pub fn full(name: &str) -> String {
+    if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        format!("annotation {PREFIX}{name}")
+    } else {
+        format!("annotation {}", Quoted(&format!("{PREFIX}{name}"), 100))
+    }
+}

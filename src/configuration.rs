@@ -1,0 +1,29 @@
+//! The policy's settings as a whole: what every mode has, and the mode with its own.
+
+use serde_json::Value;
+
+use crate::mode::Mode;
+use crate::problem::{Findings, Problem};
+use crate::settings::{Common, ModeName, reader};
+
+#[derive(Debug)]
+pub struct Configuration {
+    pub common: Common,
+    pub mode: Mode,
+}
+
+impl Configuration {
+    /// Parses the settings, or says everything that is wrong with them. `null` means the
+    /// defaults.
+    pub fn parse(settings: &Value) -> Result<Self, Vec<Problem>> {
+        let defaults = Value::Object(serde_json::Map::new());
+        let settings = if settings.is_null() { &defaults } else { settings };
+        let mut findings = Findings::default();
+        let configuration = reader::read(settings, &mut findings, |top| {
+            let common = Common::read(top);
+            let mode = ModeName::read(top);
+            Configuration { common, mode: Mode::read(mode, top) }
+        });
+        if findings.problems.is_empty() { Ok(configuration) } else { Err(findings.problems) }
+    }
+}

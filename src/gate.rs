@@ -1,0 +1,92 @@
+//! Who is looked at at all: namespaces, opt-in, status. The same in every mode.
+
+use crate::annotations::names::{INJECT, STATUS};
+use crate::annotations::{Annotations, full, unknown};
+use crate::k8s::pod::Metadata;
+use crate::problem::Problem;
+use crate::reason::Reason;
+use crate::settings::{Common, ModeName};
+use crate::text::Quoted;
+use crate::warning::Warning;
+
+/// Namespaces that are never injected, whatever the settings say.
+const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
+
+/// What the pod's metadata decides.
+#[derive(Debug)]
+pub enum Gate {
+    Skip { reason: Reason, warnings: Vec<Warning> },
+    /// The pod is to be injected, unless this or anything else about it is wrong.
+    Open(Option<Problem>),
+}
+
+/// Decides by the metadata of a pod or of a workload's pod template; the first rule that
+/// applies wins.
+pub fn check(metadata: &Metadata, namespace: &str, common: &Common, mode: ModeName) -> Gate {
+    let annotations = Annotations::of(metadata);
+    let inject = annotations.get(INJECT).map(|written| (written, parse_bool(written)));
+    if let Some(reason) = excluded(namespace, common) {
+        let asked = matches!(inject, Some((_, Some(true))));
+        let warnings = if asked { vec![excluded_warning(namespace, reason)] } else { Vec::new() };
+        return Gate::Skip { reason, warnings };
+    }
+    let skip = |reason| Gate::Skip { reason, warnings: Vec::new() };
+    if annotations.get(STATUS).is_some_and(|status| !status.is_empty()) {
+        return skip(Reason::AlreadyInjected);
+    }
+    if metadata.annotations.contains_key("kubernetes.io/config.mirror") {
+        return skip(Reason::MirrorPod);
+    }
+    match inject {
+        Some((_, Some(false))) => skip(Reason::OptedOut),
+        Some((_, Some(true))) => Gate::Open(None),
+        Some((written, None)) => {
+            let remedy = "write \"true\" or \"false\", in quotes";
+            Gate::Open(Some(Problem::new(full(INJECT), "is not a boolean", remedy).value(written)))
+        }
+        None if common.default_inject => Gate::Open(None),
+        None => {
+            Gate::Skip { reason: Reason::NotRequested, warnings: unknown::without_inject(&annotations, mode) }
+        }
+    }
+}
+
+/// Whether the pod asks for injection by its annotation.
+pub fn asks(annotations: &Annotations<'_>) -> bool {
+    annotations.get(INJECT).and_then(parse_bool) == Some(true)
+}
+
+/// As Go's `strconv.ParseBool`.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn excluded(namespace: &str, common: &Common) -> Option<Reason> {
+    if SYSTEM_NAMESPACES.contains(&namespace) {
+        return Some(Reason::SystemNamespace);
+    }
+    if common.deny_namespaces.iter().any(|denied| denied == namespace) {
+        return Some(Reason::NamespaceDenied);
+    }
+    let allowed = common.allow_namespaces.iter().any(|allowed| allowed == "*" || allowed == namespace);
+    (!allowed).then_some(Reason::NamespaceNotAllowed)
+}
+
+fn excluded_warning(namespace: &str, reason: Reason) -> Warning {
+    let namespace = Quoted(namespace, 63);
+    Warning::new(&match reason {
+        Reason::SystemNamespace => {
+            format!("not injected: the namespace {namespace} never is; move the pod to another namespace")
+        }
+        Reason::NamespaceDenied => format!(
+            "not injected: the policy's setting k8sDenyNamespaces holds the namespace {namespace}; ask its administrator to take it out"
+        ),
+        _ => format!(
+            "not injected: the policy's setting k8sAllowNamespaces does not hold the namespace {namespace}; ask its administrator to add it"
+        ),
+    })
+}

@@ -1,0 +1,238 @@
+//! A pod, or a workload's pod template, as far as the policy reads it. The pod itself is
+//! never written from these types: they do not know all of its fields.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ContainerPort, NodeAffinity, Probe, ResourceRequirements, SecurityContext};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::request::null_as_default;
+
+/// What most decisions need.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodMeta {
+    #[serde(deserialize_with = "null_as_default")]
+    pub kind: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata {
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub generate_name: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub namespace: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// Only that it is a map matters: the policy adds to it.
+    #[serde(deserialize_with = "null_as_default")]
+    labels: BTreeMap<IgnoredAny, IgnoredAny>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub owner_references: Vec<Owner>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    #[serde(deserialize_with = "null_as_default")]
+    pub kind: String,
+}
+
+/// The specification of a pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSpec<'a> {
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub init_containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub volumes: Vec<Named<'a>>,
+    #[serde(deserialize_with = "null_as_default")]
+    service_account_name: &'a str,
+    #[serde(deserialize_with = "null_as_default")]
+    service_account: &'a str,
+    #[serde(deserialize_with = "null_as_default")]
+    pub host_network: bool,
+    #[serde(borrow)]
+    os: Option<Named<'a>>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    node_selector: BTreeMap<&'a str, Option<&'a str>>,
+    affinity: Option<Affinity>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub restart_policy: &'a str,
+    pub termination_grace_period_seconds: Option<i64>,
+    /// The pod's own, beside those of its containers.
+    pub resources: Option<ResourceRequirements>,
+    pub security_context: Option<PodSecurity>,
+    pub dns_config: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Named<'a> {
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: &'a str,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Affinity {
+    node_affinity: Option<NodeAffinity>,
+}
+
+/// The parts of a pod's security context that its containers inherit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSecurity {
+    pub run_as_user: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Container<'a> {
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: &'a str,
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: &'a str,
+    #[serde(deserialize_with = "null_as_default")]
+    pub ports: Vec<ContainerPort>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub env: Vec<Variable<'a>>,
+    pub readiness_probe: Option<Probe>,
+    pub liveness_probe: Option<Probe>,
+    pub startup_probe: Option<Probe>,
+    pub resources: Option<ResourceRequirements>,
+    pub security_context: Option<SecurityContext>,
+    #[serde(deserialize_with = "null_as_default")]
+    restart_policy: &'a str,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Variable<'a> {
+    #[serde(deserialize_with = "null_as_default")]
+    pub name: &'a str,
+    #[serde(deserialize_with = "null_as_default")]
+    pub value: &'a str,
+}
+
+impl<'a> PodSpec<'a> {
+    pub fn service_account(&self) -> &'a str {
+        let names = [self.service_account_name, self.service_account];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
+    }
+
+    /// The init containers that end, and those that run beside the app, then the containers.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+
+    /// The containers that run at the same time: the ordinary ones first, then the pod's
+    /// own native sidecars.
+    pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
+        self.containers.iter().chain(self.init_containers.iter().filter(|container| container.is_native_sidecar()))
+    }
+
+    /// The time from the pod's deletion to its end by force.
+    pub fn grace_seconds(&self) -> u64 {
+        self.termination_grace_period_seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or(30)
+    }
+
+    /// The field that says that the pod is for Windows.
+    pub fn windows(&self) -> Option<&'static str> {
+        const LABELS: [(&str, &str); 2] = [
+            ("kubernetes.io/os", "nodeSelector[kubernetes.io/os]"),
+            ("beta.kubernetes.io/os", "nodeSelector[beta.kubernetes.io/os]"),
+        ];
+        if self.os.as_ref().is_some_and(|os| os.name == "windows") {
+            return Some("os.name");
+        }
+        let selected = LABELS.iter().find(|(label, _)| self.node_selector.get(label) == Some(&Some("windows")));
+        selected.map(|(_, place)| *place).or_else(|| self.windows_affinity())
+    }
+
+    /// The terms of a required node affinity are alternatives: all of them ask for Windows.
+    fn windows_affinity(&self) -> Option<&'static str> {
+        let affinity = self.affinity.as_ref()?.node_affinity.as_ref()?;
+        let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
+        let windows = |term: &k8s_openapi::api::core::v1::NodeSelectorTerm| {
+            term.match_expressions.iter().flatten().any(|expression| {
+                matches!(expression.key.as_str(), "kubernetes.io/os" | "beta.kubernetes.io/os")
+                    && expression.operator == "In"
+                    && expression.values.as_deref() == Some(&["windows".to_owned()])
+            })
+        };
+        (!terms.is_empty() && terms.iter().all(windows)).then_some("affinity.nodeAffinity")
+    }
+}
+
+impl Container<'_> {
+    /// An init container that goes on running beside the others.
+    pub fn is_native_sidecar(&self) -> bool {
+        self.restart_policy == "Always"
+    }
+
+    /// The container's probes, by the names of their fields.
+    pub fn probes(&self) -> impl Iterator<Item = (&'static str, &Probe)> {
+        let probes = [
+            ("readinessProbe", &self.readiness_probe),
+            ("livenessProbe", &self.liveness_probe),
+            ("startupProbe", &self.startup_probe),
+        ];
+        probes.into_iter().filter_map(|(field, probe)| Some((field, probe.as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::read_value;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let spec = json!({ "containers": null, "nodeSelector": null, "hostNetwork": null, "serviceAccountName": null,
+            "initContainers": [{ "name": null, "env": null, "ports": null }], "os": null, "affinity": null });
+        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        assert_eq!(spec.service_account(), "default");
+        assert_eq!(spec.init_containers.len(), 1);
+    }
+
+    #[test]
+    fn wrong_types_are_named_by_their_place() {
+        for (spec, place) in [
+            (json!([]), "spec: "),
+            (json!({ "containers": {} }), "spec.containers: "),
+            (json!({ "containers": [1] }), "spec.containers[0]: "),
+            (json!({ "containers": [{ "name": {} }] }), "spec.containers[0].name: "),
+            (json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }), "spec.containers[0].ports[0].containerPort: "),
+            (json!({ "containers": [{}], "volumes": 3 }), "spec.volumes: "),
+        ] {
+            let error = read_value::<PodSpec>(&spec, "spec").unwrap_err().to_string();
+            assert!(error.starts_with(place), "{spec}: {error}");
+        }
+    }
+
+    #[test]
+    fn pods_for_windows_say_so_in_several_ways() {
+        let windows = |spec: Value| read_value::<PodSpec>(&spec, "spec").unwrap().windows();
+        let affinity = |terms: Value| {
+            let required = json!({ "nodeSelectorTerms": terms });
+            json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } } })
+        };
+        let term = |os: &str| json!({ "matchExpressions": [{ "key": "kubernetes.io/os", "operator": "In", "values": [os] }] });
+        assert_eq!(windows(json!({ "os": { "name": "windows" } })), Some("os.name"));
+        assert_eq!(windows(json!({ "nodeSelector": { "kubernetes.io/os": "windows" } })), Some("nodeSelector[kubernetes.io/os]"));
+        assert_eq!(windows(affinity(json!([term("windows")]))), Some("affinity.nodeAffinity"));
+        assert_eq!(windows(affinity(json!([term("windows"), term("linux")]))), None);
+        assert_eq!(windows(affinity(json!([]))), None);
+        assert_eq!(windows(json!({ "os": { "name": "linux" } })), None);
+    }
+}

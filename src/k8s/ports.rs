@@ -1,0 +1,128 @@
+//! The ports that a pod's containers list.
+
+use k8s_openapi::api::core::v1::{ContainerPort, Probe};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::pod::{Container, PodSpec};
+use crate::text::Quoted;
+
+/// A port's number, unless the API server will refuse it.
+pub fn number(port: &ContainerPort) -> Option<u16> {
+    u16::try_from(port.container_port).ok().filter(|number| *number > 0)
+}
+
+pub fn is_tcp(port: &ContainerPort) -> bool {
+    port.protocol.as_deref().is_none_or(|protocol| matches!(protocol, "" | "TCP"))
+}
+
+/// A port's name, if it has one.
+pub fn name(port: &ContainerPort) -> Option<&str> {
+    port.name.as_deref().filter(|name| !name.is_empty())
+}
+
+/// The number of a container's probe port, which is a number or one of the container's own
+/// port names.
+pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
+    match port {
+        IntOrString::Int(number) => u16::try_from(*number).ok().filter(|number| *number > 0),
+        IntOrString::String(text) => {
+            let named = container.ports.iter().find(|port| name(port) == Some(text));
+            named.and_then(number).or_else(|| text.parse().ok())
+        }
+    }
+}
+
+/// The port that a probe asks in the pod itself; none if it asks another host.
+pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
+    let here = |host: Option<&String>| host.is_none();
+    if let Some(http) = &probe.http_get {
+        return of_probe(container, &http.port).filter(|_| here(http.host.as_ref()));
+    }
+    if let Some(tcp) = &probe.tcp_socket {
+        return of_probe(container, &tcp.port).filter(|_| here(tcp.host.as_ref()));
+    }
+    u16::try_from(probe.grpc.as_ref()?.port).ok()
+}
+
+/// Why a text names no port of the pod, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PortError {
+    pub why: String,
+    pub remedy: String,
+}
+
+impl PodSpec<'_> {
+    /// Whether a container that runs lists this TCP port.
+    pub fn lists_port(&self, wanted: u16) -> bool {
+        self.running_ports().any(|port| is_tcp(port) && number(port) == Some(wanted))
+    }
+
+    fn running_ports(&self) -> impl Iterator<Item = &ContainerPort> {
+        self.running().flat_map(|container| &container.ports).filter(|port| number(port).is_some())
+    }
+
+    /// A port by its name or its number.
+    pub fn resolve_port(&self, text: &str) -> Result<u16, PortError> {
+        let mut named = self.running_ports().filter(|port| name(port) == Some(text)).peekable();
+        if named.peek().is_some() {
+            return named.find(|port| is_tcp(port)).and_then(number).ok_or_else(|| PortError {
+                why: "is not a TCP port".into(),
+                remedy: "write the name or the number of a TCP port: the mesh carries TCP".into(),
+            });
+        }
+        let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse::<u16>() {
+            Ok(number) if plain => Ok(number),
+            _ => Err(self.unknown_port(text)),
+        }
+    }
+
+    fn unknown_port(&self, text: &str) -> PortError {
+        const NAMES_SHOWN: usize = 10;
+        let names: Vec<&str> = self.running_ports().filter(|port| is_tcp(port)).filter_map(name).collect();
+        let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
+        let ended = self.init_containers.iter().filter(|container| !container.is_native_sidecar());
+        let of_ended = ended.flat_map(|container| &container.ports).any(|port| name(port) == Some(text));
+        let why = match (numeric, of_ended) {
+            (true, _) => "is not a number from 1 to 65535",
+            (_, true) => "is the name of a port of an init container, which ends before the service runs",
+            _ => "is not the name of a port of this pod",
+        };
+        let remedy = if names.is_empty() {
+            "write a number from 1 to 65535, or name a port in a container's ports and write that name".to_owned()
+        } else {
+            let shown: Vec<String> =
+                names.iter().take(NAMES_SHOWN).map(|name| Quoted(name, 20).to_string()).collect();
+            format!("write a number from 1 to 65535 or one of the pod's port names: {}", shown.join(", "))
+        };
+        PortError { why: why.to_owned(), remedy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::read_value;
+    use serde_json::json;
+
+    #[test]
+    fn ports_by_name_and_number() {
+        let spec = json!({
+            "containers": [{ "ports": [
+                { "name": "http", "containerPort": 8080 },
+                { "name": "dns", "containerPort": 53, "protocol": "UDP" },
+            ] }],
+            "initContainers": [{ "ports": [{ "name": "setup", "containerPort": 9 }] }],
+        });
+        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        assert_eq!(spec.resolve_port("http").unwrap(), 8080);
+        assert_eq!(spec.resolve_port("9090").unwrap(), 9090);
+        assert!(spec.resolve_port("dns").unwrap_err().why.contains("TCP"));
+        assert!(spec.resolve_port("setup").unwrap_err().why.contains("an init container"));
+        for text in ["", "0", "080", "65536", "-1", "+80", "nope", "8 0"] {
+            assert!(spec.resolve_port(text).is_err(), "{text:?}");
+        }
+        assert!(spec.resolve_port("htpp").unwrap_err().remedy.contains("http"));
+        assert!(spec.lists_port(8080) && !spec.lists_port(53) && !spec.lists_port(9));
+    }
+}

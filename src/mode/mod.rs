@@ -1,0 +1,62 @@
+//! The modes of the mesh: each reads a pod and its own settings, and plans what is added.
+
+pub mod agent;
+pub mod dataplane;
+pub mod plan;
+pub mod shared;
+
+use crate::annotations::Annotations;
+use crate::k8s::pod::{Metadata, PodSpec};
+use crate::problem::Findings;
+use crate::settings::ModeName;
+use crate::settings::reader::SettingsReader;
+use plan::Plan;
+
+/// A mode with its settings.
+#[derive(Debug)]
+pub enum Mode {
+    Agent(agent::Settings),
+    Dataplane(dataplane::Settings),
+}
+
+/// A pod, or a workload's pod template, that is to be injected.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// The Kubernetes namespace.
+    pub namespace: &'a str,
+    pub metadata: &'a Metadata,
+    pub annotations: &'a Annotations<'a>,
+    pub spec: &'a PodSpec<'a>,
+    /// Where the specification stands in the request's object: `spec`, `spec.template.spec`.
+    pub spec_path: &'a str,
+}
+
+impl Mode {
+    pub fn read(name: ModeName, top: &mut SettingsReader<'_, '_>) -> Self {
+        match name {
+            ModeName::Agent => Mode::Agent(agent::Settings::read(top)),
+            ModeName::Dataplane => Mode::Dataplane(dataplane::Settings::read(top)),
+        }
+    }
+
+    pub fn name(&self) -> ModeName {
+        match self {
+            Mode::Agent(_) => ModeName::Agent,
+            Mode::Dataplane(_) => ModeName::Dataplane,
+        }
+    }
+
+    /// What is added to the pod. There is no plan where something essential cannot be
+    /// read; the findings say why.
+    pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> Option<Plan> {
+        match self {
+            Mode::Agent(settings) => agent::plan(pod, settings, findings),
+            Mode::Dataplane(settings) => dataplane::plan(pod, settings, findings),
+        }
+    }
+}
+
+/// Whether a container of this name is one that the policy injects, in any mode.
+pub fn is_injected_container(name: &str) -> bool {
+    agent::CONTAINERS.contains(&name) || dataplane::CONTAINERS.contains(&name)
+}

@@ -1,0 +1,24 @@
+//! Environment variables of the injected containers.
+
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+
+use crate::k8s::kubelet;
+
+/// A variable with a value in which the kubelet expands nothing.
+pub fn literal(name: &str, value: &str) -> EnvVar {
+    expanded(name, kubelet::literal(value))
+}
+
+/// A variable with a value that may refer to variables before it.
+pub fn expanded(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+}
+
+/// A variable that the kubelet fills in from the pod.
+///
+/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
+pub fn field(name: &str, path: &str) -> EnvVar {
+    let selector = ObjectFieldSelector { api_version: None, field_path: path.to_owned() };
+    let source = EnvVarSource { field_ref: Some(selector), ..Default::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}

@@ -1,0 +1,19 @@
+//! The security context of the injected containers.
+
+use k8s_openapi::api::core::v1::{Capabilities, SeccompProfile, SecurityContext};
+
+/// What the Pod Security Standard `restricted` asks for, and a read-only root file system.
+/// Without an id, `OpenShift` chooses the user and group.
+pub fn restricted(id: Option<i64>) -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+        privileged: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_group: id,
+        run_as_non_root: Some(true),
+        run_as_user: id,
+        seccomp_profile: Some(SeccompProfile { localhost_profile: None, type_: "RuntimeDefault".to_owned() }),
+        ..Default::default()
+    }
+}

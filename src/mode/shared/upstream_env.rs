@@ -1,0 +1,156 @@
+//! The variables by which the user's containers find their upstreams.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::consul::upstream::Upstream;
+use crate::k8s::edit::list;
+use crate::k8s::kubelet;
+use crate::k8s::pod::PodSpec;
+use crate::problem::{Findings, Problem};
+use crate::text::Quoted;
+
+/// Every upstream's listener is on loopback.
+pub const LOOPBACK: &str = "127.0.0.1";
+
+const HOST: &str = "_CONNECT_SERVICE_HOST";
+const PORT: &str = "_CONNECT_SERVICE_PORT";
+
+/// More variables than this would make the pod too large to handle in time.
+const VARIABLES_LIMIT: usize = 50_000;
+
+/// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream: names and values in the
+/// order of the upstreams.
+#[derive(Debug, Default)]
+pub struct UpstreamEnv(Vec<(String, String)>);
+
+impl UpstreamEnv {
+    /// Of two upstreams with one name, the first has it; a later one in another datacenter
+    /// gets a name with the datacenter.
+    pub fn new(upstreams: &[Upstream], findings: &mut Findings) -> Self {
+        let mut taken = BTreeSet::new();
+        let mut variables = Vec::new();
+        for upstream in upstreams {
+            let plain = variable_name(&upstream.written_name());
+            let name = match &upstream.datacenter {
+                Some(datacenter) if taken.contains(&plain) => format!("{plain}_{}", letters(datacenter)),
+                _ => plain,
+            };
+            if !taken.insert(name.clone()) {
+                findings.warn(format!(
+                    "upstream {}: the variables {name:.60}{HOST} and _PORT are an earlier upstream's; use the address {LOOPBACK}:{} for this one",
+                    Quoted(upstream.name.as_str(), 50),
+                    upstream.port
+                ));
+                continue;
+            }
+            variables.push((format!("{name}{HOST}"), LOOPBACK.to_owned()));
+            variables.push((format!("{name}{PORT}"), upstream.port.to_string()));
+        }
+        UpstreamEnv(variables)
+    }
+
+    /// The problem of a pod with so many containers and upstreams that their variables
+    /// would make it too large.
+    pub fn check_size(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
+        let containers = spec.all_containers().count();
+        let variables = self.0.len().saturating_mul(containers);
+        if variables > VARIABLES_LIMIT {
+            let why =
+                format!("need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}");
+            let remedy = "use fewer upstreams or fewer containers";
+            findings.problem(Problem::new("the pod's upstreams", why, remedy));
+        }
+    }
+
+    /// Warns of the variables that a container has already: those stay.
+    pub fn warn_of_kept(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
+        for container in spec.containers.iter().chain(&spec.init_containers) {
+            let own: BTreeSet<&str> = container.env.iter().map(|variable| variable.name).collect();
+            for (name, _) in self.0.iter().filter(|(name, _)| own.contains(name.as_str())) {
+                findings.warn(format!(
+                    "container {}: its own variable {} is kept, so it does not hold the upstream's address; remove it from the container to have it set",
+                    Quoted(container.name, 40),
+                    Quoted(name, 60)
+                ));
+            }
+        }
+    }
+
+    /// Adds the variables to a container, after its own. They stand first only where its
+    /// own refer to one of them, since the kubelet expands what stands before; anywhere else
+    /// that would make a patch replace every variable of the container.
+    pub fn add_to(&self, container: &mut Value) -> anyhow::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let container = container.as_object_mut().context("a container is an object")?;
+        let env = list(container, "env").context("env is a list")?;
+        let own: BTreeSet<&str> = env.iter().filter_map(|variable| variable["name"].as_str()).collect();
+        let names = || self.0.iter().map(|(name, _)| name.as_str());
+        let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
+        let first = values.any(|value| kubelet::refers_to(value, names()));
+        let missing = self.0.iter().filter(|(name, _)| !own.contains(name.as_str()));
+        let added: Vec<Value> = missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        if first {
+            env.splice(0..0, added);
+        } else {
+            env.extend(added);
+        }
+        Ok(())
+    }
+}
+
+fn variable_name(written: &str) -> String {
+    let name = letters(written);
+    if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+fn letters(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consul::upstream::parse_list;
+
+    fn names(upstreams: &str) -> (Vec<String>, usize) {
+        let mut findings = Findings::default();
+        let resolve = |text: &str| PodSpec::default().resolve_port(text);
+        let upstreams = parse_list("u", upstreams, &resolve, false, &mut findings);
+        assert!(findings.problems.is_empty(), "{findings:?}");
+        let UpstreamEnv(variables) = UpstreamEnv::new(&upstreams, &mut findings);
+        let ports = variables.iter().filter_map(|(name, port)| Some(format!("{}={port}", name.strip_suffix(PORT)?)));
+        (ports.collect(), findings.warnings.len())
+    }
+
+    #[test]
+    fn names_are_what_a_shell_can_read() {
+        assert_eq!(names("my-svc.far:1,prepared_query:geo:2,0day:3").0, ["MY_SVC_FAR=1", "GEO=2", "_0DAY=3"]);
+    }
+
+    #[test]
+    fn one_service_in_two_datacenters() {
+        assert_eq!(names("db:1,db:2:dc-2"), (vec!["DB=1".into(), "DB_DC_2=2".into()], 0));
+        assert_eq!(names("db:1:dc1,db:2"), (vec!["DB=1".into()], 1));
+        assert_eq!(names("a-b:1,a.b:2"), (vec!["A_B=1".into()], 1));
+    }
+
+    #[test]
+    fn variables_stand_first_only_where_the_containers_own_refer_to_them() {
+        let variables = UpstreamEnv(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
+        let names = |mut container: Value| {
+            variables.add_to(&mut container).unwrap();
+            let env = container["env"].as_array().unwrap().clone();
+            env.iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(json!({})), ["DB_HOST", "DB_PORT"]);
+        assert_eq!(names(json!({ "env": null })), ["DB_HOST", "DB_PORT"]);
+        assert_eq!(names(json!({ "env": [{ "name": "A", "value": "$(B)" }] })), ["A", "DB_HOST", "DB_PORT"]);
+        let refers = json!({ "env": [{ "name": "A", "value": "x$(DB_PORT)" }, { "name": "DB_HOST", "value": "y" }] });
+        assert_eq!(names(refers), ["DB_PORT", "A", "DB_HOST"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! A pod that is being created.
+
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::{Decision, check_kind, decide, read_spec, subject};
+use crate::annotations::names::STATUS;
+use crate::annotations::{Annotations, full};
+use crate::configuration::Configuration;
+use crate::gate::{self, Gate};
+use crate::k8s::pod::{PodMeta, PodSpec};
+use crate::mode::is_injected_container;
+use crate::problem::{list, one_line};
+use crate::reason::Reason;
+use crate::request::{Request, read_text};
+use crate::response::{Answer, Level};
+use crate::warning::Warning;
+
+pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
+    let object = request.object()?.get();
+    let meta: PodMeta = read_text(object, "")?;
+    check_kind(&meta, Pod::KIND)?;
+    let subject = subject(request, &meta.metadata);
+    let mode = configuration.mode.name();
+    let mut gate = gate::check(&meta.metadata, subject.namespace, &configuration.common, mode);
+    if let Gate::Skip { reason: Reason::AlreadyInjected, warnings } = &mut gate {
+        let annotations = Annotations::of(&meta.metadata);
+        if gate::asks(&annotations) {
+            let pod: Value = read_text(object, "")?;
+            warnings.extend(copied_status(&read_spec(&pod, "")?));
+        }
+    }
+    if let Gate::Skip { reason, warnings } = gate {
+        return Ok(skip(reason, &warnings, &subject));
+    }
+    let mut pod: Value = read_text(object, "")?;
+    match decide(gate, &meta.metadata, &pod, subject.namespace, "", configuration)? {
+        Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
+        Decision::Reject { problems, warnings } => {
+            let message = list("this pod cannot join the Consul service mesh", &problems);
+            let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
+            Ok(Answer::reject(Reason::Rejected, 422, message, &warnings, Some(log)))
+        }
+        Decision::Inject { plan, warnings } => {
+            let log = subject.line(Level::Info, &plan.summary.sentence());
+            plan.apply(&mut pod)?;
+            Ok(Answer::mutate(pod, &warnings, log))
+        }
+    }
+}
+
+/// Ordinary skips are most of the traffic: only those that somebody did not expect are logged.
+fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject<'_>) -> Answer {
+    let unexpected = warnings.first().filter(|_| reason != Reason::NotRequested);
+    let log = unexpected.map(|warning| subject.line(Level::Info, warning.as_str()));
+    Answer::accept(reason, warnings, log)
+}
+
+/// The warning about the status of an injected pod on one that has no injected container.
+fn copied_status(spec: &PodSpec<'_>) -> Option<Warning> {
+    let injected = spec.all_containers().any(|container| is_injected_container(container.name));
+    (!injected).then(|| {
+        Warning::new(&format!(
+            "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
+            full(STATUS)
+        ))
+    })
+}

@@ -1,0 +1,100 @@
+//! Text from users, made safe to show: in a terminal, in a log line, in an HTTP header.
+
+use std::fmt;
+
+/// A text in quotes, at most so many characters of it, with escapes for everything that
+/// would end the line, move a terminal's cursor or change the writing direction.
+#[derive(Debug)]
+pub struct Quoted<'a>(pub &'a str, pub usize);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{}\"", Escaped(self.0, self.1))?;
+        note_cut(formatter, self.0, self.1)
+    }
+}
+
+/// As [`Quoted`], for text that is JSON already.
+#[derive(Debug)]
+pub struct Shortened<'a>(pub &'a str, pub usize);
+
+impl fmt::Display for Shortened<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(self.1) {
+            write_harmless(formatter, character)?;
+        }
+        note_cut(formatter, self.0, self.1)
+    }
+}
+
+/// As [`Quoted`], without the quotes around it.
+#[derive(Debug)]
+pub struct Escaped<'a>(pub &'a str, pub usize);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(self.1) {
+            match character {
+                '"' | '\\' => write!(formatter, "\\{character}")?,
+                '\n' => formatter.write_str("\\n")?,
+                '\t' => formatter.write_str("\\t")?,
+                other => write_harmless(formatter, other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_harmless(formatter: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    if is_harmless(character) {
+        fmt::Write::write_char(formatter, character)
+    } else {
+        write!(formatter, "{}", character.escape_unicode())
+    }
+}
+
+fn note_cut(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize) -> fmt::Result {
+    if text.chars().nth(limit).is_some() {
+        write!(formatter, "... ({} bytes)", text.len())?;
+    }
+    Ok(())
+}
+
+/// Whether a text shows all of its characters, apart from line ends and tabs.
+pub fn is_plain(text: &str) -> bool {
+    text.chars().all(|character| is_harmless(character) || matches!(character, '\n' | '\t'))
+}
+
+/// Neither a control character nor one that changes how the text around it is
+/// shown (bidirectional controls, zero-width characters, line separators).
+pub fn is_harmless(character: char) -> bool {
+    !character.is_control()
+        && !matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_stays_on_one_line() {
+        assert_eq!(Quoted("a\"b\\\n\t\u{202e}é", 20).to_string(), "\"a\\\"b\\\\\\n\\t\\u{202e}é\"");
+        assert_eq!(Shortened("{\"a\":\"\u{7}\"}", 20).to_string(), "{\"a\":\"\\u{7}\"}");
+    }
+
+    #[test]
+    fn a_cut_text_says_how_long_it_was() {
+        assert_eq!(Quoted("abcdef", 3).to_string(), "\"abc\"... (6 bytes)");
+    }
+}
