@@ -58,6 +58,23 @@ impl Problem {
     }
 }
 
+/// What is wrong with a value and what to write instead; with its place it is a [`Problem`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    pub why: String,
+    pub remedy: String,
+}
+
+impl Flaw {
+    pub fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Flaw { why: why.into(), remedy: remedy.into() }
+    }
+
+    pub fn at(self, subject: impl Into<String>) -> Problem {
+        Problem::new(subject, self.why, self.remedy)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.subject)?;

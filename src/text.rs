@@ -83,6 +83,15 @@ pub fn is_harmless(character: char) -> bool {
         )
 }
 
+/// Whether a name consists of letters and digits, with these marks between them.
+pub fn is_word(text: &str, longest: usize, marks: &[u8]) -> bool {
+    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= longest
+        && ends(text.bytes().next())
+        && ends(text.bytes().last())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

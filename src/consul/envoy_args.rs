@@ -2,29 +2,14 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/cli>
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use json_text::order;
-
-use crate::problem::{PROBLEMS_SHOWN, Quoted};
-use crate::words;
+use crate::problem::{Flaw, PROBLEMS_SHOWN};
+use crate::text::Quoted;
 
 /// Arguments as a user wrote them, split into words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvoyArgs(Vec<String>);
-
-/// Why the arguments cannot be, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    pub why: String,
-    pub remedy: Cow<'static, str>,
-}
-
-impl Flaw {
-    fn new(why: String, remedy: impl Into<Cow<'static, str>>) -> Self {
-        Flaw { why, remedy: remedy.into() }
-    }
-}
 
 /// Flags with which Envoy would not be the proxy that the pod registers. The zone is
 /// not among them: the bootstrap has none, and Consul does not ask for it.
@@ -119,28 +104,23 @@ impl EnvoyArgs {
     /// The words, or all that is wrong with them.
     pub fn parse(text: &str) -> Result<Self, Vec<Flaw>> {
         let mut flaws = Vec::new();
-        let words = words::split(text).unwrap_or_else(|_| {
-            let why = "has a quote that is not closed".to_owned();
-            flaws.push(Flaw::new(why, "close it, or put a backslash before it"));
+        let words = shlex::split(text).unwrap_or_else(|| {
+            flaws.push(Flaw::new("has a quote that is not closed", "close it, or put a backslash before it"));
             Vec::new()
         });
         if text.contains('\0') {
-            let why = "has a NUL character, which no argument can have".to_owned();
-            flaws.push(Flaw::new(why, "take it out"));
+            flaws.push(Flaw::new("has a NUL character, which no argument can have", "take it out"));
         }
         let args = EnvoyArgs(words);
-        let flags: Vec<Flag<'_>> = args.roles().filter_map(Role::flag).collect();
-        let name = |at: &usize| flags.get(*at).map_or("", |flag| flag.name);
-        let order = order(flags.len(), &|left, right| name(&left).cmp(name(&right)));
-        // The places of each flag, however often it is there.
-        let each = order.chunk_by(|left, right| name(left) == name(right));
-        let wrong = each.filter_map(|places| {
-            let all = || places.iter().filter_map(|at| flags.get(*at));
-            flaw(all().next()?.name, places.len(), all().any(|flag| flag.joined))
-                .or_else(|| all().find_map(Flag::value_flaw))
+        let mut flags: BTreeMap<&str, Vec<Flag<'_>>> = BTreeMap::new();
+        for flag in args.roles().filter_map(Role::flag) {
+            flags.entry(flag.name).or_default().push(flag);
+        }
+        let wrong = flags.iter().filter_map(|(name, uses)| {
+            flag_flaw(name, uses).or_else(|| uses.iter().find_map(Flag::value_flaw))
         });
-        // More are not shown in any case.
-        flaws.extend(wrong.take(PROBLEMS_SHOWN.saturating_add(1)));
+        // A message shows no more.
+        flaws.extend(wrong.take(PROBLEMS_SHOWN + 1));
         if flaws.is_empty() { Ok(args) } else { Err(flaws) }
     }
 
@@ -180,17 +160,17 @@ impl EnvoyArgs {
     }
 }
 
-/// What is wrong with a flag that is there so many times.
-fn flaw(flag: &str, times: usize, joined: bool) -> Option<Flaw> {
-    if let Some((_, why, remedy)) = REFUSED.iter().find(|(flags, ..)| flags.contains(&flag)) {
-        return Some(Flaw::new(format!("has {flag}, {why}"), *remedy));
+/// What is wrong with the uses of a flag.
+fn flag_flaw(name: &str, uses: &[Flag<'_>]) -> Option<Flaw> {
+    if let Some((_, why, remedy)) = REFUSED.iter().find(|(flags, ..)| flags.contains(&name)) {
+        return Some(Flaw::new(format!("has {name}, {why}"), *remedy));
     }
-    if joined {
-        let why = format!("has {flag} and its value in one, with which Envoy refuses to start");
+    if uses.iter().any(|flag| flag.joined) {
+        let why = format!("has {name} and its value in one, with which Envoy refuses to start");
         return Some(Flaw::new(why, "write the flag and its value as two words"));
     }
-    (times > 1 && !REPEATABLE.contains(&flag)).then(|| {
-        let why = format!("has {flag} twice, with which Envoy refuses to start");
+    (uses.len() > 1 && !REPEATABLE.contains(&name)).then(|| {
+        let why = format!("has {name} twice, with which Envoy refuses to start");
         Flaw::new(why, "write it once")
     })
 }
@@ -250,10 +230,10 @@ impl<'w> Flag<'w> {
             Takes::Anything => return None,
             Takes::Number => {
                 let fits = value.is_empty() || value.parse::<u32>().is_ok();
-                (fits, Cow::Borrowed("write a whole number, at most 4294967295"))
+                (fits, "write a whole number, at most 4294967295".to_owned())
             }
             Takes::OneOf(words) => {
-                (words.contains(&value), ["write one of ", &words.join(", ")].concat().into())
+                (words.contains(&value), format!("write one of {}", words.join(", ")))
             }
         };
         (!fits).then(|| {

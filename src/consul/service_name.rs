@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::is_word;
+use crate::text::is_word;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName(String);

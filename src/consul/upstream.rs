@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::consul::service_name::{ServiceName, ServiceNameError};
-use crate::pod::{PortError, Ports};
-use crate::problem::{Problem, Quoted};
+use super::namespace::is_namespace_name;
+use super::service_name::{ServiceName, ServiceNameError};
+use crate::problem::{Findings, Flaw, Problem};
+use crate::text::Quoted;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -44,13 +45,16 @@ const LIMIT: usize = 500;
 
 const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
 
+/// Finds a port by its name or its number.
+pub type ResolvePort<'r> = dyn Fn(&str) -> Result<u16, Flaw> + 'r;
+
 /// Parses the annotation's value; `subject` names the annotation in problems.
 pub fn parse_list(
-    subject: fn() -> String,
+    subject: &str,
     value: &str,
-    ports: &Ports<'_>,
+    resolve_port: &ResolvePort<'_>,
     namespaces: bool,
-    problems: &mut Vec<Problem>,
+    findings: &mut Findings,
 ) -> Vec<Upstream> {
     // An explicitly empty value means no upstreams.
     if value.is_empty() {
@@ -59,7 +63,7 @@ pub fn parse_list(
     let count = value.split(',').count();
     if count > LIMIT {
         let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
-        problems.push(Problem::new(subject(), why, "list the services that the pod calls").value(value));
+        findings.problem(Problem::new(subject, why, "list the services that the pod calls").value(value));
         return Vec::new();
     }
     let mut upstreams = Vec::with_capacity(count);
@@ -69,27 +73,23 @@ pub fn parse_list(
         match Parts::of(item) {
             Err(why) => flaws.push(form(why)),
             Ok(parts) => {
-                let port = parts.port(ports, &mut flaws);
+                let port = parts.port(resolve_port, &mut flaws);
                 if let Some((_, first)) = taken.iter().find(|(other, _)| Some(*other) == port) {
                     let why = format!("has the same local port as the upstream {}", Quoted(first, 60));
-                    flaws.push((why, "give every upstream a local port of its own".to_owned()));
+                    flaws.push(Flaw::new(why, "give every upstream a local port of its own"));
                 }
                 taken.extend(port.map(|port| (port, item)));
                 let upstream = parts.upstream(port, namespaces, &mut flaws);
                 upstreams.extend(upstream.filter(|_| flaws.is_empty()));
             }
         }
-        let problem = |(why, remedy): Flaw| Problem::new(subject(), why, remedy).value(item);
-        problems.extend(flaws.into_iter().map(problem));
+        findings.problems.extend(flaws.into_iter().map(|flaw| flaw.at(subject).value(item)));
     }
     upstreams
 }
 
-/// Why something cannot be, and what to write instead.
-type Flaw = (String, String);
-
 fn form(why: &str) -> Flaw {
-    (why.to_owned(), FORM.to_owned())
+    Flaw::new(why, FORM)
 }
 
 /// The parts of one upstream, as they are written.
@@ -115,12 +115,12 @@ impl<'i> Parts<'i> {
         Ok(Parts { query, name, port, datacenter })
     }
 
-    fn port(&self, ports: &Ports<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
-        let flaw = |error: PortError| match self.port {
+    fn port(&self, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
+        let flaw = |error: Flaw| match self.port {
             "" => form("has no port"),
-            port => (format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
+            port => Flaw::new(format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
         };
-        ports.resolve(self.port).map_err(|error| flaws.push(flaw(error))).ok()
+        resolve_port(self.port).map_err(|error| flaws.push(flaw(error))).ok()
     }
 
     /// The upstream at this local port, unless there is one more flaw.
@@ -131,27 +131,27 @@ impl<'i> Parts<'i> {
         };
         let flaw = |error: ServiceNameError| match error {
             ServiceNameError::Empty => form("has no name"),
-            _ => (format!("names a service that {error}"), error.remedy().to_owned()),
+            _ => Flaw::new(format!("names a service that {error}"), error.remedy()),
         };
         let name = ServiceName::parse(name).map_err(|error| flaws.push(flaw(error))).ok();
         match namespace {
             Some("") => flaws.push(form("has a dot and no namespace after it")),
-            Some(namespace) if !crate::settings::is_consul_namespace(namespace) => {
+            Some(namespace) if !is_namespace_name(namespace) => {
                 let why =
                     format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
-                flaws.push((why, "write service.namespace:port".to_owned()));
+                flaws.push(Flaw::new(why, "write service.namespace:port"));
             }
             _ => (),
         }
         match self.datacenter {
-            Some("") => flaws.push((
-                "has a second colon and no datacenter after it".to_owned(),
-                "leave out the colon, or write the datacenter's name".to_owned(),
+            Some("") => flaws.push(Flaw::new(
+                "has a second colon and no datacenter after it",
+                "leave out the colon, or write the datacenter's name",
             )),
             Some(datacenter) if !is_datacenter(datacenter) => {
                 let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
                 let remedy = "write letters, digits, '-' and '_' after the second colon, or nothing";
-                flaws.push((why, remedy.to_owned()));
+                flaws.push(Flaw::new(why, remedy));
             }
             _ => (),
         }
@@ -172,13 +172,19 @@ fn is_datacenter(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::Port;
+
+    fn resolve_port(text: &str) -> Result<u16, Flaw> {
+        let error = || Flaw::new("is not a port", "write a number");
+        match text {
+            "http" => Ok(8080),
+            number => number.parse().ok().filter(|number| *number > 0).ok_or_else(error),
+        }
+    }
 
     fn parsed(value: &str, namespaces: bool) -> (Vec<Upstream>, Vec<String>) {
-        let ports = Ports { running: vec![Port::tcp("http", 8080)], ended: Vec::new() };
-        let mut problems = Vec::new();
-        let upstreams = parse_list(|| "upstreams".to_owned(), value, &ports, namespaces, &mut problems);
-        (upstreams, problems.iter().map(ToString::to_string).collect())
+        let mut findings = Findings::default();
+        let upstreams = parse_list("upstreams", value, &resolve_port, namespaces, &mut findings);
+        (upstreams, findings.problems.iter().map(ToString::to_string).collect())
     }
 
     #[test]

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerPort, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::{Container, PodSpec};
+use crate::problem::Flaw;
 use crate::text::Quoted;
 
 /// A port's number, unless the API server will refuse it.
@@ -44,13 +45,6 @@ pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
     u16::try_from(probe.grpc.as_ref()?.port).ok()
 }
 
-/// Why a text names no port of the pod, and what to write instead.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PortError {
-    pub why: String,
-    pub remedy: String,
-}
-
 impl PodSpec<'_> {
     /// Whether a container that runs lists this TCP port.
     pub fn lists_port(&self, wanted: u16) -> bool {
@@ -62,12 +56,14 @@ impl PodSpec<'_> {
     }
 
     /// A port by its name or its number.
-    pub fn resolve_port(&self, text: &str) -> Result<u16, PortError> {
+    pub fn resolve_port(&self, text: &str) -> Result<u16, Flaw> {
         let mut named = self.running_ports().filter(|port| name(port) == Some(text)).peekable();
         if named.peek().is_some() {
-            return named.find(|port| is_tcp(port)).and_then(number).ok_or_else(|| PortError {
-                why: "is not a TCP port".into(),
-                remedy: "write the name or the number of a TCP port: the mesh carries TCP".into(),
+            return named.find(|port| is_tcp(port)).and_then(number).ok_or_else(|| {
+                Flaw::new(
+                    "is not a TCP port",
+                    "write the name or the number of a TCP port: the mesh carries TCP",
+                )
             });
         }
         let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -77,7 +73,7 @@ impl PodSpec<'_> {
         }
     }
 
-    fn unknown_port(&self, text: &str) -> PortError {
+    fn unknown_port(&self, text: &str) -> Flaw {
         const NAMES_SHOWN: usize = 10;
         let names: Vec<&str> = self.running_ports().filter(|port| is_tcp(port)).filter_map(name).collect();
         let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
@@ -95,7 +91,7 @@ impl PodSpec<'_> {
                 names.iter().take(NAMES_SHOWN).map(|name| Quoted(name, 20).to_string()).collect();
             format!("write a number from 1 to 65535 or one of the pod's port names: {}", shown.join(", "))
         };
-        PortError { why: why.to_owned(), remedy }
+        Flaw::new(why, remedy)
     }
 }
 

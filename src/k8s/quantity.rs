@@ -2,14 +2,13 @@
 //!
 //! <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 /// A quantity that is zero or more, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
-    text: Cow<'static, str>,
+    text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +27,6 @@ impl fmt::Display for QuantityError {
 }
 
 impl Quantity {
-    /// One of the policy's own, which is known to be a quantity.
-    pub(crate) const fn built_in(text: &'static str) -> Self {
-        Quantity { text: Cow::Borrowed(text) }
-    }
-
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -66,7 +60,7 @@ impl FromStr for Quantity {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parts(text).ok_or(QuantityError::Malformed)?;
-        let quantity = Quantity { text: text.to_owned().into() };
+        let quantity = Quantity { text: text.to_owned() };
         if text.starts_with('-') && quantity.nano() > 0 {
             return Err(QuantityError::Negative);
         }
@@ -112,23 +106,17 @@ impl Scale {
 
     /// In billionths; what is too large for them stays at the largest.
     fn apply(&self, whole: &str, fraction: &str) -> u128 {
-        let digits = |text: &str| {
-            text.bytes().fold(0_u128, |value, byte| {
-                value.saturating_mul(10).saturating_add(u128::from(byte.saturating_sub(b'0')))
-            })
-        };
         // Beyond eighteen places a fraction is below what Kubernetes can tell apart.
-        let fraction = fraction.get(..18).unwrap_or(fraction);
-        let places = i32::try_from(fraction.len()).unwrap_or(0);
-        let power = u32::try_from(places).unwrap_or(0);
-        let mantissa =
-            digits(whole).saturating_mul(10_u128.saturating_pow(power)).saturating_add(digits(fraction));
+        const PLACES: usize = 18;
+        let fraction = fraction.get(..PLACES).unwrap_or(fraction);
+        let digits = whole.bytes().chain(fraction.bytes());
+        let mantissa = digits
+            .fold(0_u128, |value, digit| value.saturating_mul(10).saturating_add(u128::from(digit - b'0')));
         let (exponent, mantissa) = match self {
-            Scale::Binary(bits) => {
-                (places.saturating_neg(), mantissa.saturating_mul(1_u128 << (*bits).min(60)))
-            }
-            Scale::Decimal(exponent) => (exponent.saturating_sub(places), mantissa),
+            Scale::Binary(bits) => (0, mantissa.saturating_mul(1 << bits)),
+            Scale::Decimal(exponent) => (*exponent, mantissa),
         };
+        let exponent = exponent - fraction.len() as i32;
         let factor = 10_u128.saturating_pow(exponent.unsigned_abs());
         let nano = mantissa.saturating_mul(NANO);
         if exponent < 0 { nano.div_ceil(factor) } else { nano.saturating_mul(factor) }

@@ -1,102 +1,45 @@
-//! PEM certificates (RFC 7468), as far as a typing or copying mistake goes: the
-//! containers' own TLS stacks read what is inside.
+//! PEM certificates (RFC 7468), checked for typing and copying mistakes: the TLS stacks of
+//! the containers read what is inside.
+
+use pem::PemError;
+
+const NO_END: &str = "has a certificate without an end";
 
 /// Why `text` is not one or several certificates, if it is not.
 pub fn flaw(text: &str) -> Option<&'static str> {
     if text.contains('\0') {
         return Some("has a NUL character, which no variable can have");
     }
-    let mut certificates = 0_usize;
-    let mut inside: Option<Decoder> = None;
-    for line in text.lines().map(str::trim) {
-        match (line, inside.as_mut()) {
-            ("-----BEGIN CERTIFICATE-----", None) => inside = Some(Decoder::default()),
-            ("-----BEGIN CERTIFICATE-----", Some(_)) => return Some("has a certificate without an end"),
-            ("-----END CERTIFICATE-----", Some(decoder)) => {
-                if !decoder.is_der_sequence() {
-                    return Some("has a certificate whose content is damaged");
-                }
-                certificates = certificates.saturating_add(1);
-                inside = None;
-            }
-            (line, _) if line.starts_with("-----BEGIN") && line.contains("PRIVATE KEY") => {
-                return Some("holds a private key");
-            }
-            (line, None) if line.starts_with("-----") => {
-                return Some("has something else than certificates in it");
-            }
-            // Text outside of a certificate explains it.
-            (_, None) => (),
-            (line, Some(decoder)) => {
-                if !line.bytes().all(|byte| decoder.push(byte)) {
-                    return Some("has a certificate whose content is not base64");
-                }
-            }
+    let blocks: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")).collect();
+    if blocks.iter().any(|label| label.contains("PRIVATE KEY")) {
+        return Some("holds a private key");
+    }
+    if blocks.iter().any(|label| *label != "CERTIFICATE-----") {
+        return Some("has something else than certificates in it");
+    }
+    if blocks.is_empty() {
+        return Some("has no PEM certificate");
+    }
+    match pem::parse_many(text) {
+        Err(PemError::InvalidData(_)) => Some("has a certificate whose content is not base64"),
+        Ok(certificates) if certificates.len() == blocks.len() => {
+            let damaged = certificates.iter().any(|certificate| !is_der_sequence(certificate.contents()));
+            damaged.then_some("has a certificate whose content is damaged")
         }
+        _ => Some(NO_END),
     }
-    if inside.is_some() {
-        return Some("has a certificate without an end");
-    }
-    (certificates == 0).then_some("has no PEM certificate")
 }
 
-/// Counts the bytes that base64 stands for and keeps the first few.
-#[derive(Default)]
-struct Decoder {
-    head: Vec<u8>,
-    length: usize,
-    bits: u32,
-    count: u32,
-    padded: bool,
-}
-
-impl Decoder {
-    fn push(&mut self, byte: u8) -> bool {
-        let value = match byte {
-            b'A'..=b'Z' => byte.wrapping_sub(b'A'),
-            b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
-            b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                self.padded = true;
-                return true;
-            }
-            _ => return false,
-        };
-        if self.padded {
-            return false;
-        }
-        self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
-        self.count = self.count.saturating_add(6);
-        if self.count >= 8 {
-            self.count = self.count.saturating_sub(8);
-            self.length = self.length.saturating_add(1);
-            if self.head.len() < 6 {
-                self.head.push((self.bits >> self.count).to_le_bytes()[0]);
-            }
-        }
-        true
-    }
-
-    /// Whether the bytes begin as an ASN.1 SEQUENCE of just their number, as a
-    /// certificate does.
-    fn is_der_sequence(&self) -> bool {
-        let mut head = self.head.iter().map(|byte| usize::from(*byte));
-        if head.next() != Some(0x30) {
-            return false;
-        }
-        let (header, length) = match head.next() {
-            Some(short @ 0..=0x7f) => (2_usize, short),
-            Some(long @ 0x81..=0x83) => {
-                let bytes = long & 0xf;
-                let length = head.take(bytes).fold(0_usize, |length, byte| length << 8 | byte);
-                (bytes.saturating_add(2), length)
-            }
-            _ => return false,
-        };
-        header.saturating_add(length) == self.length
-    }
+/// Whether the bytes are one DER sequence that is as long as it says: a certificate that was
+/// cut short is not.
+fn is_der_sequence(bytes: &[u8]) -> bool {
+    let Some((0x30, rest)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
+    let Some((length, content)) = rest.split_first() else { return false };
+    let Some(digits) = length.checked_sub(0x80).map(usize::from) else {
+        return content.len() == usize::from(*length);
+    };
+    let Some((digits, content)) = content.split_at_checked(digits) else { return false };
+    digits.len() <= 4 && digits.iter().fold(0, |length, digit| length * 256 + usize::from(*digit)) == content.len()
 }
 
 #[cfg(test)]

@@ -1,9 +1,27 @@
-//! Keys of Consul's Helm chart that are no settings of this policy.
+//! Keys that the settings do not have, or only those of one mode.
 
-/// What becomes of the chart's `key` (its path inside `connectInject`), worded as
-/// an order: keys of the original's own deployment can go, others have another
+use super::ModeName;
+
+/// The keys that only one mode has, with those below them.
+const MODE_KEYS: &[(&str, ModeName)] = &[
+    ("imageConsul", ModeName::Agent),
+    ("imageEnvoy", ModeName::Agent),
+    ("centralConfig", ModeName::Agent),
+    ("lifecycleSidecar", ModeName::Agent),
+    ("agent", ModeName::Agent),
+    ("healthChecks", ModeName::Agent),
+    ("syncPeriod", ModeName::Agent),
+];
+
+/// The mode that alone has `key`.
+pub fn only_mode(key: &str) -> Option<ModeName> {
+    MODE_KEYS.iter().find(|(known, _)| *known == key).map(|(_, mode)| *mode)
+}
+
+/// What becomes of the `key` of Consul's Helm chart (its path inside `connectInject`), as an
+/// instruction: keys of the original injector's own deployment can go, others have another
 /// name or another place here.
-pub fn elsewhere(key: &str) -> Option<&'static str> {
+pub fn of_chart(key: &str) -> Option<&'static str> {
     const DEPLOYMENT: &str = "it belongs to the original injector's own deployment: remove it";
     const NOT_IN_THIS_MODE: &str = "it belongs to a mode that this policy does not have: remove it";
     Some(match key {

@@ -1,160 +1,132 @@
 //! Resources of the injected containers.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::reader::Block;
-use super::{chart, resource_name};
-use crate::quantity::Quantity;
+use super::reader::SettingsReader;
+use crate::k8s::names::{is_counted_resource, resource_remedy};
+use crate::k8s::quantity::Quantity;
 
 /// Resources of a container: amounts by resource name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Resources {
     pub limits: Amounts,
     pub requests: Amounts,
 }
 
-/// Amounts by resource name, each name once.
-#[derive(Debug, Clone)]
-pub struct Amounts(pub(super) Cow<'static, [Named]>);
+pub type Amounts = BTreeMap<String, Amount>;
 
-pub(super) type Named = (Cow<'static, str>, Amount);
-
-/// An amount, and whether somebody wrote it or it is the policy's own default.
+/// An amount, and whether somebody wrote it or it is the policy's default.
 #[derive(Debug, Clone)]
 pub struct Amount {
     pub quantity: Quantity,
-    pub built_in: bool,
+    pub is_default: bool,
 }
 
-/// One of the policy's own, which costs a request nothing.
-pub(super) const fn amount(name: &'static str, quantity: &'static str) -> Named {
-    (Cow::Borrowed(name), Amount { quantity: Quantity::built_in(quantity), built_in: true })
+impl Amount {
+    pub fn written(quantity: Quantity) -> Self {
+        Amount { quantity, is_default: false }
+    }
 }
 
-impl Amounts {
-    pub fn get(&self, name: &str) -> Option<&Amount> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, amount)| amount)
-    }
+/// The defaults of a container: names and quantities.
+pub struct Defaults {
+    pub requests: &'static [(&'static str, &'static str)],
+    pub limits: &'static [(&'static str, &'static str)],
+}
 
-    pub fn set(&mut self, name: &str, amount: Amount) {
-        let amounts = self.0.to_mut();
-        match amounts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = amount,
-            None => amounts.push((name.to_owned().into(), amount)),
-        }
+impl Defaults {
+    pub fn resources(&self) -> Resources {
+        let amounts = |list: &[(&str, &str)]| {
+            let amount = |text: &str| Some(Amount { quantity: text.parse().ok()?, is_default: true });
+            list.iter().filter_map(|(name, text)| Some(((*name).to_owned(), amount(text)?))).collect()
+        };
+        Resources { requests: amounts(self.requests), limits: amounts(self.limits) }
     }
+}
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Amount)> {
-        self.0.iter().map(|(name, amount)| (&**name, amount))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+/// A request over its limit.
+pub struct Conflict {
+    pub resource: String,
+    pub request: String,
+    pub limit: String,
 }
 
 impl Resources {
-    /// Settles requests over their limits: the policy's own default gives way to
-    /// what somebody wrote; two written amounts that conflict are returned as
-    /// `(resource, request, limit)`.
-    pub fn reconciled(mut self) -> (Self, Vec<(String, String, String)>) {
-        let both = self.requests.iter().filter_map(|(name, request)| {
-            let limit = self.limits.get(name)?;
-            // The defaults fit together.
-            let over = !(request.built_in && limit.built_in) && request.quantity.exceeds(&limit.quantity);
-            over.then(|| (name.to_owned(), request.clone(), limit.clone()))
-        });
+    /// Settles requests over their limits: a default gives way to what somebody wrote; two
+    /// written amounts are a conflict.
+    pub fn reconcile(&mut self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
-        for (name, request, limit) in both.collect::<Vec<_>>() {
-            if request.built_in {
-                self.requests.set(&name, limit);
-            } else if limit.built_in {
-                self.limits.set(&name, request);
+        for (resource, request) in &mut self.requests {
+            let Some(limit) = self.limits.get_mut(resource) else { continue };
+            if !request.quantity.exceeds(&limit.quantity) {
+                continue;
+            }
+            if request.is_default {
+                *request = limit.clone();
+            } else if limit.is_default {
+                *limit = request.clone();
             } else {
-                let written = |amount: &Amount| amount.quantity.as_str().to_owned();
-                conflicts.push((name, written(&request), written(&limit)));
+                conflicts.push(Conflict {
+                    resource: resource.clone(),
+                    request: request.quantity.as_str().to_owned(),
+                    limit: limit.quantity.as_str().to_owned(),
+                });
             }
         }
-        (self, conflicts)
+        conflicts
     }
 }
 
-/// Reads a container's `resources`.
-pub fn resources(mut block: Block<'_, '_>, defaults: Resources) -> Resources {
-    if block.is_absent() {
-        return defaults;
-    }
-    let resources = Resources {
-        requests: amounts(&mut block, "requests", defaults.requests),
-        limits: amounts(&mut block, "limits", defaults.limits),
-    };
-    let (resources, conflicts) = resources.reconciled();
-    for (name, request, limit) in conflicts {
-        let why = format!("is over the limit {limit}");
-        block.text_problem(
-            &format!("requests.{name}"),
-            &request,
-            &why,
-            "write a request that is not over the limit",
-        );
-    }
-    let written = resources.requests.iter().filter(|(_, request)| !request.built_in);
-    for (name, request) in written.filter(|(name, _)| resource_name::is_counted(name)) {
-        let limit = resources.limits.get(name);
-        // What is over the limit has been told.
-        if limit.is_none_or(|limit| limit.quantity.exceeds(&request.quantity)) {
-            let why = "is not the limit, and Kubernetes takes no other request of such a resource";
-            let remedy = "write the same amount under requests and limits";
-            block.text_problem(&format!("requests.{name}"), request.quantity.as_str(), why, remedy);
+/// Reads the block `resources` of a container.
+pub fn resources(block: &mut SettingsReader<'_, '_>, defaults: &Defaults) -> Resources {
+    block.block("resources", |block| {
+        let defaults = defaults.resources();
+        let mut resources = Resources {
+            requests: amounts(block, "requests", defaults.requests),
+            limits: amounts(block, "limits", defaults.limits),
+        };
+        for Conflict { resource, request, limit } in resources.reconcile() {
+            let key = format!("requests.{resource}");
+            let why = format!("is over the limit {limit}");
+            block.problem(&key, &request, &why, "write a request that is not over the limit");
         }
-    }
-    block.end(chart::elsewhere);
-    resources
+        let counted = resources.requests.iter().filter(|(name, _)| is_counted_resource(name));
+        for (name, request) in counted {
+            let limit = resources.limits.get(name);
+            // A request over the limit has been reported.
+            if limit.is_none_or(|limit| limit.quantity.exceeds(&request.quantity)) {
+                let why = "is not the limit, and Kubernetes takes no other request of such a resource";
+                let remedy = "write the same amount under requests and limits";
+                block.problem(&format!("requests.{name}"), request.quantity.as_str(), why, remedy);
+            }
+        }
+        resources
+    })
 }
 
-/// Far more resources than there are.
-const RESOURCES_LIMIT: usize = 100;
-
-fn amounts(block: &mut Block<'_, '_>, key: &'static str, mut amounts: Amounts) -> Amounts {
-    let written = block.block(key).free_texts();
+fn amounts(block: &mut SettingsReader<'_, '_>, key: &'static str, mut amounts: Amounts) -> Amounts {
+    /// Far more resources than there are.
+    const RESOURCES_LIMIT: usize = 100;
+    let written = block.free_strings(key);
     if written.len() > RESOURCES_LIMIT {
         let why = format!("lists {} resources, over the {RESOURCES_LIMIT} that are looked at", written.len());
-        block.silent_problem(key, &why, "write cpu and memory");
+        block.problem_without_value(key, &why, "write cpu and memory");
         return amounts;
     }
     for (name, text) in written {
-        if let Some(remedy) = resource_name::remedy(&name) {
-            block.silent_problem(&format!("{key}.{name}"), "is not the name of a resource", &remedy);
+        if let Some(remedy) = resource_remedy(&name) {
+            block.problem_without_value(&format!("{key}.{name}"), "is not the name of a resource", &remedy);
         }
         let Some(text) = text else { continue };
         match text.parse::<Quantity>() {
             Ok(quantity) => {
-                amounts.set(&name, Amount { quantity, built_in: false });
+                amounts.insert(name, Amount::written(quantity));
             }
             Err(why) => {
                 let key = format!("{key}.{name}");
-                block.text_problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
+                block.problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
             }
         }
     }
     amounts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::default;
-
-    #[test]
-    fn the_defaults_are_quantities_and_fit_together() {
-        for resources in [default::ENVOY, default::INIT, default::LIFECYCLE] {
-            for (name, request) in resources.requests.iter() {
-                assert_eq!(request.quantity.as_str().parse(), Ok(request.quantity.clone()));
-                let limit = resources.limits.get(name);
-                assert!(limit.is_none_or(|limit| !request.quantity.exceeds(&limit.quantity)));
-            }
-            for (_, limit) in resources.limits.iter() {
-                assert_eq!(limit.quantity.as_str().parse(), Ok(limit.quantity.clone()));
-            }
-        }
-    }
 }

@@ -1,16 +1,22 @@
-//! The names of a container's resources.
+//! Names as Kubernetes takes them: namespaces, and the resources of a container.
 //!
 //! <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>
 
-use super::is_dns_label;
-use crate::consul::is_word;
 use crate::nearest::nearest;
+use crate::text::is_word;
+
+/// Whether a name is a DNS label, as a namespace's name is.
+pub fn is_dns_label(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')
+}
 
 const KNOWN: &[&str] = &["cpu", "memory", "ephemeral-storage"];
 
-/// What to write instead of a name that no container's resource has.
-pub fn remedy(name: &str) -> Option<String> {
-    if is_known(name) {
+/// What to write instead of a name that no resource of a container has; `None` if the name
+/// is right.
+pub fn resource_remedy(name: &str) -> Option<String> {
+    if is_resource(name) {
         return None;
     }
     Some(match nearest(name, KNOWN) {
@@ -21,7 +27,7 @@ pub fn remedy(name: &str) -> Option<String> {
     })
 }
 
-fn is_known(name: &str) -> bool {
+fn is_resource(name: &str) -> bool {
     if let Some((vendor, own)) = name.split_once('/') {
         return name.len() <= 253 && vendor.split('.').all(is_dns_label) && is_word(own, 63, b"-_.");
     }
@@ -32,7 +38,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Whether a container gets exactly what it requests: huge pages and devices.
-pub fn is_counted(name: &str) -> bool {
+pub fn is_counted_resource(name: &str) -> bool {
     name.starts_with("hugepages-") || (name.contains('/') && !name.contains("kubernetes.io/"))
 }
 
@@ -51,7 +57,7 @@ mod tests {
             "nvidia.com/gpu",
             "a/B_c.d",
         ] {
-            assert!(is_known(name), "{name}");
+            assert!(is_resource(name), "{name}");
         }
         for name in [
             "",
@@ -72,10 +78,10 @@ mod tests {
             "a/-b",
             "a b",
         ] {
-            assert!(!is_known(name), "{name}");
+            assert!(!is_resource(name), "{name}");
         }
-        assert_eq!(remedy("Memory").as_deref(), Some("did you mean memory?"));
-        assert!(is_counted("nvidia.com/gpu") && is_counted("hugepages-2Mi"));
-        assert!(!is_counted("memory") && !is_counted("example.kubernetes.io/x"));
+        assert_eq!(resource_remedy("Memory").as_deref(), Some("did you mean memory?"));
+        assert!(is_counted_resource("nvidia.com/gpu") && is_counted_resource("hugepages-2Mi"));
+        assert!(!is_counted_resource("memory") && !is_counted_resource("example.kubernetes.io/x"));
     }
 }
