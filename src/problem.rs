@@ -36,12 +36,14 @@ impl Problem {
         self
     }
 
-    /// What identifies a problem across an update: place, value and cause. A list element
-    /// may have moved within its list, and the remedy may differ.
-    pub fn identity(&self) -> impl PartialEq + '_ {
-        let parts = self.subject.split('[');
-        let place: Vec<&str> = parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
-        (place, self.value.as_deref(), self.why.as_str())
+    /// Whether two problems are the same one across an update: place, value and cause. A list
+    /// element may have moved within its list, and the remedy may differ.
+    pub fn is_same(&self, other: &Problem) -> bool {
+        let place = |problem: &Problem| -> Vec<String> {
+            let parts = problem.subject.split('[');
+            parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned()).collect()
+        };
+        (place(self), &self.value, &self.why) == (place(other), &other.value, &other.why)
     }
 
     /// The problem as a warning with this beginning. If there is no room for all of it,
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn a_problem_is_the_same_wherever_in_its_list_it_stands() {
         let at = |subject: &str| Problem::new(subject, "is wrong", "write another").value("x");
-        let same = |left: &str, right: &str| at(left).identity() == at(right).identity();
+        let same = |left: &str, right: &str| at(left).is_same(&at(right));
         assert!(same("spec.volumes[1].name", "spec.volumes[12].name"));
         assert!(!same("spec.volumes[1].name", "spec.containers[1].name"));
         assert!(!same("spec.resources.requests[cpu]", "spec.resources.requests[memory]"));

@@ -32,7 +32,7 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, Option<String>>,
     /// Only that it is a map matters: the policy adds to it.
     #[serde(deserialize_with = "null_as_default")]
-    labels: BTreeMap<IgnoredAny, IgnoredAny>,
+    labels: BTreeMap<String, IgnoredAny>,
     #[serde(deserialize_with = "null_as_default")]
     pub owner_references: Vec<Owner>,
 }

@@ -70,7 +70,7 @@ pub fn review(
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
             let old = old_problems(workload, request, subject.namespace, configuration);
-            let is_new = |problem: &Problem| old.iter().all(|old| old.identity() != problem.identity());
+            let is_new = |problem: &Problem| !old.iter().any(|old| old.is_same(problem));
             if problems.iter().any(is_new) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",

@@ -8,6 +8,7 @@ use crate::problem::{Findings, Problem};
 use crate::text::Quoted;
 
 /// One object of the settings. Keys are taken by name; those that nobody takes are problems.
+#[derive(Debug)]
 pub struct SettingsReader<'a, 'f> {
     /// The keys that lead here, each followed by a dot.
     path: String,

@@ -29,6 +29,7 @@ impl Amount {
 }
 
 /// The defaults of a container: names and quantities.
+#[derive(Debug)]
 pub struct Defaults {
     pub requests: &'static [(&'static str, &'static str)],
     pub limits: &'static [(&'static str, &'static str)],
@@ -45,6 +46,7 @@ impl Defaults {
 }
 
 /// A request over its limit.
+#[derive(Debug)]
 pub struct Conflict {
     pub resource: String,
     pub request: String,
