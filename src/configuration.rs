@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::mode::Mode;
 use crate::problem::{Findings, Problem};
-use crate::settings::{Common, ModeName, reader};
+use crate::settings::{Common, common, reader};
 
 #[derive(Debug)]
 pub struct Configuration {
@@ -21,7 +21,7 @@ impl Configuration {
         let mut findings = Findings::default();
         let configuration = reader::read(settings, &mut findings, |top| {
             let common = Common::read(top);
-            let mode = ModeName::read(top);
+            let mode = common::mode(top);
             Configuration { common, mode: Mode::read(mode, top) }
         });
         if findings.problems.is_empty() { Ok(configuration) } else { Err(findings.problems) }

@@ -10,6 +10,7 @@ pub mod annotations;
 pub mod configuration;
 pub mod consul;
 pub mod gate;
+pub mod json;
 pub mod k8s;
 pub mod mode;
 pub mod nearest;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerPort, NodeAffinity, Probe, ResourceReq
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::request::null_as_default;
+use crate::json::null_as_default;
 
 /// What most decisions need.
 #[derive(Debug, Default, Deserialize)]
@@ -193,7 +193,7 @@ impl Container<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::read_value;
+    use crate::json::read_value;
     use serde_json::{Value, json};
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn wrong_types_are_named_by_their_place() {
         for (spec, place) in [
-            (json!([]), "spec: "),
+            (json!(3), "spec: "),
             (json!({ "containers": {} }), "spec.containers: "),
             (json!({ "containers": [1] }), "spec.containers[0]: "),
             (json!({ "containers": [{ "name": {} }] }), "spec.containers[0].name: "),

@@ -98,7 +98,7 @@ impl PodSpec<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::read_value;
+    use crate::json::read_value;
     use serde_json::json;
 
     #[test]

@@ -1,15 +1,15 @@
 //! The modes of the mesh: each reads a pod and its own settings, and plans what is added.
 
 pub mod agent;
+pub mod candidate;
 pub mod dataplane;
 pub mod plan;
 pub mod shared;
 
-use crate::annotations::Annotations;
-use crate::k8s::pod::{Metadata, PodSpec};
 use crate::problem::Findings;
 use crate::settings::ModeName;
 use crate::settings::reader::SettingsReader;
+use candidate::Candidate;
 use plan::Plan;
 
 /// A mode with its settings.
@@ -17,18 +17,6 @@ use plan::Plan;
 pub enum Mode {
     Agent(agent::Settings),
     Dataplane(dataplane::Settings),
-}
-
-/// A pod, or a workload's pod template, that is to be injected.
-#[derive(Debug)]
-pub struct Candidate<'a> {
-    /// The Kubernetes namespace.
-    pub namespace: &'a str,
-    pub metadata: &'a Metadata,
-    pub annotations: &'a Annotations<'a>,
-    pub spec: &'a PodSpec<'a>,
-    /// Where the specification stands in the request's object: `spec`, `spec.template.spec`.
-    pub spec_path: &'a str,
 }
 
 impl Mode {

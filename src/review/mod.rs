@@ -9,11 +9,12 @@ use crate::annotations::{Annotations, unknown};
 use crate::configuration::Configuration;
 use crate::gate::Gate;
 use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
-use crate::mode::Candidate;
+use crate::mode::candidate::Candidate;
 use crate::mode::plan::Plan;
 use crate::problem::{Findings, Problem};
 use crate::reason::Reason;
-use crate::request::{Request, Unreadable, read_value};
+use crate::json::{Unreadable, read_value};
+use crate::request::Request;
 use crate::response::Subject;
 use crate::warning::Warning;
 

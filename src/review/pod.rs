@@ -13,7 +13,8 @@ use crate::k8s::pod::{PodMeta, PodSpec};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
-use crate::request::{Request, read_text};
+use crate::json::read_text;
+use crate::request::Request;
 use crate::response::{Answer, Level};
 use crate::warning::Warning;
 

@@ -1,6 +1,6 @@
 //! Keys that the settings do not have, or only those of one mode.
 
-use super::ModeName;
+use super::mode_name::ModeName;
 
 /// The keys that only one mode has, with those below them.
 const MODE_KEYS: &[(&str, ModeName)] = &[

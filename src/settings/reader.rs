@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{ModeName, keys};
+use super::keys;
+use super::mode_name::ModeName;
 use crate::nearest::nearest;
 use crate::problem::{Findings, Problem};
 use crate::text::Quoted;

@@ -4,7 +4,7 @@ mod settings;
 
 pub use settings::Settings;
 
-use super::Candidate;
+use super::candidate::Candidate;
 use super::plan::Plan;
 use crate::problem::{Findings, Problem};
 

@@ -3,7 +3,7 @@
 use crate::annotations::full;
 use crate::annotations::names::{INJECT, STATUS};
 use crate::k8s::pod::Container;
-use crate::mode::Candidate;
+use crate::mode::candidate::Candidate;
 use crate::problem::{Findings, Problem};
 
 /// Reports what no annotation can mend, and names that the injected containers and volumes

@@ -1,0 +1,16 @@
+//! What a mode is asked about.
+
+use crate::annotations::Annotations;
+use crate::k8s::pod::{Metadata, PodSpec};
+
+/// A pod, or a workload's pod template, that is to be injected.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// The Kubernetes namespace.
+    pub namespace: &'a str,
+    pub metadata: &'a Metadata,
+    pub annotations: &'a Annotations<'a>,
+    pub spec: &'a PodSpec<'a>,
+    /// Where the specification stands in the request's object: `spec`, `spec.template.spec`.
+    pub spec_path: &'a str,
+}

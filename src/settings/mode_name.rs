@@ -1,0 +1,22 @@
+//! The names of the modes.
+
+use std::fmt;
+
+/// How a pod gets into the mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ModeName {
+    /// A client agent on every node, with which the pod registers itself.
+    #[default]
+    Agent,
+    /// No client agents: the chart's controllers register the pod.
+    Dataplane,
+}
+
+impl fmt::Display for ModeName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            ModeName::Agent => "agent",
+            ModeName::Dataplane => "dataplane",
+        })
+    }
+}
