@@ -1,4 +1,5 @@
-//! Upstreams: `service[.namespace]:port[:datacenter]`, `prepared_query:name:port`.
+//! Upstreams: `service[.namespace]:port[:datacenter]`, `prepared_query:name:port`, and
+//! `service.svc[.NAMESPACE.ns][.DATACENTER.dc]:port`.
 
 use std::borrow::Cow;
 
@@ -70,8 +71,8 @@ pub fn parse_list(
     let mut taken: Vec<(u16, &str)> = Vec::with_capacity(count);
     for item in value.split(',').map(str::trim) {
         let mut flaws = Vec::new();
-        match Parts::of(item) {
-            Err(why) => flaws.push(form(why)),
+        match Parts::of(item, namespaces) {
+            Err(flaw) => flaws.push(flaw),
             Ok(parts) => {
                 let port = parts.port(resolve_port, &mut flaws);
                 if let Some((_, first)) = taken.iter().find(|(other, _)| Some(*other) == port) {
@@ -79,7 +80,7 @@ pub fn parse_list(
                     flaws.push(Flaw::new(why, "give every upstream a local port of its own"));
                 }
                 taken.extend(port.map(|port| (port, item)));
-                let upstream = parts.upstream(port, namespaces, &mut flaws);
+                let upstream = parts.upstream(port, &mut flaws);
                 upstreams.extend(upstream.filter(|_| flaws.is_empty()));
             }
         }
@@ -87,6 +88,9 @@ pub fn parse_list(
     }
     upstreams
 }
+
+const LABELLED_FORM: &str =
+    "write service.svc:port, service.svc.NAMESPACE.ns:port, service.svc.DATACENTER.dc:port or both labels";
 
 fn form(why: &str) -> Flaw {
     Flaw::new(why, FORM)
@@ -96,23 +100,79 @@ fn form(why: &str) -> Flaw {
 struct Parts<'i> {
     query: bool,
     name: &'i str,
+    namespace: Option<&'i str>,
     port: &'i str,
     datacenter: Option<&'i str>,
 }
 
 impl<'i> Parts<'i> {
-    fn of(item: &'i str) -> Result<Self, &'static str> {
+    fn of(item: &'i str, namespaces: bool) -> Result<Self, Flaw> {
         let parts: Vec<&str> = item.split(':').map(str::trim).collect();
-        let (query, name, port, datacenter) = match *parts.as_slice() {
-            [""] => return Err("is an empty part of the list"),
-            ["prepared_query", _] | [_] => return Err("has no port"),
-            ["prepared_query", name, port] => (true, name, port, None),
-            ["prepared_query", ..] => return Err("has too many parts"),
-            [name, port] => (false, name, port, None),
-            [name, port, datacenter] => (false, name, port, Some(datacenter)),
-            _ => return Err("has too many parts"),
+        let (name, port, third) = match *parts.as_slice() {
+            [""] => return Err(form("is an empty part of the list")),
+            ["prepared_query", _] | [_] => return Err(form("has no port")),
+            ["prepared_query", name, port] => {
+                return Ok(Parts { query: true, name, namespace: None, port, datacenter: None });
+            }
+            [name, port] if name != "prepared_query" => (name, port, None),
+            [name, port, third] => (name, port, Some(third)),
+            _ => return Err(form("has too many parts")),
         };
-        Ok(Parts { query, name, port, datacenter })
+        if let Some(options) = third.filter(|third| third.contains(['?', '='])) {
+            let why = format!("has the options {}, which this mode does not have", Quoted(options, 80));
+            return Err(Flaw::new(why, "write service:port or service:port:datacenter"));
+        }
+        if let Some((service, labels)) =
+            name.split_once(".svc").filter(|(_, rest)| matches!(rest.chars().next(), None | Some('.')))
+        {
+            return Self::labelled(service, labels, port, third, namespaces);
+        }
+        let (name, namespace) = match name.split_once('.').filter(|_| namespaces) {
+            Some((name, namespace)) => (name, Some(namespace)),
+            None => (name, None),
+        };
+        Ok(Parts { query: false, name, namespace, port, datacenter: third })
+    }
+
+    /// `service.svc[.NAMESPACE.ns][.DATACENTER.dc]:port`, the form of later injectors.
+    fn labelled(
+        name: &'i str,
+        labels: &'i str,
+        port: &'i str,
+        third: Option<&str>,
+        namespaces: bool,
+    ) -> Result<Self, Flaw> {
+        let mut parts = Parts { query: false, name, namespace: None, port, datacenter: None };
+        let mut labels = labels.split('.').skip(1);
+        while let Some(value) = labels.next() {
+            let place = match labels.next() {
+                Some("ns") if !namespaces => {
+                    let why = format!(
+                        "names the Consul namespace {}, and Consul namespaces are off",
+                        Quoted(value, 80)
+                    );
+                    return Err(Flaw::new(why, format!("write {name}.svc:port")));
+                }
+                Some("ns") => &mut parts.namespace,
+                Some("dc") => &mut parts.datacenter,
+                Some(label @ ("peer" | "ap")) => {
+                    let what = if label == "peer" { "a cluster peer" } else { "an admin partition" };
+                    let why = format!(
+                        "names {what}, {}, and this mode reaches services of the same cluster only",
+                        Quoted(value, 80)
+                    );
+                    return Err(Flaw::new(why, LABELLED_FORM));
+                }
+                _ => return Err(Flaw::new("has labels other than .svc, .ns and .dc", LABELLED_FORM)),
+            };
+            if place.replace(value).is_some() {
+                return Err(Flaw::new("has a label twice", LABELLED_FORM));
+            }
+        }
+        if third.is_some() {
+            return Err(Flaw::new("has labels and a third part", LABELLED_FORM));
+        }
+        Ok(parts)
     }
 
     fn port(&self, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
@@ -124,17 +184,13 @@ impl<'i> Parts<'i> {
     }
 
     /// The upstream at this local port, unless there is one more flaw.
-    fn upstream(&self, port: Option<u16>, namespaces: bool, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
-        let (name, namespace) = match self.name.split_once('.') {
-            Some((name, namespace)) if namespaces && !self.query => (name, Some(namespace)),
-            _ => (self.name, None),
-        };
+    fn upstream(&self, port: Option<u16>, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
         let flaw = |error: ServiceNameError| match error {
             ServiceNameError::Empty => form("has no name"),
             _ => Flaw::new(format!("names a service that {error}"), error.remedy()),
         };
-        let name = ServiceName::parse(name).map_err(|error| flaws.push(flaw(error))).ok();
-        match namespace {
+        let name = ServiceName::parse(self.name).map_err(|error| flaws.push(flaw(error))).ok();
+        match self.namespace {
             Some("") => flaws.push(form("has a dot and no namespace after it")),
             Some(namespace) if !is_namespace_name(namespace) => {
                 let why =
@@ -157,7 +213,7 @@ impl<'i> Parts<'i> {
         }
         let destination = match self.query {
             true => Destination::PreparedQuery,
-            false => Destination::Service { namespace: namespace.map(str::to_owned) },
+            false => Destination::Service { namespace: self.namespace.map(str::to_owned) },
         };
         let datacenter = self.datacenter.map(str::to_owned);
         Some(Upstream { destination, name: name?, port: port?, datacenter })
@@ -209,6 +265,44 @@ mod tests {
         assert_eq!(upstreams[0].name.as_str(), "db");
         assert_eq!(upstreams[1].destination, Destination::PreparedQuery);
         assert!(parsed("", false).1.is_empty());
+    }
+
+    #[test]
+    fn the_labelled_form_of_later_injectors() {
+        for (value, namespaces, name, datacenter) in [
+            ("billing.svc:1234", false, "billing", None),
+            ("billing.svc:1234", true, "billing", None),
+            ("rates.svc.dc2.dc:http", false, "rates", Some("dc2")),
+            ("ledger.svc.team.ns:1235", true, "ledger.team", None),
+            ("ledger.svc.team.ns.dc2.dc:1235", true, "ledger.team", Some("dc2")),
+            ("ledger.svc.dc2.dc.team.ns:1235", true, "ledger.team", Some("dc2")),
+            ("a.svcs:1", false, "a.svcs", None),
+        ] {
+            let (upstreams, problems) = parsed(value, namespaces);
+            assert!(problems.is_empty(), "{value}: {problems:?}");
+            let upstream = &upstreams[0];
+            assert_eq!(
+                (&*upstream.written_name(), upstream.datacenter.as_deref()),
+                (name, datacenter),
+                "{value}"
+            );
+        }
+        for (value, namespaces, why) in [
+            ("quotes.svc.east.peer:1237", false, "names a cluster peer, \"east\""),
+            ("quotes.svc.part.ap:1237", true, "names an admin partition, \"part\""),
+            ("ledger.svc.team.ns:1235", false, "Consul namespaces are off"),
+            ("a.svc.dc1.dc.dc2.dc:1", false, "a label twice"),
+            ("a.svc.dc1:1", false, "has labels other than"),
+            ("a.svc.:1", false, "has labels other than"),
+            ("a.svc..dc:1", false, "no datacenter after it"),
+            ("a.svc:1:dc2", false, "has labels and a third part"),
+            ("a:1:?destination_port=8080", false, "has the options \"?destination_port=8080\""),
+            ("a.svc:1:destination_port=8080", false, "has the options"),
+            (".svc:1", false, "has no name"),
+        ] {
+            let (_, problems) = parsed(value, namespaces);
+            assert!(problems.len() == 1 && problems[0].contains(why), "{value}: {problems:?}");
+        }
     }
 
     #[test]

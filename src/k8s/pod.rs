@@ -30,9 +30,8 @@ pub struct Metadata {
     pub namespace: String,
     #[serde(deserialize_with = "null_as_default")]
     pub annotations: BTreeMap<String, Option<String>>,
-    /// Only that it is a map matters: the policy adds to it.
     #[serde(deserialize_with = "null_as_default")]
-    labels: BTreeMap<String, IgnoredAny>,
+    pub labels: BTreeMap<String, IgnoredAny>,
     #[serde(deserialize_with = "null_as_default")]
     pub owner_references: Vec<Owner>,
 }

@@ -5,17 +5,18 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::{Decision, check_kind, decide, read_spec, subject};
-use crate::annotations::names::STATUS;
+use crate::annotations::names::{INJECT, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::k8s::pod::{PodMeta, PodSpec};
+use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
 use crate::json::read_text;
 use crate::request::Request;
 use crate::response::{Answer, Level};
+use crate::text::Quoted;
 use crate::warning::Warning;
 
 pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
@@ -26,11 +27,8 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
     let mode = configuration.mode.name();
     let mut gate = gate::check(&meta.metadata, subject.namespace, &configuration.common, mode);
     if let Gate::Skip { reason: Reason::AlreadyInjected, warnings } = &mut gate {
-        let annotations = Annotations::of(&meta.metadata);
-        if gate::asks(&annotations) {
-            let pod: Value = read_text(object, "")?;
-            warnings.extend(copied_status(&read_spec(&pod, "")?));
-        }
+        let pod: Value = read_text(object, "")?;
+        warnings.extend(copied_status(&meta.metadata, &read_spec(&pod, "")?));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
@@ -58,13 +56,23 @@ fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject
     Answer::accept(reason, warnings, log)
 }
 
-/// The warning about the status of an injected pod on one that has no injected container.
-fn copied_status(spec: &PodSpec<'_>) -> Option<Warning> {
-    let injected = spec.all_containers().any(|container| is_injected_container(container.name));
-    (!injected).then(|| {
+/// The warning about the status of an injected pod on one that was not injected under it.
+fn copied_status(metadata: &Metadata, spec: &PodSpec<'_>) -> Option<Warning> {
+    let annotations = Annotations::of(metadata);
+    if !spec.all_containers().any(|container| is_injected_container(container.name)) {
+        return gate::asks(&annotations).then(|| {
+            Warning::new(&format!(
+                "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
+                full(STATUS)
+            ))
+        });
+    }
+    // `kubectl debug --copy-to` takes the labels away and leaves the annotations.
+    let has_label = metadata.labels.contains_key(&format!("{PREFIX}{STATUS}"));
+    (!has_label).then(|| {
         Warning::new(&format!(
-            "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
-            full(STATUS)
+            "this copy of an injected pod joins the mesh as one more instance of service {} and gets its traffic; to keep it out, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
+            Quoted(annotations.get(SERVICE).unwrap_or_default(), 40)
         ))
     })
 }
