@@ -1,9 +1,13 @@
 //! The injector's annotations of a pod: their names, their values, and what the policy says
 //! about those that it does not know.
 
+pub mod envoy_args;
+pub mod metadata;
 pub mod names;
+pub mod resources;
+pub mod service;
+pub mod tags;
 pub mod unknown;
-pub mod values;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +25,7 @@ impl<'a> Annotations<'a> {
         let entries = metadata.annotations.iter().filter_map(|(key, value)| {
             Some((key.strip_prefix(PREFIX)?, value.as_deref().unwrap_or_default()))
         });
-        Annotations(entries.collect())
+        entries.collect()
     }
 
     pub fn get(&self, name: &str) -> Option<&'a str> {
@@ -40,6 +44,12 @@ impl<'a> Annotations<'a> {
     /// may be other programs'.
     pub fn ask(&self, mode: ModeName) -> bool {
         self.names().any(|name| names::is_known(name, mode))
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Annotations<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(entries: I) -> Self {
+        Annotations(entries.into_iter().collect())
     }
 }
 

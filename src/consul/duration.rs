@@ -1,5 +1,7 @@
 //! Durations as Go and Consul write them: `10s`, `1m30s`, `1.5h`.
 
+use std::fmt;
+
 /// A duration in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
@@ -55,6 +57,16 @@ impl Millis {
             return seconds.to_string();
         }
         format!("{seconds}.{millis:03}").trim_end_matches('0').to_owned()
+    }
+}
+
+/// As Consul reads it.
+impl fmt::Display for Millis {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 % 1000 {
+            0 => write!(formatter, "{}s", self.0 / 1000),
+            _ => write!(formatter, "{}ms", self.0),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Text that the kubelet puts into a container.
 
+use serde::Serialize;
+
 /// Protects a text from the kubelet, which makes the variable's value of `$(NAME)` and `$`
 /// of `$$`, in `env`, `command`, `args` and exec probes, but not in lifecycle hooks.
 ///
@@ -11,6 +13,37 @@ pub fn literal(text: &str) -> String {
 /// The value of a variable that stands earlier in the environment.
 pub fn reference(variable: &str) -> String {
     format!("$({variable})")
+}
+
+/// A text for the environment of a container. It is made of literals and references alone, so
+/// that the kubelet expands nothing else in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct EnvText(String);
+
+impl EnvText {
+    pub fn literal(text: &str) -> Self {
+        EnvText(literal(text))
+    }
+
+    pub fn reference(variable: &str) -> Self {
+        EnvText(reference(variable))
+    }
+
+    /// This text with a literal after it.
+    #[must_use]
+    pub fn with(&self, text: &str) -> Self {
+        EnvText(format!("{}{}", self.0, literal(text)))
+    }
+
+    /// This text with the value of a variable after it.
+    #[must_use]
+    pub fn with_reference(&self, variable: &str) -> Self {
+        EnvText(format!("{}{}", self.0, reference(variable)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Whether the kubelet would expand one of `variables` in the text.
@@ -51,8 +84,8 @@ mod tests {
         for text in ["$", "$$", "$(POD_IP)", "$$(POD_IP)", "$POD_IP", "a$", "${x}", "$$$(x)", "$$$(x", "$a$(x)"] {
             assert_eq!(expanded(&literal(text), &variables), text);
         }
-        let text = reference("POD_IP") + &literal("-$a");
-        assert_eq!(expanded(&text, &variables), "10.0.0.1-$a");
+        let text = EnvText::reference("POD_IP").with("-$a");
+        assert_eq!(expanded(text.as_str(), &variables), "10.0.0.1-$a");
     }
 
     #[test]

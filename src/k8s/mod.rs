@@ -7,4 +7,5 @@ pub mod kubelet;
 pub mod names;
 pub mod pod;
 pub mod ports;
+pub mod probe_path;
 pub mod quantity;

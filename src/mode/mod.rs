@@ -36,10 +36,10 @@ impl Mode {
 
     /// What is added to the pod. There is no plan where something essential cannot be
     /// read; the findings say why.
-    pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> Option<Plan> {
+    pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
         match self {
             Mode::Agent(settings) => agent::plan(pod, settings, findings),
-            Mode::Dataplane(settings) => dataplane::plan(pod, settings, findings),
+            Mode::Dataplane(settings) => Ok(dataplane::plan(pod, settings, findings)),
         }
     }
 }

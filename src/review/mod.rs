@@ -35,7 +35,7 @@ fn decide(
     namespace: &str,
     path: &str,
     configuration: &Configuration,
-) -> Result<Decision, Unreadable> {
+) -> anyhow::Result<Decision> {
     let unreadable = match gate {
         Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
         Gate::Open(problem) => problem,
@@ -50,7 +50,7 @@ fn decide(
         spec: &spec,
         spec_path: &format!("{path}spec"),
     };
-    let plan = configuration.mode.plan(&pod, &mut findings);
+    let plan = configuration.mode.plan(&pod, &mut findings)?;
     let Findings { problems, warnings } = findings;
     let mode = configuration.mode.name();
     match plan {

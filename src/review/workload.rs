@@ -10,7 +10,7 @@ use crate::gate;
 use crate::k8s::pod::PodMeta;
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
-use crate::json::{Unreadable, read_text, read_value};
+use crate::json::{read_text, read_value};
 use crate::request::Request;
 use crate::response::{Answer, Level};
 use crate::settings::ModeName;
@@ -95,7 +95,7 @@ fn decide_template(
     template: &Value,
     namespace: &str,
     configuration: &Configuration,
-) -> Result<Decision, Unreadable> {
+) -> anyhow::Result<Decision> {
     let gate = gate::check(&meta.metadata, namespace, &configuration.common, configuration.mode.name());
     let path = format!("{}.", workload.template);
     decide(gate, &meta.metadata, template, namespace, &path, configuration)

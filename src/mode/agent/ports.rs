@@ -1,11 +1,12 @@
 //! The ports that Envoy takes in the pod's network.
 
-use json_text::order;
+use std::collections::BTreeSet;
 
-use crate::annotations::Wanted;
-use crate::pod::Spec;
+use super::service_spec::ServiceSpec;
+use crate::k8s::pod::PodSpec;
+use crate::k8s::ports;
 
-/// Where other proxies connect to; the original has always taken this port.
+/// Where other proxies connect to; the original injector has always taken this port.
 const PUBLIC: u16 = 20000;
 /// Envoy's admin interface, on loopback.
 const ADMIN: u16 = 19000;
@@ -18,27 +19,32 @@ pub struct EnvoyPorts {
 
 impl EnvoyPorts {
     /// The usual ports, or the next ones that neither the pod nor an upstream uses.
-    pub fn choose(wanted: &Wanted, spec: &Spec<'_>) -> Self {
-        let mut taken: Vec<u16> = wanted.upstreams.iter().map(|upstream| upstream.port).collect();
-        for container in spec.containers.iter().chain(&spec.init_containers) {
-            taken.extend(container.ports.iter().filter(|port| port.tcp).map(|port| port.number));
-            taken.extend(container.probed_ports().into_iter().flatten());
+    pub fn choose(service: &ServiceSpec, spec: &PodSpec<'_>) -> Self {
+        let mut taken: BTreeSet<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
+        taken.extend(service.port.as_ref().map(|port| port.number));
+        for container in spec.all_containers() {
+            taken.extend(container.ports.iter().filter(|port| ports::is_tcp(port)).filter_map(ports::number));
+            taken.extend(container.probes().filter_map(|(_, probe)| ports::probed(container, probe)));
         }
-        taken.extend(wanted.port.as_ref().map(|port| port.number));
-        let free = |from: u16, other: Option<u16>| match taken.contains(&from) || other == Some(from) {
-            true => next_free(&taken, from, other),
-            false => from,
-        };
-        let public = free(PUBLIC, None);
-        EnvoyPorts { public, admin: free(ADMIN, Some(public)) }
+        let public = next_free(PUBLIC, &taken);
+        taken.insert(public);
+        EnvoyPorts { public, admin: next_free(ADMIN, &taken) }
     }
 }
 
-/// Of pods with very many ports, too, in no time.
-fn next_free(taken: &[u16], from: u16, other: Option<u16>) -> u16 {
-    let number = |at: usize| taken.get(at).copied();
-    let order = order(taken.len(), &|left, right| number(left).cmp(&number(right)));
-    let is_taken = |port: u16| order.binary_search_by(|at| number(*at).cmp(&Some(port))).is_ok();
+fn next_free(from: u16, taken: &BTreeSet<u16>) -> u16 {
     let mut candidates = (from..=u16::MAX).chain(1024..from);
-    candidates.find(|port| !is_taken(*port) && Some(*port) != other).unwrap_or(from)
+    candidates.find(|port| !taken.contains(port)).unwrap_or(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_free_port() {
+        assert_eq!(next_free(PUBLIC, &BTreeSet::from([19_999, 20_001])), 20_000);
+        assert_eq!(next_free(PUBLIC, &BTreeSet::from([20_000, 20_001])), 20_002);
+        assert_eq!(next_free(PUBLIC, &(20_000..=u16::MAX).chain([1024]).collect()), 1025);
+    }
 }

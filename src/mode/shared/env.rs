@@ -6,12 +6,12 @@ use crate::k8s::kubelet;
 
 /// A variable with a value in which the kubelet expands nothing.
 pub fn literal(name: &str, value: &str) -> EnvVar {
-    expanded(name, kubelet::literal(value))
+    expanded(name, &kubelet::literal(value))
 }
 
 /// A variable with a value that may refer to variables before it.
-pub fn expanded(name: &str, value: String) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+pub fn expanded(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
 }
 
 /// A variable that the kubelet fills in from the pod.

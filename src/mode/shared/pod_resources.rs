@@ -1,130 +1,107 @@
-//! Resources of the pod as a whole: the API server refuses a pod whose containers
-//! request more together than the pod does, or of which one has a higher limit.
+//! Resources of the pod as a whole: the API server refuses a pod whose containers request
+//! more together than the pod does, or one of whose containers has a higher limit.
 //!
 //! <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
 
-use crate::pod::{self, Spec};
-use crate::problem::Problem;
-use crate::quantity::Quantity;
-use crate::settings::{Resources, Settings};
-use crate::sidecar::{ENVOY, LIFECYCLE};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+
+use crate::k8s::pod::{Container, PodSpec};
+use crate::k8s::quantity::Quantity;
+use crate::mode::Candidate;
+use crate::problem::{Findings, Problem};
+use crate::settings::resources::Resources;
+
+/// The resources of the injected containers.
+#[derive(Debug)]
+pub struct Injected<'a> {
+    /// Of the container that runs before all others.
+    pub init: &'a Resources,
+    /// Of those that run beside the app, by name.
+    pub sidecars: &'a [(&'a str, &'a Resources)],
+    pub native: bool,
+}
 
 /// A resource that the injected containers request.
-#[derive(Clone, Copy)]
-struct Shared {
+struct Kind {
     name: &'static str,
     /// What it is counted in, in billionths.
     unit: u128,
-    /// What it is shown in: so many units, and how they are written.
+    /// How a sum is shown: in so many units, and with which suffix.
     shown: (u64, &'static str),
 }
 
-const SHARED: [Shared; 2] = [
-    Shared { name: "cpu", unit: 1_000_000, shown: (1, "m") },
-    Shared { name: "memory", unit: 1_000_000_000, shown: (1 << 20, "Mi") },
+const KINDS: [Kind; 2] = [
+    Kind { name: "cpu", unit: 1_000_000, shown: (1, "m") },
+    Kind { name: "memory", unit: 1_000_000_000, shown: (1 << 20, "Mi") },
 ];
 
-impl Shared {
-    fn units(self, quantity: &Quantity) -> u64 {
-        u64::try_from(quantity.nano().div_ceil(self.unit)).unwrap_or(u64::MAX)
-    }
-
-    fn requested(self, resources: Option<pod::Resources<'_>>) -> u64 {
-        resources.and_then(|own| own.request(self.name)).map_or(0, |request| self.units(&request))
-    }
-
-    fn injected(self, resources: &Resources) -> u64 {
-        resources.requests.get(self.name).map_or(0, |amount| self.units(&amount.quantity))
-    }
-
-    /// What the API server adds up, of the pod that is to be.
-    fn together(self, spec: &Spec<'_>, settings: &Settings, envoy: &Resources) -> u64 {
-        let sidecars = self.injected(envoy).saturating_add(self.injected(&settings.lifecycle_resources));
-        let before = if settings.native_sidecars { sidecars } else { 0 };
-        self.most(spec, self.injected(&settings.init_resources), before, sidecars)
-    }
-
-    /// What runs at once, or what an init container needs beside the sidecars before it.
-    /// The pod's own containers come to those that are in the sums already.
-    fn most(self, spec: &Spec<'_>, mut most: u64, mut before: u64, mut running: u64) -> u64 {
-        for container in &spec.init_containers {
-            let own = self.requested(container.resources());
-            most = most.max(before.saturating_add(own));
-            if container.native_sidecar {
-                before = before.saturating_add(own);
-                running = running.saturating_add(own);
-            }
-        }
-        for container in &spec.containers {
-            running = running.saturating_add(self.requested(container.resources()));
-        }
-        most.max(running)
-    }
-
-    /// The pod's own request; as the API server writes it where the pod has none. It does
-    /// so before it shows the policy a pod, and in the template of a workload not at all.
-    fn of_pod(self, spec: &Spec<'_>) -> Option<Request> {
-        let own = spec.resources?;
-        if let Some(written) = own.written_request(self.name) {
-            return Some(Request::Written(written));
-        }
-        let containers = self.most(spec, 0, 0, 0);
-        if containers > 0 && own.has_limits() {
-            return Some(Request::OfContainers(containers));
-        }
-        own.limit(self.name).map(Request::OfLimit)
-    }
-
-    fn write(self, units: u64) -> String {
-        let (unit, suffix) = self.shown;
-        format!("{}{suffix}", units.div_ceil(unit))
-    }
-}
-
-/// Where a pod's own request is from.
+/// Where a pod's own request comes from.
 enum Request {
     Written(Quantity),
-    /// What they request together.
+    /// What the containers request together.
     OfContainers(u64),
     OfLimit(Quantity),
 }
 
-/// What the pod has too little of, once the injected containers are there.
-pub fn too_small(spec: &Spec<'_>, settings: &Settings, envoy: &Resources, problems: &mut Vec<Problem>) {
-    // Of init containers, and so of native sidecars, it does not look at the limits.
-    if !settings.native_sidecars {
-        let sidecars = [(ENVOY, envoy), (LIFECYCLE, &settings.lifecycle_resources)];
-        problems.extend(SHARED.iter().filter_map(|shared| low_limit(shared.name, spec, sidecars)));
+/// Reports what the pod has too little of, once the injected containers are there.
+pub fn check(pod: &Candidate<'_>, injected: &Injected<'_>, findings: &mut Findings) {
+    let Some(own) = &pod.spec.resources else { return };
+    // The API server does not compare the limits of init containers, and so of native sidecars.
+    if !injected.native {
+        let low = KINDS.iter().filter_map(|kind| low_limit(kind.name, own, pod.spec_path, injected.sidecars));
+        findings.problems.extend(low);
     }
-    problems.extend(SHARED.iter().filter_map(|shared| low_request(*shared, spec, settings, envoy)));
+    findings.problems.extend(KINDS.iter().filter_map(|kind| low_request(kind, own, pod, injected)));
 }
 
-/// The problem of a request that is under what the containers request together.
-fn low_request(shared: Shared, spec: &Spec<'_>, settings: &Settings, envoy: &Resources) -> Option<Problem> {
-    let request = shared.of_pod(spec)?;
-    let together = shared.together(spec, settings, envoy);
-    let enough = |quantity: &Quantity| u128::from(together).saturating_mul(shared.unit) <= quantity.nano();
-    let at = |kind: &str| format!("{}.resources.{kind}[{}]", spec.path, shared.name);
-    let why = "less than the containers request together with the injected ones";
+/// A limit of the pod under the highest of a sidecar.
+fn low_limit(
+    name: &str,
+    own: &ResourceRequirements,
+    spec_path: &str,
+    sidecars: &[(&str, &Resources)],
+) -> Option<Problem> {
+    let limit = amount(own.limits.as_ref(), name)?;
+    let limits = sidecars.iter().filter_map(|(container, own)| Some((container, &own.limits.get(name)?.quantity)));
+    let (container, highest) = limits.max_by_key(|(_, quantity)| quantity.nano())?;
+    highest.exceeds(&limit).then(|| {
+        let subject = format!("{spec_path}.resources.limits[{name}]");
+        let why = format!("is less than the limit of the injected container {container}");
+        Problem::new(subject, why, format!("write at least {}", highest.as_str())).value(limit.as_str())
+    })
+}
+
+/// A request of the pod under what its containers request together.
+fn low_request(
+    kind: &Kind,
+    own: &ResourceRequirements,
+    pod: &Candidate<'_>,
+    injected: &Injected<'_>,
+) -> Option<Problem> {
+    let request = kind.of_pod(own, pod.spec)?;
+    let together = kind.together(pod.spec, injected);
+    let enough = |quantity: &Quantity| u128::from(together).saturating_mul(kind.unit) <= quantity.nano();
+    let at = |list: &str| format!("{}.resources.{list}[{}]", pod.spec_path, kind.name);
+    let less = "less than the containers request together with the injected ones";
     let (subject, value, why) = match &request {
         Request::Written(quantity) if !enough(quantity) => {
-            (at("requests"), Some(quantity), format!("is {why}"))
+            (at("requests"), Some(quantity), format!("is {less}"))
         }
         Request::OfLimit(limit) if !enough(limit) => {
-            (at("limits"), Some(limit), format!("is the request, too, and that is {why}"))
+            (at("limits"), Some(limit), format!("is the request, too, and that is {less}"))
         }
         Request::OfContainers(own) if *own < together => {
-            let own = shared.write(*own);
-            (
-                at("requests"),
-                None,
-                format!("is not written, so that Kubernetes takes {own}, and that is {why}"),
-            )
+            let own = kind.show(*own);
+            let why = format!("is not written, so that Kubernetes takes {own}, and that is {less}");
+            (at("requests"), None, why)
         }
         _ => return None,
     };
-    let mut remedy = format!("write at least {}", shared.write(together));
-    let limit = spec.resources.and_then(|own| own.limit(shared.name));
+    let mut remedy = format!("write at least {}", kind.show(together));
+    let limit = amount(own.limits.as_ref(), kind.name);
     if !matches!(request, Request::OfLimit(_)) && limit.is_some_and(|limit| !enough(&limit)) {
         remedy = format!("{remedy}, and no less as {}", at("limits"));
     }
@@ -135,46 +112,121 @@ fn low_request(shared: Shared, spec: &Spec<'_>, settings: &Settings, envoy: &Res
     })
 }
 
-/// The problem of a limit that is under the highest of a sidecar.
-fn low_limit(name: &str, spec: &Spec<'_>, sidecars: [(&str, &Resources); 2]) -> Option<Problem> {
-    let limit = spec.resources?.limit(name)?;
-    let limits =
-        sidecars.iter().filter_map(|(container, own)| Some((container, &own.limits.get(name)?.quantity)));
-    let (container, highest) = limits.max_by_key(|(_, quantity)| quantity.nano())?;
-    highest.exceeds(&limit).then(|| {
-        let subject = format!("{}.resources.limits[{name}]", spec.path);
-        let why = format!("is less than the limit of the injected container {container}");
-        Problem::new(subject, why, format!("write at least {}", highest.as_str())).value(limit.as_str())
-    })
+impl Kind {
+    /// The pod's own request; where the pod has none, the one that the API server writes. It
+    /// does so before it asks the policy about a pod, but not in the template of a workload.
+    fn of_pod(&self, own: &ResourceRequirements, spec: &PodSpec<'_>) -> Option<Request> {
+        if let Some(written) = amount(own.requests.as_ref(), self.name) {
+            return Some(Request::Written(written));
+        }
+        let containers = self.highest(spec, 0, 0, 0);
+        if containers > 0 && own.limits.as_ref().is_some_and(|limits| !limits.is_empty()) {
+            return Some(Request::OfContainers(containers));
+        }
+        amount(own.limits.as_ref(), self.name).map(Request::OfLimit)
+    }
+
+    /// The request of all containers of the injected pod, as the API server adds them up.
+    fn together(&self, spec: &PodSpec<'_>, injected: &Injected<'_>) -> u64 {
+        let sidecars = injected.sidecars.iter().map(|(_, resources)| self.injected(resources));
+        let sidecars = sidecars.fold(0, u64::saturating_add);
+        let before = if injected.native { sidecars } else { 0 };
+        self.highest(spec, self.injected(injected.init), before, sidecars)
+    }
+
+    /// The highest request at any time: of an init container with the sidecars before it, or of
+    /// all that runs in the end. The pod's own containers are added to the given sums.
+    fn highest(&self, spec: &PodSpec<'_>, mut highest: u64, mut before: u64, mut running: u64) -> u64 {
+        for container in &spec.init_containers {
+            let own = self.requested(container);
+            highest = highest.max(before.saturating_add(own));
+            if container.is_native_sidecar() {
+                before = before.saturating_add(own);
+                running = running.saturating_add(own);
+            }
+        }
+        let containers = spec.containers.iter().map(|container| self.requested(container));
+        highest.max(containers.fold(running, u64::saturating_add))
+    }
+
+    /// For the API server, a limit without a request is the request.
+    fn requested(&self, container: &Container<'_>) -> u64 {
+        let own = container.resources.as_ref();
+        let amount = |list: Option<&BTreeMap<String, Written>>| amount(list, self.name);
+        let request = own.and_then(|own| amount(own.requests.as_ref()).or_else(|| amount(own.limits.as_ref())));
+        request.map_or(0, |request| self.units(&request))
+    }
+
+    fn injected(&self, resources: &Resources) -> u64 {
+        resources.requests.get(self.name).map_or(0, |amount| self.units(&amount.quantity))
+    }
+
+    fn units(&self, quantity: &Quantity) -> u64 {
+        u64::try_from(quantity.nano().div_ceil(self.unit)).unwrap_or(u64::MAX)
+    }
+
+    fn show(&self, units: u64) -> String {
+        let (unit, suffix) = self.shown;
+        format!("{}{suffix}", units.div_ceil(unit))
+    }
+}
+
+fn amount(list: Option<&BTreeMap<String, Written>>, name: &str) -> Option<Quantity> {
+    list?.get(name)?.0.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use json_text::Document;
+    use crate::annotations::Annotations;
+    use crate::k8s::pod::Metadata;
+    use crate::request::read_value;
+    use crate::settings::resources::Defaults;
+    use serde_json::{Value, json};
 
-    fn told(pod: &str, containers: &str, settings: &str) -> Vec<String> {
-        let text = format!(r#"{{"resources":{pod},{containers}}}"#);
-        let (spec, settings) = (Document::scan(&text).unwrap(), Document::scan(settings).unwrap());
-        let spec = Spec::read(spec.root(), "spec").unwrap();
-        let settings = Settings::parse(Some(settings.root())).unwrap();
-        let mut problems = Vec::new();
-        too_small(&spec, &settings, &settings.envoy_resources, &mut problems);
-        problems.iter().map(ToString::to_string).collect()
+    const NONE: Defaults = Defaults { requests: &[], limits: &[] };
+    const ENVOY: Defaults = Defaults { requests: &[("cpu", "50m"), ("memory", "80Mi")], limits: &[] };
+    const LIFECYCLE: Defaults =
+        Defaults { requests: &[("cpu", "10m"), ("memory", "10Mi")], limits: &[("memory", "250Mi")] };
+
+    /// The problems of a pod with these resources beside these init container, Envoy and
+    /// lifecycle sidecar.
+    fn problems_beside(pod: &Value, containers: &Value, native: bool, injected: [&Defaults; 3]) -> Vec<String> {
+        let mut spec = containers.clone();
+        spec["resources"] = pod.clone();
+        let spec = read_value(&spec, "spec").unwrap();
+        let (metadata, annotations) = (Metadata::default(), Annotations::default());
+        let pod = Candidate {
+            namespace: "shop",
+            metadata: &metadata,
+            annotations: &annotations,
+            spec: &spec,
+            spec_path: "spec",
+        };
+        let [init, envoy, lifecycle] = injected.map(Defaults::resources);
+        let sidecars = [("envoy", &envoy), ("lifecycle", &lifecycle)];
+        let mut findings = Findings::default();
+        check(&pod, &Injected { init: &init, sidecars: &sidecars, native }, &mut findings);
+        findings.problems.iter().map(ToString::to_string).collect()
+    }
+
+    fn problems(pod: &Value, containers: &Value, native: bool) -> Vec<String> {
+        problems_beside(pod, containers, native, [&NONE, &ENVOY, &LIFECYCLE])
     }
 
     #[test]
     fn a_pods_own_request_holds_its_containers_and_the_sidecars() {
-        let app = r#""containers":[{"resources":{"requests":{"cpu":"100m"},"limits":{"memory":"64Mi"}}},{}]"#;
+        let resources = json!({ "requests": { "cpu": "100m" }, "limits": { "memory": "64Mi" } });
+        let app = json!({ "containers": [{ "resources": resources }, {}] });
         // 50m and 10m, 80Mi and 10Mi, for the sidecars.
-        let fits = r#"{"requests":{"cpu":"160m","memory":"154Mi"}}"#;
-        assert_eq!(told(fits, app, "{}"), [""; 0]);
-        assert_eq!(told("{}", app, "{}"), [""; 0]);
-        assert_eq!(told("7", app, "{}"), [""; 0]);
-        let little = r#"{"requests":{"cpu":0.1599,"memory":"1Mi"},"limits":{"memory":"153Mi"}}"#;
+        let fits = json!({ "requests": { "cpu": "160m", "memory": "154Mi" } });
+        assert_eq!(problems(&fits, &app, true), [""; 0]);
+        assert_eq!(problems(&json!({}), &app, true), [""; 0]);
+        assert_eq!(problems(&json!(null), &app, true), [""; 0]);
+        let little = json!({ "requests": { "cpu": "0.1599", "memory": "1Mi" }, "limits": { "memory": "153Mi" } });
         let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
-            told(little, app, "{}"),
+            problems(&little, &app, true),
             [
                 format!("spec.resources.requests[cpu]: \"0.1599\" is {why} 160m"),
                 format!(
@@ -183,74 +235,67 @@ mod tests {
                 ),
             ]
         );
-        assert_eq!(told(r#"{"requests":{"cpu":"160m"}}"#, app, r#"{"nativeSidecars":false}"#), [""; 0]);
+        assert_eq!(problems(&json!({ "requests": { "cpu": "160m" } }), &app, false), [""; 0]);
     }
 
     /// As `SetDefaults_Pod` of Kubernetes 1.34 does.
     #[test]
     fn a_request_that_is_not_written_is_what_the_api_server_writes() {
-        let app = r#""containers":[{"resources":{"requests":{"cpu":"100m"}}},{}]"#;
+        let app = json!({ "containers": [{ "resources": { "requests": { "cpu": "100m" } } }, {}] });
         let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
-            told(r#"{"limits":{"cpu":"1","memory":"89Mi"}}"#, app, "{}"),
+            problems(&json!({ "limits": { "cpu": "1", "memory": "89Mi" } }), &app, true),
             [
                 format!(
                     "spec.resources.requests[cpu]: is not written, so that Kubernetes takes 100m, and that is {why} 160m"
                 ),
-                format!(
-                    "spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 100Mi"
-                ),
+                format!("spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 90Mi"),
             ]
         );
         // Any limit makes it write all requests.
-        let told_of_cpu = told(r#"{"limits":{"memory":"1Gi"}}"#, app, "{}");
-        assert_eq!(
-            (told_of_cpu.len(), told_of_cpu[0].contains("requests[cpu]")),
-            (1, true),
-            "{told_of_cpu:?}"
-        );
-        assert_eq!(told(r#"{"limits":{"cpu":"1"}}"#, r#""containers":[{}]"#, "{}"), [""; 0]);
-        assert_eq!(told(r#"{"limits":{}}"#, app, "{}"), [""; 0]);
+        let of_cpu = problems(&json!({ "limits": { "memory": "1Gi" } }), &app, true);
+        assert!(of_cpu.len() == 1 && of_cpu[0].contains("requests[cpu]"), "{of_cpu:?}");
+        assert_eq!(problems(&json!({ "limits": { "cpu": "1" } }), &json!({ "containers": [{}] }), true), [""; 0]);
+        assert_eq!(problems(&json!({ "limits": {} }), &app, true), [""; 0]);
     }
 
     #[test]
     fn a_pods_own_limit_holds_each_ordinary_sidecar() {
-        let app = r#""containers":[{}]"#;
-        let little = r#"{"limits":{"cpu":"1","memory":"249Mi"},"requests":{"memory":"200Mi"}}"#;
-        assert_eq!(told(little, app, "{}"), [""; 0]);
-        let ordinary = |limits: &str| {
-            format!(r#"{{"nativeSidecars":false,"sidecarProxy":{{"resources":{{"limits":{limits}}}}}}}"#)
-        };
+        let app = json!({ "containers": [{}] });
+        let little = json!({ "limits": { "cpu": "1", "memory": "249Mi" }, "requests": { "memory": "200Mi" } });
+        assert_eq!(problems(&little, &app, true), [""; 0]);
+        let envoy = |cpu| Defaults { requests: &[], limits: cpu };
         assert_eq!(
-            told(little, app, &ordinary(r#"{"cpu":"1500m"}"#)),
+            problems_beside(&little, &app, false, [&NONE, &envoy(&[("cpu", "1500m")]), &LIFECYCLE]),
             [
-                "spec.resources.limits[cpu]: \"1\" is less than the limit of the injected container \
-                 consul-connect-envoy-sidecar; write at least 1500m",
+                "spec.resources.limits[cpu]: \"1\" is less than the limit of the injected container envoy; \
+                 write at least 1500m",
                 "spec.resources.limits[memory]: \"249Mi\" is less than the limit of the injected container \
-                 consul-connect-lifecycle-sidecar; write at least 250Mi",
+                 lifecycle; write at least 250Mi",
             ]
         );
-        let enough = r#"{"limits":{"cpu":"1","memory":"250Mi"}}"#;
-        assert_eq!(told(enough, app, &ordinary(r#"{"cpu":"1"}"#)), [""; 0]);
+        let enough = json!({ "limits": { "cpu": "1", "memory": "250Mi" } });
+        let injected = [&NONE, &envoy(&[("cpu", "1")]), &LIFECYCLE];
+        assert_eq!(problems_beside(&enough, &app, false, injected), [""; 0]);
     }
 
     #[test]
     fn an_init_container_counts_beside_the_sidecars_before_it() {
-        let init = |first: &str| {
-            format!(
-                r#""initContainers":[{{"restartPolicy":"{first}","resources":{{"requests":{{"cpu":"1"}}}}}},
-                    {{"resources":{{"requests":{{"cpu":"2"}}}}}}],"containers":[{{}}]"#
-            )
+        let cpu = |first: &str, native: bool, init: &Defaults| {
+            let init_containers = json!([
+                { "restartPolicy": first, "resources": { "requests": { "cpu": "1" } } },
+                { "resources": { "requests": { "cpu": "2" } } },
+            ]);
+            let containers = json!({ "initContainers": init_containers, "containers": [{}] });
+            let pod = json!({ "requests": { "cpu": "1m" } });
+            let problems = problems_beside(&pod, &containers, native, [init, &ENVOY, &LIFECYCLE]);
+            problems[0].rsplit(' ').next().unwrap().to_owned()
         };
-        let cpu = |first: &str, settings: &str| {
-            let told = told(r#"{"requests":{"cpu":"1m"}}"#, &init(first), settings).remove(0);
-            told.rsplit(' ').next().unwrap().to_owned()
-        };
-        assert_eq!(cpu("", "{}"), "2060m");
-        assert_eq!(cpu("Always", "{}"), "3060m");
-        assert_eq!(cpu("", r#"{"nativeSidecars":false}"#), "2000m");
+        assert_eq!(cpu("", true, &NONE), "2060m");
+        assert_eq!(cpu("Always", true, &NONE), "3060m");
+        assert_eq!(cpu("", false, &NONE), "2000m");
         // The injected init container runs before all others, and alone.
-        let settings = r#"{"initContainer":{"resources":{"requests":{"cpu":"5"}}}}"#;
-        assert_eq!(cpu("Always", settings), "5000m");
+        let init = Defaults { requests: &[("cpu", "5")], limits: &[] };
+        assert_eq!(cpu("Always", true, &init), "5000m");
     }
 }

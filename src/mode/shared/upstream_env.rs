@@ -21,6 +21,19 @@ const PORT: &str = "_CONNECT_SERVICE_PORT";
 /// More variables than this would make the pod too large to handle in time.
 const VARIABLES_LIMIT: usize = 50_000;
 
+/// Reports a pod with so many containers and upstreams that their variables would make it too
+/// large.
+pub fn check_size(upstreams: &[Upstream], spec: &PodSpec<'_>, findings: &mut Findings) {
+    let containers = spec.all_containers().count();
+    let variables = (2 * upstreams.len()).saturating_mul(containers);
+    if variables > VARIABLES_LIMIT {
+        let why =
+            format!("need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}");
+        let remedy = "use fewer upstreams or fewer containers";
+        findings.problem(Problem::new("the pod's upstreams", why, remedy));
+    }
+}
+
 /// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream: names and values in the
 /// order of the upstreams.
 #[derive(Debug, Default)]
@@ -50,19 +63,6 @@ impl UpstreamEnv {
             variables.push((format!("{name}{PORT}"), upstream.port.to_string()));
         }
         UpstreamEnv(variables)
-    }
-
-    /// The problem of a pod with so many containers and upstreams that their variables
-    /// would make it too large.
-    pub fn check_size(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
-        let containers = spec.all_containers().count();
-        let variables = self.0.len().saturating_mul(containers);
-        if variables > VARIABLES_LIMIT {
-            let why =
-                format!("need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}");
-            let remedy = "use fewer upstreams or fewer containers";
-            findings.problem(Problem::new("the pod's upstreams", why, remedy));
-        }
     }
 
     /// Warns of the variables that a container has already: those stay.

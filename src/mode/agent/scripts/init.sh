@@ -67,8 +67,11 @@ grpc_answers() {
 
 trap 'leave; exit 143' TERM INT
 
-# What a check asks begins a line: there, the pod's address is put before the port.
-printf %s "$CONNECT_INJECT_REGISTRATION" | sed 's|^"\(https\{0,1\}://\)\{0,1\}:|"\1'"$(in_url "$POD_IP")"':|' >"$dir/registration.json"
+# In what a check asks, an IPv6 address stands in brackets before the port.
+case $POD_IP in
+*:*) printf %s "$CONNECT_INJECT_REGISTRATION" | sed 's|\(["/]\)'"$POD_IP"':|\1['"$POD_IP"']:|g' ;;
+*) printf %s "$CONNECT_INJECT_REGISTRATION" ;;
+esac >"$dir/registration.json"
 
 retry agent_answers
 limit=$((limit / 2))

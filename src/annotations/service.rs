@@ -1,0 +1,181 @@
+//! The service's name and port.
+
+use super::names::{PORT, SERVICE};
+use super::{Annotations, full};
+use crate::consul::service_name::{ServiceName, ServiceNameError};
+use crate::k8s::pod::PodSpec;
+use crate::k8s::ports;
+use crate::problem::{Findings, Problem};
+use crate::text::Quoted;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    pub number: u16,
+    /// The value for the annotation where the pod has none: the port's name if it has one,
+    /// else its number.
+    pub written_back: Option<String>,
+}
+
+/// The service's name: that of the first container where the pod has no annotation. With ACLs
+/// it must be the name of the pod's service account. `spec_path` is where the specification
+/// stands in the request's object.
+pub fn name(
+    annotations: &Annotations<'_>,
+    spec: &PodSpec<'_>,
+    spec_path: &str,
+    acls: bool,
+    findings: &mut Findings,
+) -> Option<ServiceName> {
+    let written = annotations.get(SERVICE);
+    // A pod without containers has that problem already.
+    let text = written.or_else(|| spec.containers.first().map(|container| container.name))?;
+    match ServiceName::parse(text) {
+        Ok(name) => {
+            if acls {
+                check_identity(&name, spec, spec_path, findings);
+            }
+            Some(name)
+        }
+        Err(error) => {
+            let problem = match written {
+                None => container_name_problem(error, spec_path),
+                Some(_) => {
+                    let account = Quoted(spec.service_account(), 100);
+                    let remedy = match acls {
+                        true => format!(
+                            "write the name of the pod's service account, {account}, since ACLs are on"
+                        ),
+                        false => error.remedy().to_owned(),
+                    };
+                    Problem::new(full(SERVICE), error.to_string(), remedy)
+                }
+            };
+            findings.problem(problem.value(text));
+            None
+        }
+    }
+}
+
+fn container_name_problem(error: ServiceNameError, spec_path: &str) -> Problem {
+    let why = format!("would be the service's name, and {error}");
+    let remedy = format!("name the service with {}", full(SERVICE));
+    Problem::new(format!("{spec_path}.containers[0].name"), why, remedy)
+}
+
+/// With ACLs, a pod can only log in as its service account.
+fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, findings: &mut Findings) {
+    let account = spec.service_account();
+    // The service account is compared with the name that the service can have.
+    let identity = service.identity();
+    let shown = Quoted(&identity, 100);
+    if identity != service.as_str() {
+        let why = "has upper case or a dot, which Consul's ACL identities cannot have";
+        let remedy = format!("write lower-case letters, digits, '-' and '_', such as {shown}");
+        findings.problem(Problem::new(full(SERVICE), why, remedy).value(service.as_str()));
+    }
+    if identity != account {
+        let why = format!(
+            "is not the service's name {shown}, and with ACLs on a pod can only log in as its own service"
+        );
+        let create = "create a ServiceAccount with the service's name and set serviceAccountName to it";
+        let write = format!("write the service account's name as {}", full(SERVICE));
+        // No ServiceAccount has an underscore, and no service with ACLs a dot.
+        let remedy = match (identity.contains('_'), account.contains('.')) {
+            (false, false) => format!("{create}, or {write}"),
+            (false, true) => create.to_owned(),
+            (true, false) => write,
+            (true, true) => {
+                let name = "give both one name of lower-case letters, digits and '-'";
+                format!("{name}: serviceAccountName and {}", full(SERVICE))
+            }
+        };
+        let problem = Problem::new(format!("{spec_path}.serviceAccountName"), why, remedy);
+        findings.problem(problem.value(account));
+    }
+}
+
+/// The service's port: the first TCP port of the pod where it has no annotation. An empty
+/// annotation means none: the service only calls others.
+pub fn port(
+    annotations: &Annotations<'_>,
+    spec: &PodSpec<'_>,
+    findings: &mut Findings,
+) -> Option<ServicePort> {
+    match annotations.get(PORT) {
+        Some("") => None,
+        Some(written) => match spec.resolve_port(written.trim()) {
+            Ok(number) => Some(ServicePort { number, written_back: None }),
+            Err(flaw) => {
+                findings.problem(flaw.at(full(PORT)).value(written));
+                None
+            }
+        },
+        None => {
+            let mut listed = spec.running().flat_map(|container| &container.ports).filter(|port| ports::is_tcp(port));
+            let (port, number) = listed.find_map(|port| Some((port, ports::number(port)?)))?;
+            let name = ports::name(port).map_or_else(|| number.to_string(), str::to_owned);
+            Some(ServicePort { number, written_back: Some(name) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::read_value;
+    use serde_json::json;
+
+    fn problems(service: &str, acls: bool) -> Vec<String> {
+        let spec = json!({ "serviceAccountName": "web", "containers": [{ "name": "web" }] });
+        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let mut findings = Findings::default();
+        name(&Annotations::from_iter([(SERVICE, service)]), &spec, "spec", acls, &mut findings);
+        findings.problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn with_acls_the_service_account_is_compared_with_the_name_that_the_service_can_have() {
+        let (upper, account) =
+            ("has upper case or a dot", "spec.serviceAccountName: \"web\" is not the service's");
+        for (service, expected) in [
+            ("web", &[][..]),
+            ("Web", &[upper]),
+            ("other", &[account]),
+            ("Other", &[upper, account]),
+            ("we.b", &[upper, account]),
+            ("my_web", &[account]),
+            ("my web", &["characters that a service name cannot have; write the name of the pod's service account, \"web\""]),
+        ] {
+            let problems = problems(service, true);
+            assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+            for (problem, part) in problems.iter().zip(expected) {
+                assert!(problem.contains(part), "{problem}");
+            }
+        }
+        assert!(problems("Web", true)[0].ends_with("such as \"web\""));
+        // Neither of these can be a ServiceAccount's name.
+        assert!(problems("Other", true)[1].contains("is not the service's name \"other\""));
+        assert!(!problems("my_web", true)[0].contains("create a ServiceAccount"));
+        assert!(problems("Other", false).is_empty());
+    }
+
+    #[test]
+    fn name_and_port_come_from_the_pod_where_it_has_no_annotation() {
+        let spec = json!({ "containers": [{ "name": "web", "ports": [
+            { "containerPort": 53, "name": "dns", "protocol": "UDP" },
+            { "containerPort": 8080, "name": "http" },
+        ] }] });
+        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let mut findings = Findings::default();
+        let none = Annotations::default();
+        assert_eq!(name(&none, &spec, "spec", false, &mut findings).unwrap().as_str(), "web");
+        let http = ServicePort { number: 8080, written_back: Some("http".to_owned()) };
+        assert_eq!(port(&none, &spec, &mut findings), Some(http));
+        let mut port = |written| port(&Annotations::from_iter([(PORT, written)]), &spec, &mut findings);
+        assert_eq!(port(" http ").unwrap().number, 8080);
+        assert_eq!(port("9090"), Some(ServicePort { number: 9090, written_back: None }));
+        assert_eq!(port(""), None);
+        assert_eq!(port("htpp"), None);
+        assert!(findings.problems[0].to_string().starts_with("annotation consul.hashicorp.com/connect-service-port: \"htpp\" is not"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Envoy's container.
+
+use k8s_openapi::api::core::v1::{Container, Probe, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::injection::Injection;
+use super::{ENVOY, scripts, volumes};
+use crate::k8s::kubelet;
+
+pub fn container(injection: &Injection<'_>) -> Container {
+    let settings = injection.settings;
+    let env = injection.linger_env();
+    Container {
+        command: Some(vec!["envoy".to_owned()]),
+        args: Some(args(injection)),
+        env: (!env.is_empty()).then_some(env),
+        lifecycle: scripts::envoy_hooks(settings.native_sidecars),
+        startup_probe: Some(public_listener(injection.ports.public)),
+        restart_policy: injection.sidecar_restart_policy(),
+        volume_mounts: Some(volumes::envoy_mounts()),
+        ..injection.container(ENVOY, &settings.envoy.image, &injection.service.envoy_resources)
+    }
+}
+
+/// Envoy refuses a flag that it gets twice, so a flag of the user's replaces the injector's.
+fn args(injection: &Injection<'_>) -> Vec<String> {
+    let settings = &injection.settings.envoy;
+    let extra = injection.service.envoy_args.as_ref().unwrap_or(&settings.extra_args);
+    let mut args = vec!["--config-path".to_owned(), format!("{}/envoy-bootstrap.json", volumes::DATA_PATH)];
+    if !extra.has("--disable-hot-restart") {
+        args.push("--disable-hot-restart".to_owned());
+    }
+    if settings.concurrency > 0 && !extra.has("--concurrency") {
+        args.extend(["--concurrency".to_owned(), settings.concurrency.to_string()]);
+    }
+    args.extend(extra.iter().map(kubelet::literal));
+    args
+}
+
+/// The containers after Envoy start when its public listener answers.
+fn public_listener(port: u16) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction { host: None, port: IntOrString::Int(port.into()) }),
+        period_seconds: Some(1),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(120),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,106 @@
+//! What the injected containers are built from, and what they have in common.
+
+use k8s_openapi::api::core::v1::{Container, EnvVar};
+
+use super::ports::EnvoyPorts;
+use super::service_spec::ServiceSpec;
+use super::settings::Settings;
+use crate::consul::namespace::Namespace;
+use crate::k8s::kubelet::EnvText;
+use crate::mode::shared::env::{expanded, field, literal};
+use crate::mode::shared::resources::requirements;
+use crate::mode::shared::security::restricted;
+use crate::settings::resources::Resources;
+
+/// The user and group of the original injector's containers.
+const USER: i64 = 5995;
+
+#[derive(Debug)]
+pub struct Injection<'a> {
+    pub settings: &'a Settings,
+    pub service: &'a ServiceSpec,
+    pub namespace: Option<&'a Namespace>,
+    pub ports: EnvoyPorts,
+    pub service_id: EnvText,
+    pub registration: String,
+    /// The service's port, where only the lifecycle sidecar sees whether anything listens on it.
+    pub listener_port: Option<u16>,
+    /// The time from the pod's deletion to its end by force.
+    pub grace_seconds: u64,
+}
+
+impl Injection<'_> {
+    /// A container without a command.
+    pub fn container(&self, name: &str, image: &str, resources: &Resources) -> Container {
+        Container {
+            name: name.to_owned(),
+            image: Some(image.to_owned()),
+            image_pull_policy: self.settings.image_pull_policy.clone(),
+            resources: Some(requirements(resources)),
+            security_context: Some(restricted((!self.settings.openshift).then_some(USER))),
+            ..Default::default()
+        }
+    }
+
+    /// The restart policy of a native sidecar.
+    pub fn sidecar_restart_policy(&self) -> Option<String> {
+        self.settings.native_sidecars.then(|| "Always".to_owned())
+    }
+
+    /// How the scripts reach the agent, and what they register and keep.
+    pub fn agent_env(&self) -> Vec<EnvVar> {
+        let Settings { tls, agent, acl_auth_method, .. } = self.settings;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut env = vec![
+            field("POD_NAME", "metadata.name"),
+            field("HOST_IP", "status.hostIP"),
+            literal("CONNECT_INJECT_AGENT_SCHEME", scheme),
+            number("CONNECT_INJECT_AGENT_PORT", agent.http_port),
+            expanded("CONNECT_INJECT_SERVICE_ID", self.service_id.as_str()),
+        ];
+        if let Some(name) = tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
+            env.push(literal("CONNECT_INJECT_TLS_SERVER_NAME", name));
+        }
+        if let Some(method) = acl_auth_method {
+            env.push(literal("CONNECT_INJECT_AUTH_METHOD", method));
+            if self.settings.envoy.reads_token_file {
+                env.push(literal("CONNECT_INJECT_ENVOY_TOKEN_FILE", "1"));
+            }
+        }
+        if let Some(namespace) = self.namespace {
+            env.push(literal("CONNECT_INJECT_NAMESPACE", &namespace.name));
+            if acl_auth_method.is_some() {
+                env.push(literal("CONNECT_INJECT_LOGIN_NAMESPACE", &namespace.login));
+            }
+        }
+        env
+    }
+
+    /// What Envoy's bootstrap is written from.
+    pub fn bootstrap_env(&self) -> [EnvVar; 2] {
+        [
+            number("CONNECT_INJECT_GRPC_PORT", self.settings.agent.grpc_port),
+            number("CONNECT_INJECT_ENVOY_ADMIN", self.ports.admin),
+        ]
+    }
+
+    /// Ordinary sidecars get their TERM together with the app: how long they wait for its end,
+    /// and the port on which they see that it still listens.
+    pub fn linger_env(&self) -> Vec<EnvVar> {
+        if self.settings.native_sidecars {
+            return Vec::new();
+        }
+        let grace = self.grace_seconds;
+        let port = self.service.port.as_ref().map(|port| port.number);
+        // Nobody can see when an app without a port has ended: it gets a part of the time.
+        let known_end = port.map_or(0, |_| grace.saturating_sub(5));
+        let linger = known_end.max(grace / 3).max(1).min(grace);
+        let mut env = vec![number("CONNECT_INJECT_LINGER", linger)];
+        env.extend(port.map(|port| number("CONNECT_INJECT_LINGER_PORT", port)));
+        env
+    }
+}
+
+pub fn number(name: &str, number: impl ToString) -> EnvVar {
+    literal(name, &number.to_string())
+}

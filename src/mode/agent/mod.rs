@@ -1,0 +1,145 @@
+//! Agent mode: the pod registers itself with the Consul agent of its node and runs Envoy
+//! beside the app.
+
+mod checks;
+mod envoy;
+mod init;
+mod injection;
+mod lifecycle;
+mod ports;
+mod readiness;
+mod registration;
+mod scripts;
+mod service_defaults;
+mod service_spec;
+mod settings;
+mod volumes;
+
+use std::collections::BTreeMap;
+
+pub use settings::{Settings, default};
+pub use volumes::VOLUMES;
+
+use super::Candidate;
+use super::plan::{Additions, Plan, Summary};
+use super::shared::upstream_env::UpstreamEnv;
+use super::shared::{obstacles, pod_resources, upstream_env};
+use crate::annotations::names::{NAMESPACE, PORT, PREFIX, SERVICE, STATUS};
+use crate::consul::namespace::Namespace;
+use crate::k8s::job;
+use crate::problem::Findings;
+use injection::Injection;
+use ports::EnvoyPorts;
+use registration::Registration;
+use service_spec::ServiceSpec;
+
+const INIT: &str = "consul-connect-inject-init";
+const ENVOY: &str = "consul-connect-envoy-sidecar";
+const LIFECYCLE: &str = "consul-connect-lifecycle-sidecar";
+/// The names of the injected containers.
+pub const CONTAINERS: &[&str] = &[INIT, ENVOY, LIFECYCLE];
+
+/// What is added to the pod; no plan where the findings have a problem.
+pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
+    let is_volume = |name: &str| VOLUMES.contains(&name);
+    obstacles::check(pod, |name| CONTAINERS.contains(&name), is_volume, findings);
+    let service = ServiceSpec::read(pod, settings, findings);
+    check_pod_resources(pod, settings, service.as_ref(), findings);
+    let namespace = consul_namespace(pod, settings, findings);
+    let Some(service) = service else { return Ok(None) };
+    upstream_env::check_size(&service.upstreams, pod.spec, findings);
+    let ports = EnvoyPorts::choose(&service, pod.spec);
+    let port = service.port.as_ref().map(|port| port.number);
+    let readiness = port.filter(|_| settings.health_checks).and_then(|port| readiness::of_service(port, pod.spec));
+    let listener_port = port.filter(|_| readiness.is_none());
+    let registration = Registration::new(&service, namespace.as_ref(), ports.public, readiness).document()?;
+    registration::check_size(&registration, findings);
+    if !findings.problems.is_empty() {
+        return Ok(None);
+    }
+    let upstream_env = UpstreamEnv::new(&service.upstreams, findings);
+    upstream_env.warn_of_kept(pod.spec, findings);
+    warn_of_unfinished_job(pod, settings, findings);
+    let injection = Injection {
+        settings,
+        service: &service,
+        namespace: namespace.as_ref(),
+        ports,
+        service_id: registration::service_id(&service),
+        registration,
+        listener_port,
+        grace_seconds: pod.spec.grace_seconds(),
+    };
+    let init = init::container(&injection)?;
+    let sidecars = vec![envoy::container(&injection), lifecycle::container(&injection)];
+    let (first, last) = match settings.native_sidecars {
+        true => ([vec![init], sidecars].concat(), Vec::new()),
+        false => (vec![init], sidecars),
+    };
+    Ok(Some(Plan {
+        annotations: annotations(pod, &service, namespace.as_ref()),
+        labels: BTreeMap::from([status()]),
+        volumes: volumes::volumes(settings),
+        init_containers: Additions { first, last: Vec::new() },
+        containers: Additions { first: Vec::new(), last },
+        upstream_env,
+        summary: Summary { service: service.name.to_string(), port, upstreams: service.upstreams.len() },
+    }))
+}
+
+fn check_pod_resources(
+    pod: &Candidate<'_>,
+    settings: &Settings,
+    service: Option<&ServiceSpec>,
+    findings: &mut Findings,
+) {
+    let envoy = service.map_or(&settings.envoy.resources, |service| &service.envoy_resources);
+    let injected = pod_resources::Injected {
+        init: &settings.init_resources,
+        sidecars: &[(ENVOY, envoy), (LIFECYCLE, &settings.lifecycle_resources)],
+        native: settings.native_sidecars,
+    };
+    pod_resources::check(pod, &injected, findings);
+}
+
+fn consul_namespace(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Option<Namespace> {
+    match settings.consul_namespaces.as_ref()?.of(pod.namespace) {
+        Ok(namespace) => Some(namespace),
+        Err(problem) => {
+            findings.problem(problem);
+            None
+        }
+    }
+}
+
+/// Service and port are written back where the pod does not have them.
+fn annotations(
+    pod: &Candidate<'_>,
+    service: &ServiceSpec,
+    namespace: Option<&Namespace>,
+) -> BTreeMap<String, String> {
+    let missing = |name: &str| pod.annotations.get(name).is_none();
+    let mut annotations = BTreeMap::from([status()]);
+    if let Some(namespace) = namespace {
+        annotations.insert(format!("{PREFIX}{NAMESPACE}"), namespace.name.clone());
+    }
+    if missing(SERVICE) {
+        annotations.insert(format!("{PREFIX}{SERVICE}"), service.name.to_string());
+    }
+    if let Some(port) = service.port.as_ref().and_then(|port| port.written_back.as_ref()) {
+        annotations.insert(format!("{PREFIX}{PORT}"), port.clone());
+    }
+    annotations
+}
+
+fn status() -> (String, String) {
+    (format!("{PREFIX}{STATUS}"), "injected".to_owned())
+}
+
+fn warn_of_unfinished_job(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) {
+    if !settings.native_sidecars && job::is_meant_to_finish(pod.metadata, pod.spec) {
+        findings.warn(
+            "this pod is meant to finish and will not, since the sidecars go on running; ask the policy's administrator for nativeSidecars: true, or opt out of injection",
+        );
+    }
+}

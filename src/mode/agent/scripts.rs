@@ -1,0 +1,71 @@
+//! The scripts of the injected containers: `scripts/*.sh`, as `build.rs` prepares them.
+//!
+//! Each pod is stored and sent with its scripts, so it has only the parts that its settings
+//! and annotations need. A script calls a part where the variables say that the pod has it.
+
+use k8s_openapi::api::core::v1::{ExecAction, Lifecycle, LifecycleHandler};
+
+use super::injection::Injection;
+
+macro_rules! script {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name))
+    };
+}
+
+const ENVOY_PRE_STOP: &str = script!("envoy-pre-stop.sh");
+const LIFECYCLE_PRE_STOP: &str = script!("lifecycle-pre-stop.sh");
+
+/// The init container's command. It gets the part that both containers share as an argument
+/// and leaves it in the shared volume for the lifecycle sidecar.
+pub fn init(injection: &Injection<'_>) -> Vec<String> {
+    let settings = injection.settings;
+    let acls = settings.acl_auth_method.is_some();
+    let script = parts(&[
+        (injection.namespace.is_some(), script!("namespace.sh")),
+        (injection.service.protocol.is_some(), script!("service-defaults.sh")),
+        (true, script!("init.sh")),
+    ]);
+    let common = parts(&[
+        (true, script!("common.sh")),
+        (settings.tls.is_some(), script!("tls.sh")),
+        (acls, script!("acl.sh")),
+        (acls && settings.envoy.reads_token_file, script!("envoy-token.sh")),
+    ]);
+    let mut command = shell(script);
+    command.extend(["sh".to_owned(), common]);
+    command
+}
+
+/// The lifecycle sidecar's command.
+pub fn lifecycle(injection: &Injection<'_>) -> Vec<String> {
+    shell(parts(&[
+        (injection.settings.acl_auth_method.is_some(), script!("acl-lifecycle.sh")),
+        (injection.listener_port.is_some(), script!("listener.sh")),
+        (true, script!("lifecycle.sh")),
+    ]))
+}
+
+/// Where sidecars are ordinary containers, Envoy waits for the app's end.
+pub fn envoy_hooks(native_sidecars: bool) -> Option<Lifecycle> {
+    (!native_sidecars).then(|| pre_stop(ENVOY_PRE_STOP.to_owned()))
+}
+
+/// The lifecycle sidecar takes the pod out of load balancing, and then waits as Envoy does.
+pub fn lifecycle_hooks(native_sidecars: bool) -> Lifecycle {
+    pre_stop(parts(&[(true, LIFECYCLE_PRE_STOP), (!native_sidecars, ENVOY_PRE_STOP)]))
+}
+
+fn pre_stop(script: String) -> Lifecycle {
+    let exec = ExecAction { command: Some(shell(script)) };
+    let handler = LifecycleHandler { exec: Some(exec), ..Default::default() };
+    Lifecycle { pre_stop: Some(handler), ..Default::default() }
+}
+
+fn parts(parts: &[(bool, &str)]) -> String {
+    parts.iter().filter(|(needed, _)| *needed).map(|(_, part)| *part).collect()
+}
+
+fn shell(script: String) -> Vec<String> {
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), script]
+}
