@@ -58,7 +58,7 @@ test: fmt lint policy.wasm host tools
 SCRIPTS_PASSED := $(TARGET_DIR)/scripts-tests.passed
 .PHONY: scripts-tests
 scripts-tests: $(SCRIPTS_PASSED)
-$(SCRIPTS_PASSED): $(shell find src/sidecar/scripts tests/scripts -type f) build.rs | tools
+$(SCRIPTS_PASSED): $(shell find src/mode/agent/scripts tests/scripts -type f) build.rs | tools
 	tests/scripts/run
 	@touch $@
 

@@ -911,7 +911,7 @@ mod pod {
             let hook = container.pointer("/lifecycle/preStop/exec/command").and_then(Value::as_array);
             seen.extend(hook.into_iter().flatten().map(|word| lines(word.as_str().unwrap())));
         }
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sidecar/scripts");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mode/agent/scripts");
         let scripts: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(scripts.len() >= 12, "{scripts:?}");
         for script in scripts {
@@ -1005,25 +1005,20 @@ mod pod {
         assert_eq!(names(&registration(&off).0["checks"]), ["Pod"]);
     }
 
-    /// Only the pod knows whether its address needs brackets before a port: what a check
-    /// asks begins a line, and nothing else does. `tests/scripts/init.bats` fills it in.
+    /// An IPv6 address needs brackets before a port: `tests/scripts/init.bats` puts them there.
     #[test]
-    fn what_a_check_asks_begins_a_line_without_the_pods_address() {
-        for (probe, target) in [
-            (json!({ "httpGet": { "path": "/a\nb\":1", "port": 8080 } }), r#""http://:8080/a%0Ab%22:1","#),
-            (json!({ "httpGet": { "port": 8080, "scheme": "HTTPS" } }), r#""https://:8080/","#),
-            (json!({ "tcpSocket": { "port": 8080 } }), r#"":8080","#),
-            (json!({ "grpc": { "port": 8080, "service": "a\nb" } }), r#"":8080/a\nb","#),
+    fn what_a_check_asks_begins_with_the_pods_address() {
+        for (probe, key, target) in [
+            (json!({ "httpGet": { "path": "/a\nb\":1", "port": 8080 } }), "http", "http://198.18.0.7:8080/a%0Ab%22:1"),
+            (json!({ "httpGet": { "port": 8080, "scheme": "HTTPS" } }), "http", "https://198.18.0.7:8080/"),
+            (json!({ "tcpSocket": { "port": 8080 } }), "tcp", "198.18.0.7:8080"),
+            (json!({ "grpc": { "port": 8080, "service": "a\nb" } }), "grpc", "198.18.0.7:8080/a\nb"),
         ] {
-            let mut pod = web(&[("service-tags", "a\n\":1\",b"), ("service-meta-x", "\n\":2\"")]);
+            let mut pod = web(&[]);
             pod["spec"]["containers"][0]["readinessProbe"] = probe;
-            let pod = ask(&pod, &json!({})).pod();
-            let document = environment(container(&pod, INIT))["CONNECT_INJECT_REGISTRATION"].clone();
-            let lines: Vec<_> = document.split('\n').skip(1).collect();
-            assert_eq!(lines.len(), 2, "{document}");
-            assert!(lines[0].starts_with(target), "{document}");
-            assert!(lines[1].starts_with(r#"":20000","interval":"2s""#), "{document}");
-            serde_json::from_str::<Value>(&document).unwrap();
+            let (service, proxy) = registration(&ask(&pod, &json!({})).pod());
+            assert_eq!(service["checks"][1][key], target);
+            assert_eq!(proxy["checks"][0]["tcp"], "198.18.0.7:20000");
         }
     }
 

@@ -122,7 +122,7 @@ pub fn port(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::read_value;
+    use crate::json::read_value;
     use serde_json::json;
 
     fn problems(service: &str, acls: bool) -> Vec<String> {

@@ -2,7 +2,7 @@
 # With busybox, its own timeout, sleep and so on are used too, as in the Alpine image.
 bats_require_minimum_version 1.5.0
 here=$BATS_TEST_DIRNAME
-scripts=$here/../../src/sidecar/scripts
+scripts=$here/../../src/mode/agent/scripts
 : "${SH:=dash}"
 
 setup() {
@@ -29,8 +29,8 @@ setup() {
   export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
   export CONNECT_INJECT_SERVICE_ID=web-1-web
-  # As the policy writes it: what a check asks begins a line.
-  export CONNECT_INJECT_REGISTRATION=$'{"services":[{"tcp":\n":20000","id":"a:1"}]}'
+  # As the kubelet fills it in.
+  export CONNECT_INJECT_REGISTRATION='{"services":[{"address":"10.1.2.3","tcp":"10.1.2.3:20000","id":"a:1"}]}'
   export CONNECT_INJECT_ENVOY_ADMIN=$port CONNECT_INJECT_SYNC_PERIOD=0.3
 }
 
@@ -45,13 +45,13 @@ teardown() {
 # A shell goes on after a command that is not there: it would be a part that the pod lacks.
 nothing_missing() { ! grep -E ': [[:alnum:]_-]+: (command )?not found$'; }
 
-# As build.rs: comments and half of the indentation go.
-strip() { sed -E "/^[[:space:]]*#/d; s/^(( *)\\2)/\\2/"; }
+# As build.rs: comments and blank lines go.
+strip() { sed -E '/^ *(#|$)/d'; }
 
 # put_together NAME...: these scripts as one, as the policy does it.
 put_together() { for name; do cat "$scripts/$name.sh"; done | strip; }
 
-# As src/sidecar/scripts.rs: the parts of what the variables turn on, so that a test of
+# As src/mode/agent/scripts.rs: the parts of what the variables turn on, so that a test of
 # anything else fails if it needs one.
 common_script() {
   local tls=
@@ -93,7 +93,7 @@ on_ipv6() {
 rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
-# without_init: as src/sidecar/container.rs, what the lifecycle sidecar is not given.
+# without_init: as src/mode/agent/lifecycle.rs, what the lifecycle sidecar is not given.
 without_init() {
   local names=(POD_IP CONNECT_INJECT_REGISTRATION CONNECT_INJECT_TLS_CA CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_NAMESPACE_DOCUMENT)
   [ -n "${CONNECT_INJECT_AUTH_METHOD:-}" ] || names+=(POD_NAMESPACE CONNECT_INJECT_GRPC_PORT CONNECT_INJECT_ENVOY_ADMIN)

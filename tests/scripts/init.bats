@@ -2,8 +2,12 @@
 # The init container's script, against a stand-in for the agent and for the CLI.
 load helper
 
-# registered ADDRESS: as a URL has it.
-registered() { [ "$(cat "$FAKE/registered")" = $'{"services":[{"tcp":\n"'"$1"':20000","id":"a:1"}]}' ]; }
+# document ADDRESS TARGET: a registration with the pod's address, alone and before a port.
+document() { printf '{"services":[{"address":"%s","tcp":"%s:20000","id":"a:1"}]}' "$1" "$2"; }
+# init_at ADDRESS: of a pod with it.
+init_at() { POD_IP=$1 CONNECT_INJECT_REGISTRATION=$(document "$1" "$1") init; }
+# registered ADDRESS [TARGET]
+registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; }
 
 @test "without ACLs, TLS and namespaces: registers and writes Envoy's bootstrap" {
   init
@@ -51,18 +55,15 @@ registered() { [ "$(cat "$FAKE/registered")" = $'{"services":[{"tcp":\n"'"$1"':2
   [ ! -e x ]
 }
 
-@test "the pod's address is put where a check asks, and nowhere else" {
-  # The policy's own lines, and texts that look like them.
-  local document=$'{"a":"\\n\":1\"","http":\n"http://:8080/x?y=\":1","http":\n"https://:8443/","grpc":\n":9000/s.S","tcp":\n":20000",":2":"x//:3"}'
-  for ip in 10.1.2.3 fd00::7; do
-    POD_IP=$ip CONNECT_INJECT_REGISTRATION=$document init
-    [ "$status" -eq 0 ]
-    [[ $ip == *:* ]] && ip="[$ip]"
-    local filled=${document//$'\n":'/$'\n"'"$ip:"}
-    filled=${filled//$'\n"http://'/$'\n"http://'"$ip"}
-    filled=${filled//$'\n"https://'/$'\n"https://'"$ip"}
-    printf %s "$filled" | cmp - "$FAKE/registered"
-  done
+@test "the pod's address gets brackets where a port follows it, and only if it is an IPv6 address" {
+  local document='{"address":"IP","http":"http://IP:8080/x?y=IP","grpc":"IP:9000/s.S","tcp":"IP:20000","meta":{"ip":"IP","a":"10x1x2x3:1"}}'
+  POD_IP=10.1.2.3 CONNECT_INJECT_REGISTRATION=${document//IP/10.1.2.3} init
+  [ "$status" -eq 0 ]
+  printf %s "${document//IP/10.1.2.3}" | cmp - "$FAKE/registered"
+  POD_IP=fd00::7 CONNECT_INJECT_REGISTRATION=${document//IP/fd00::7} init
+  [ "$status" -eq 0 ]
+  document=${document//IP:/[fd00::7]:}
+  printf %s "${document//IP/fd00::7}" | cmp - "$FAKE/registered"
 }
 
 @test "IPv6 node: the address is in brackets" {
@@ -74,20 +75,20 @@ registered() { [ "$(cat "$FAKE/registered")" = $'{"services":[{"tcp":\n"'"$1"':2
 
 @test "IPv6 only: the whole start, with brackets before every port" {
   on_ipv6
-  POD_IP=fd00::7 CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team init
+  CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team init_at fd00::7
   [ "$status" -eq 0 ]
-  registered '[fd00::7]'
+  registered fd00::7 '[fd00::7]'
   grep -Fxq "http://[::1]:$port" "$FAKE/consul-args"
   ! grep -v "http=http://\[::1\]:$port " "$FAKE/consul-env"
   asked "GET /v1/namespace/team"
 }
 
 @test "dual stack: the pod's own address is registered, the node's is the agent's" {
-  POD_IP=fd00::7 init
+  init_at fd00::7
   [ "$status" -eq 0 ]
-  registered '[fd00::7]'
+  registered fd00::7 '[fd00::7]'
   on_ipv6
-  POD_IP=10.1.2.3 init
+  init_at 10.1.2.3
   [ "$status" -eq 0 ]
   registered 10.1.2.3
 }

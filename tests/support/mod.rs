@@ -171,25 +171,10 @@ pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
 /// proxy's, as Consul reads them.
 pub fn registration(pod: &Value) -> (Value, Value) {
     let environment = environment(container(pod, INIT));
-    let document = with_address(&environment["CONNECT_INJECT_REGISTRATION"], &environment["POD_IP"]);
-    let document: Value = serde_json::from_str(&document).unwrap();
+    let document: Value = serde_json::from_str(&environment["CONNECT_INJECT_REGISTRATION"]).unwrap();
     let services = document["services"].as_array().unwrap();
     assert_eq!(services.len(), 2, "{document:#}");
     (services[0].clone(), services[1].clone())
-}
-
-/// As the init container does it: what a check asks begins a line, and there the pod's
-/// address goes before the port.
-fn with_address(document: &str, address: &str) -> String {
-    let line = |line: &str| {
-        let target = line.strip_prefix('"').unwrap_or_else(|| panic!("a line that is no target: {line}"));
-        let scheme = ["http://", "https://"].into_iter().find(|scheme| target.starts_with(*scheme));
-        let port = target.strip_prefix(scheme.unwrap_or_default()).unwrap();
-        assert!(port.starts_with(':'), "{line}");
-        format!("\"{}{address}{port}", scheme.unwrap_or_default())
-    };
-    let (first, targets) = document.split_once('\n').unwrap_or((document, ""));
-    [first.to_owned()].into_iter().chain(targets.lines().map(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Envoy's arguments as its process sees them.

@@ -154,7 +154,7 @@ fn every_reason_can_be_looked_up() {
 /// The texts in double quotes after these words, in all scripts of the pod.
 fn script_messages() -> Vec<(String, String)> {
     let mut messages = Vec::new();
-    for path in files("src/sidecar/scripts", ".sh") {
+    for path in files("src/mode/agent/scripts", ".sh") {
         let script = read(&path);
         let code = script.lines().filter(|line| !line.trim_start().starts_with('#'));
         let code = code.fold(String::new(), |text, line| text + line + "\n");

@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::{Container, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::injection::Injection;
-use super::{ENVOY, scripts, volumes};
+use super::names::ENVOY;
+use super::{scripts, volumes};
 use crate::k8s::kubelet;
 
 pub fn container(injection: &Injection<'_>) -> Container {

@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::Container;
 
 use super::injection::Injection;
+use super::names::INIT;
 use super::service_defaults::ServiceDefaults;
-use super::{INIT, scripts, volumes};
+use super::{scripts, volumes};
 use crate::mode::shared::env::{expanded, field, literal};
 
 pub fn container(injection: &Injection<'_>) -> anyhow::Result<Container> {

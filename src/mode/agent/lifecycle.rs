@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Container;
 
 use super::injection::{Injection, number};
-use super::{LIFECYCLE, scripts, volumes};
+use super::names::LIFECYCLE;
+use super::{scripts, volumes};
 use crate::mode::shared::env::{field, literal};
 
 pub fn container(injection: &Injection<'_>) -> Container {

@@ -6,6 +6,7 @@ mod envoy;
 mod init;
 mod injection;
 mod lifecycle;
+mod names;
 mod ports;
 mod readiness;
 mod registration;
@@ -17,10 +18,10 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
+pub use names::{CONTAINERS, VOLUMES};
 pub use settings::{Settings, default};
-pub use volumes::VOLUMES;
 
-use super::Candidate;
+use super::candidate::Candidate;
 use super::plan::{Additions, Plan, Summary};
 use super::shared::upstream_env::UpstreamEnv;
 use super::shared::{obstacles, pod_resources, upstream_env};
@@ -29,15 +30,10 @@ use crate::consul::namespace::Namespace;
 use crate::k8s::job;
 use crate::problem::Findings;
 use injection::Injection;
+use names::{ENVOY, LIFECYCLE};
 use ports::EnvoyPorts;
 use registration::Registration;
 use service_spec::ServiceSpec;
-
-const INIT: &str = "consul-connect-inject-init";
-const ENVOY: &str = "consul-connect-envoy-sidecar";
-const LIFECYCLE: &str = "consul-connect-lifecycle-sidecar";
-/// The names of the injected containers.
-pub const CONTAINERS: &[&str] = &[INIT, ENVOY, LIFECYCLE];
 
 /// What is added to the pod; no plan where the findings have a problem.
 pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {

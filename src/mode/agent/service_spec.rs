@@ -12,7 +12,7 @@ use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::protocol::Protocol;
 use crate::consul::service_name::ServiceName;
 use crate::consul::upstream::{self, Destination, Upstream};
-use crate::mode::Candidate;
+use crate::mode::candidate::Candidate;
 use crate::problem::{Findings, Problem};
 use crate::settings::ModeName;
 use crate::settings::resources::Resources;

@@ -5,16 +5,8 @@ use k8s_openapi::api::core::v1::{
     VolumeProjection,
 };
 
+use super::names::{DATA_VOLUME, NO_TOKEN_VOLUME, TOKEN_VOLUME};
 use super::settings::Settings;
-
-/// What the injected containers share.
-const DATA: &str = "consul-connect-inject-data";
-/// The pod's identity for Consul's auth method.
-const TOKEN: &str = "consul-connect-inject-token";
-/// Takes the place where the API server would mount the app's own token.
-const NO_TOKEN: &str = "consul-connect-inject-no-token";
-/// The names of the injected volumes.
-pub const VOLUMES: &[&str] = &[DATA, TOKEN, NO_TOKEN];
 
 pub const DATA_PATH: &str = "/consul/connect-inject";
 /// Where Kubernetes mounts service-account tokens.
@@ -22,7 +14,7 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_SECONDS: i64 = 3600;
 
 pub fn volumes(settings: &Settings) -> Vec<Volume> {
-    let mut volumes = vec![in_memory(DATA), in_memory(NO_TOKEN)];
+    let mut volumes = vec![in_memory(DATA_VOLUME), in_memory(NO_TOKEN_VOLUME)];
     if settings.acl_auth_method.is_some() {
         volumes.push(token());
     }
@@ -31,12 +23,12 @@ pub fn volumes(settings: &Settings) -> Vec<Volume> {
 
 /// The mounts of the containers that talk to Consul.
 pub fn consul_mounts(settings: &Settings) -> Vec<VolumeMount> {
-    let token = if settings.acl_auth_method.is_some() { TOKEN } else { NO_TOKEN };
-    vec![mount(DATA, DATA_PATH), read_only(mount(token, TOKEN_PATH))]
+    let token = if settings.acl_auth_method.is_some() { TOKEN_VOLUME } else { NO_TOKEN_VOLUME };
+    vec![mount(DATA_VOLUME, DATA_PATH), read_only(mount(token, TOKEN_PATH))]
 }
 
 pub fn envoy_mounts() -> Vec<VolumeMount> {
-    vec![read_only(mount(DATA, DATA_PATH)), read_only(mount(NO_TOKEN, TOKEN_PATH))]
+    vec![read_only(mount(DATA_VOLUME, DATA_PATH)), read_only(mount(NO_TOKEN_VOLUME, TOKEN_PATH))]
 }
 
 /// In memory, since the cluster autoscaler does not remove nodes with pods that have an
@@ -54,7 +46,7 @@ fn token() -> Volume {
     };
     let source = VolumeProjection { service_account_token: Some(token), ..Default::default() };
     let projected = ProjectedVolumeSource { default_mode: Some(0o444), sources: Some(vec![source]) };
-    Volume { name: TOKEN.to_owned(), projected: Some(projected), ..Default::default() }
+    Volume { name: TOKEN_VOLUME.to_owned(), projected: Some(projected), ..Default::default() }
 }
 
 fn mount(name: &str, path: &str) -> VolumeMount {

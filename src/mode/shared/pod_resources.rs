@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::quantity::Quantity;
-use crate::mode::Candidate;
+use crate::mode::candidate::Candidate;
 use crate::problem::{Findings, Problem};
 use crate::settings::resources::Resources;
 
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::annotations::Annotations;
     use crate::k8s::pod::Metadata;
-    use crate::request::read_value;
+    use crate::json::read_value;
     use crate::settings::resources::Defaults;
     use serde_json::{Value, json};
 
