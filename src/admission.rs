@@ -8,9 +8,9 @@ use kubewarden_policy_sdk::settings::SettingsValidationResponse;
 use serde_json::Value;
 
 use crate::configuration::Configuration;
+use crate::json::read_text;
 use crate::problem::{Problem, list};
 use crate::reason::Reason;
-use crate::json::read_text;
 use crate::request::{Payload, Request};
 use crate::response::{Answer, Level, LogLine};
 use crate::review::workload::Workload;
@@ -31,7 +31,8 @@ pub fn validate(payload: &[u8]) -> Answer {
 
 fn answer(payload: &[u8]) -> anyhow::Result<Answer> {
     let payload: Payload = read_text(std::str::from_utf8(payload)?, "the payload")?;
-    let settings = payload.settings.map_or(Ok(Value::Null), |settings| read_text(settings.get(), "settings"))?;
+    let settings =
+        payload.settings.map_or(Ok(Value::Null), |settings| read_text(settings.get(), "settings"))?;
     let configuration = match Configuration::parse(&settings) {
         Ok(configuration) => configuration,
         Err(problems) => {

@@ -15,15 +15,23 @@ const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
 /// What the pod's metadata decides.
 #[derive(Debug)]
 pub enum Gate {
-    Skip { reason: Reason, warnings: Vec<Warning> },
+    Skip {
+        reason: Reason,
+        warnings: Vec<Warning>,
+    },
     /// The pod is to be injected, unless this or anything else about it is wrong.
     Open(Option<Problem>),
 }
 
 /// Decides by the metadata of a pod or of a workload's pod template; the first rule that
 /// applies wins.
-pub fn check(metadata: &Metadata, namespace: &str, common: &Common, mode: ModeName) -> Gate {
-    let annotations = Annotations::of(metadata);
+pub fn check(
+    annotations: &Annotations<'_>,
+    metadata: &Metadata,
+    namespace: &str,
+    common: &Common,
+    mode: ModeName,
+) -> Gate {
     let inject = annotations.get(INJECT).map(|written| (written, parse_bool(written)));
     if let Some(reason) = excluded(namespace, common) {
         let asked = matches!(inject, Some((_, Some(true))));
@@ -46,7 +54,7 @@ pub fn check(metadata: &Metadata, namespace: &str, common: &Common, mode: ModeNa
         }
         None if common.default_inject => Gate::Open(None),
         None => {
-            Gate::Skip { reason: Reason::NotRequested, warnings: unknown::without_inject(&annotations, mode) }
+            Gate::Skip { reason: Reason::NotRequested, warnings: unknown::without_inject(annotations, mode) }
         }
     }
 }

@@ -26,28 +26,28 @@ impl Unreadable {
     }
 }
 
-/// Reads a view from JSON text; an error names the place.
+/// Reads a view from JSON text; an error says where `path` is.
 pub fn read_text<'a, T: Deserialize<'a>>(json: &'a str, path: &str) -> Result<T, Unreadable> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| unreadable(path, &error))
+    serde_json::from_str(json).map_err(|error| Unreadable::new(path, error.to_string()))
 }
 
-/// Reads a view from a value; an error names the place.
+/// Reads a view from a value; an error says where `path` is.
 pub fn read_value<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Result<T, Unreadable> {
-    serde_path_to_error::deserialize(value).map_err(|error| unreadable(path, &error))
+    T::deserialize(value).map_err(|error| Unreadable::new(path, error.to_string()))
 }
 
-fn unreadable(path: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Unreadable {
-    let inner = error.path().to_string();
-    let path = match (path, inner.as_str()) {
-        ("", ".") => "object".to_owned(),
-        (path, ".") => path.to_owned(),
-        ("", inner) => inner.to_owned(),
-        (path, inner) => format!("{path}.{inner}"),
-    };
-    let mut why = error.inner().to_string();
-    if path.contains("metadata.annotations.") {
-        why.push_str("; write it in quotes");
+/// Reads the list under `key` of an object; an error names the item.
+pub fn read_list<'a, T: Deserialize<'a>>(
+    object: &'a Value,
+    key: &str,
+    path: &str,
+) -> Result<Vec<T>, Unreadable> {
+    match object.get(key) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| read_value(item, &format!("{path}.{key}[{index}]"))).collect()
+        }
+        Some(_) => Err(Unreadable::new(format!("{path}.{key}"), "is not a list")),
     }
-    Unreadable { path, why }
 }

@@ -72,10 +72,9 @@ impl Reason {
                 "not-a-pod-creation",
                 "only a pod that is being created can be injected, so leave this as it is.",
             ),
-            Reason::WorkloadAccepted => (
-                "workload-accepted",
-                "a workload is never changed, only its pods are, so leave it as it is.",
-            ),
+            Reason::WorkloadAccepted => {
+                ("workload-accepted", "a workload is never changed, only its pods are, so leave it as it is.")
+            }
             Reason::WorkloadRejected => {
                 ("workload-rejected", "none of its pods could be created, so refuse it now.")
             }

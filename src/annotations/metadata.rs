@@ -42,8 +42,10 @@ pub fn parse(annotations: &Annotations<'_>, findings: &mut Findings) -> Vec<(Str
         pairs.push((key.to_owned(), MetaValue::parse(value)));
     }
     if pairs.len() > PAIRS_LIMIT {
-        let why =
-            format!("are {} pairs, and Consul takes {PAIRS_LIMIT} beside the injector's own two", pairs.len());
+        let why = format!(
+            "are {} pairs, and Consul takes {PAIRS_LIMIT} beside the injector's own two",
+            pairs.len()
+        );
         findings.problem(Flaw::new(why, "remove some").at(format!("annotations {PREFIX}{META}*")));
     }
     pairs

@@ -11,9 +11,12 @@ pub mod unknown;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::json::Unreadable;
 use crate::k8s::pod::Metadata;
 use crate::settings::ModeName;
-use crate::text::Quoted;
+use crate::text::{Quoted, Shortened};
 use names::PREFIX;
 
 /// The injector's annotations of one pod, by their names without the prefix.
@@ -21,11 +24,20 @@ use names::PREFIX;
 pub struct Annotations<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Annotations<'a> {
-    pub fn of(metadata: &'a Metadata) -> Self {
-        let entries = metadata.annotations.iter().filter_map(|(key, value)| {
-            Some((key.strip_prefix(PREFIX)?, value.as_deref().unwrap_or_default()))
-        });
-        entries.collect()
+    /// `path` is where the pod stands in the request's object: empty, or `spec.template.`.
+    pub fn read(metadata: &'a Metadata, path: &str) -> Result<Self, Unreadable> {
+        let own =
+            metadata.annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
+        let text = |(name, value): (&'a str, &'a Value)| match value {
+            Value::String(text) => Ok((name, text.as_str())),
+            Value::Null => Ok((name, "")),
+            other => {
+                let why =
+                    format!("{} is not a string; write it in quotes", Shortened(&other.to_string(), 100));
+                Err(Unreadable::new(format!("{path}metadata.annotations.{PREFIX}{name}"), why))
+            }
+        };
+        own.map(text).collect()
     }
 
     pub fn get(&self, name: &str) -> Option<&'a str> {

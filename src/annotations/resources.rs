@@ -22,7 +22,8 @@ pub fn parse(annotations: &Annotations<'_>, settings: &Resources, findings: &mut
                 amounts.insert(resource.to_owned(), Amount::written(quantity));
             }
             Err(why) => {
-                let problem = Problem::new(full(name), why.to_string(), "write a quantity such as 100m or 64Mi");
+                let problem =
+                    Problem::new(full(name), why.to_string(), "write a quantity such as 100m or 64Mi");
                 findings.problem(problem.value(written));
             }
         }
@@ -35,7 +36,8 @@ pub fn parse(annotations: &Annotations<'_>, settings: &Resources, findings: &mut
 /// The problem names an annotation that the pod has; the other half may be the setting's.
 fn conflict_problem(annotations: &Annotations<'_>, conflict: &Conflict) -> Problem {
     let Conflict { resource, request, limit } = conflict;
-    let [request_name, limit_name] = ["request", "limit"].map(|kind| format!("sidecar-proxy-{resource}-{kind}"));
+    let [request_name, limit_name] =
+        ["request", "limit"].map(|kind| format!("sidecar-proxy-{resource}-{kind}"));
     let owner = |name: &str| match annotations.get(name) {
         Some(_) => "",
         None => "policy's setting for the ",
@@ -67,7 +69,8 @@ mod tests {
 
     #[test]
     fn the_pods_own_amounts_win() {
-        let (resources, problems) = parsed(&[(MEMORY_LIMIT, "50Mi"), (CPU_LIMIT, "2"), (CPU_REQUEST, "1500m")]);
+        let (resources, problems) =
+            parsed(&[(MEMORY_LIMIT, "50Mi"), (CPU_LIMIT, "2"), (CPU_REQUEST, "1500m")]);
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(resources.limits["cpu"].quantity.as_str(), "2");
         assert_eq!(resources.requests["cpu"].quantity.as_str(), "1500m");

@@ -111,7 +111,8 @@ pub fn port(
             }
         },
         None => {
-            let mut listed = spec.running().flat_map(|container| &container.ports).filter(|port| ports::is_tcp(port));
+            let mut listed =
+                spec.running().flat_map(|container| &container.ports).filter(|port| ports::is_tcp(port));
             let (port, number) = listed.find_map(|port| Some((port, ports::number(port)?)))?;
             let name = ports::name(port).map_or_else(|| number.to_string(), str::to_owned);
             Some(ServicePort { number, written_back: Some(name) })
@@ -127,7 +128,7 @@ mod tests {
 
     fn problems(service: &str, acls: bool) -> Vec<String> {
         let spec = json!({ "serviceAccountName": "web", "containers": [{ "name": "web" }] });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         let mut findings = Findings::default();
         name(&Annotations::from_iter([(SERVICE, service)]), &spec, "spec", acls, &mut findings);
         findings.problems.iter().map(ToString::to_string).collect()
@@ -144,7 +145,12 @@ mod tests {
             ("Other", &[upper, account]),
             ("we.b", &[upper, account]),
             ("my_web", &[account]),
-            ("my web", &["characters that a service name cannot have; write the name of the pod's service account, \"web\""]),
+            (
+                "my web",
+                &[
+                    "characters that a service name cannot have; write the name of the pod's service account, \"web\"",
+                ],
+            ),
         ] {
             let problems = problems(service, true);
             assert_eq!(problems.len(), expected.len(), "{problems:#?}");
@@ -165,7 +171,7 @@ mod tests {
             { "containerPort": 53, "name": "dns", "protocol": "UDP" },
             { "containerPort": 8080, "name": "http" },
         ] }] });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         let mut findings = Findings::default();
         let none = Annotations::default();
         assert_eq!(name(&none, &spec, "spec", false, &mut findings).unwrap().as_str(), "web");
@@ -176,6 +182,10 @@ mod tests {
         assert_eq!(port("9090"), Some(ServicePort { number: 9090, written_back: None }));
         assert_eq!(port(""), None);
         assert_eq!(port("htpp"), None);
-        assert!(findings.problems[0].to_string().starts_with("annotation consul.hashicorp.com/connect-service-port: \"htpp\" is not"));
+        assert!(
+            findings.problems[0]
+                .to_string()
+                .starts_with("annotation consul.hashicorp.com/connect-service-port: \"htpp\" is not")
+        );
     }
 }

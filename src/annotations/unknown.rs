@@ -69,8 +69,7 @@ pub fn without_inject(annotations: &Annotations<'_>, mode: ModeName) -> Vec<Warn
     let unknown = annotations.names().filter(|name| names::reader(name).is_none());
     let misspelt = unknown.take(SHOWN).filter_map(|name| Some(misspelt(name, meant(name, mode)?)));
     let mut warnings: Vec<Warning> = misspelt.collect();
-    let mut idle =
-        annotations.names().filter(|name| names::is_known(name, mode) && !WRITTEN.contains(name));
+    let mut idle = annotations.names().filter(|name| names::is_known(name, mode) && !WRITTEN.contains(name));
     if let Some(first) = idle.next() {
         let (others, them) = match idle.count() {
             0 => (String::new(), "it"),

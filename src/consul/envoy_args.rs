@@ -232,9 +232,7 @@ impl<'w> Flag<'w> {
                 let fits = value.is_empty() || value.parse::<u32>().is_ok();
                 (fits, "write a whole number, at most 4294967295".to_owned())
             }
-            Takes::OneOf(words) => {
-                (words.contains(&value), format!("write one of {}", words.join(", ")))
-            }
+            Takes::OneOf(words) => (words.contains(&value), format!("write one of {}", words.join(", "))),
         };
         (!fits).then(|| {
             let why = format!("has {name} {}, with which Envoy refuses to start", Quoted(value, 100));

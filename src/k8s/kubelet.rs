@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn a_literal_survives_the_kubelet_and_a_reference_is_filled_in() {
         let variables = [("POD_IP", "10.0.0.1"), ("x", "y")];
-        for text in ["$", "$$", "$(POD_IP)", "$$(POD_IP)", "$POD_IP", "a$", "${x}", "$$$(x)", "$$$(x", "$a$(x)"] {
+        for text in
+            ["$", "$$", "$(POD_IP)", "$$(POD_IP)", "$POD_IP", "a$", "${x}", "$$$(x)", "$$$(x", "$a$(x)"]
+        {
             assert_eq!(expanded(&literal(text), &variables), text);
         }
         let text = EnvText::reference("POD_IP").with("-$a");

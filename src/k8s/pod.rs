@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ContainerPort, NodeAffinity, Probe, ResourceRequirements, SecurityContext};
+use k8s_openapi::api::core::v1::{ContainerPort, Probe, ResourceRequirements};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::json::null_as_default;
+use serde_json::Value;
+
+use crate::json::{Unreadable, null_as_default, read_list, read_value};
 
 /// What most decisions need.
 #[derive(Debug, Default, Deserialize)]
@@ -29,7 +31,7 @@ pub struct Metadata {
     #[serde(deserialize_with = "null_as_default")]
     pub namespace: String,
     #[serde(deserialize_with = "null_as_default")]
-    pub annotations: BTreeMap<String, Option<String>>,
+    pub annotations: BTreeMap<String, Value>,
     #[serde(deserialize_with = "null_as_default")]
     pub labels: BTreeMap<String, IgnoredAny>,
     #[serde(deserialize_with = "null_as_default")]
@@ -47,9 +49,10 @@ pub struct Owner {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec<'a> {
-    #[serde(borrow, deserialize_with = "null_as_default")]
+    // Read one by one, so that an error names the container.
+    #[serde(skip)]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "null_as_default")]
+    #[serde(skip)]
     pub init_containers: Vec<Container<'a>>,
     #[serde(borrow, deserialize_with = "null_as_default")]
     pub volumes: Vec<Named<'a>>,
@@ -63,13 +66,14 @@ pub struct PodSpec<'a> {
     os: Option<Named<'a>>,
     #[serde(borrow, deserialize_with = "null_as_default")]
     node_selector: BTreeMap<&'a str, Option<&'a str>>,
-    affinity: Option<Affinity>,
+    #[serde(skip)]
+    has_windows_affinity: bool,
     #[serde(deserialize_with = "null_as_default")]
     pub restart_policy: &'a str,
     pub termination_grace_period_seconds: Option<i64>,
     /// The pod's own, beside those of its containers.
     pub resources: Option<ResourceRequirements>,
-    pub security_context: Option<PodSecurity>,
+    pub security_context: Option<Security>,
     pub dns_config: Option<IgnoredAny>,
 }
 
@@ -80,16 +84,10 @@ pub struct Named<'a> {
     pub name: &'a str,
 }
 
+/// The parts of a security context that the policy reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Affinity {
-    node_affinity: Option<NodeAffinity>,
-}
-
-/// The parts of a pod's security context that its containers inherit.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct PodSecurity {
+pub struct Security {
     pub run_as_user: Option<i64>,
 }
 
@@ -108,7 +106,7 @@ pub struct Container<'a> {
     pub liveness_probe: Option<Probe>,
     pub startup_probe: Option<Probe>,
     pub resources: Option<ResourceRequirements>,
-    pub security_context: Option<SecurityContext>,
+    pub security_context: Option<Security>,
     #[serde(deserialize_with = "null_as_default")]
     restart_policy: &'a str,
 }
@@ -123,6 +121,16 @@ pub struct Variable<'a> {
 }
 
 impl<'a> PodSpec<'a> {
+    /// `path` is where the specification stands in the request's object.
+    pub fn read(spec: &'a Value, path: &str) -> Result<Self, Unreadable> {
+        Ok(PodSpec {
+            containers: read_list(spec, "containers", path)?,
+            init_containers: read_list(spec, "initContainers", path)?,
+            has_windows_affinity: has_windows_affinity(spec),
+            ..read_value(spec, path)?
+        })
+    }
+
     pub fn service_account(&self) -> &'a str {
         let names = [self.service_account_name, self.service_account];
         names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
@@ -136,7 +144,9 @@ impl<'a> PodSpec<'a> {
     /// The containers that run at the same time: the ordinary ones first, then the pod's
     /// own native sidecars.
     pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
-        self.containers.iter().chain(self.init_containers.iter().filter(|container| container.is_native_sidecar()))
+        self.containers
+            .iter()
+            .chain(self.init_containers.iter().filter(|container| container.is_native_sidecar()))
     }
 
     /// The time from the pod's deletion to its end by force.
@@ -153,23 +163,27 @@ impl<'a> PodSpec<'a> {
         if self.os.as_ref().is_some_and(|os| os.name == "windows") {
             return Some("os.name");
         }
-        let selected = LABELS.iter().find(|(label, _)| self.node_selector.get(label) == Some(&Some("windows")));
-        selected.map(|(_, place)| *place).or_else(|| self.windows_affinity())
+        let selected =
+            LABELS.iter().find(|(label, _)| self.node_selector.get(label) == Some(&Some("windows")));
+        let affinity = self.has_windows_affinity.then_some("affinity.nodeAffinity");
+        selected.map(|(_, place)| *place).or(affinity)
     }
+}
 
-    /// The terms of a required node affinity are alternatives: all of them ask for Windows.
-    fn windows_affinity(&self) -> Option<&'static str> {
-        let affinity = self.affinity.as_ref()?.node_affinity.as_ref()?;
-        let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
-        let windows = |term: &k8s_openapi::api::core::v1::NodeSelectorTerm| {
-            term.match_expressions.iter().flatten().any(|expression| {
-                matches!(expression.key.as_str(), "kubernetes.io/os" | "beta.kubernetes.io/os")
-                    && expression.operator == "In"
-                    && expression.values.as_deref() == Some(&["windows".to_owned()])
-            })
-        };
-        (!terms.is_empty() && terms.iter().all(windows)).then_some("affinity.nodeAffinity")
-    }
+/// Whether the pod's required node affinity leaves it only nodes with Windows: its terms are
+/// alternatives, and all of them ask for it.
+fn has_windows_affinity(spec: &Value) -> bool {
+    const TERMS: &str =
+        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    let is_windows = |expression: &Value| {
+        (expression["key"] == "kubernetes.io/os" || expression["key"] == "beta.kubernetes.io/os")
+            && expression["operator"] == "In"
+            && expression["values"] == serde_json::json!(["windows"])
+    };
+    let has_windows =
+        |term: &Value| term["matchExpressions"].as_array().into_iter().flatten().any(is_windows);
+    let terms = spec.pointer(TERMS).and_then(Value::as_array);
+    terms.is_some_and(|terms| !terms.is_empty() && terms.iter().all(has_windows))
 }
 
 impl Container<'_> {
@@ -192,14 +206,13 @@ impl Container<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::read_value;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn null_is_as_good_as_absent() {
         let spec = json!({ "containers": null, "nodeSelector": null, "hostNetwork": null, "serviceAccountName": null,
             "initContainers": [{ "name": null, "env": null, "ports": null }], "os": null, "affinity": null });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         assert_eq!(spec.service_account(), "default");
         assert_eq!(spec.init_containers.len(), 1);
     }
@@ -210,25 +223,28 @@ mod tests {
             (json!(3), "spec: "),
             (json!({ "containers": {} }), "spec.containers: "),
             (json!({ "containers": [1] }), "spec.containers[0]: "),
-            (json!({ "containers": [{ "name": {} }] }), "spec.containers[0].name: "),
-            (json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }), "spec.containers[0].ports[0].containerPort: "),
-            (json!({ "containers": [{}], "volumes": 3 }), "spec.volumes: "),
+            (json!({ "containers": [{ "name": {} }] }), "spec.containers[0]: "),
+            (json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }), "spec.containers[0]: "),
+            (json!({ "containers": [{}], "volumes": 3 }), "spec: "),
         ] {
-            let error = read_value::<PodSpec>(&spec, "spec").unwrap_err().to_string();
+            let error = PodSpec::read(&spec, "spec").unwrap_err().to_string();
             assert!(error.starts_with(place), "{spec}: {error}");
         }
     }
 
     #[test]
     fn pods_for_windows_say_so_in_several_ways() {
-        let windows = |spec: Value| read_value::<PodSpec>(&spec, "spec").unwrap().windows();
+        let windows = |spec: Value| PodSpec::read(&spec, "spec").unwrap().windows();
         let affinity = |terms: Value| {
             let required = json!({ "nodeSelectorTerms": terms });
             json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } } })
         };
         let term = |os: &str| json!({ "matchExpressions": [{ "key": "kubernetes.io/os", "operator": "In", "values": [os] }] });
         assert_eq!(windows(json!({ "os": { "name": "windows" } })), Some("os.name"));
-        assert_eq!(windows(json!({ "nodeSelector": { "kubernetes.io/os": "windows" } })), Some("nodeSelector[kubernetes.io/os]"));
+        assert_eq!(
+            windows(json!({ "nodeSelector": { "kubernetes.io/os": "windows" } })),
+            Some("nodeSelector[kubernetes.io/os]")
+        );
         assert_eq!(windows(affinity(json!([term("windows")]))), Some("affinity.nodeAffinity"));
         assert_eq!(windows(affinity(json!([term("windows"), term("linux")]))), None);
         assert_eq!(windows(affinity(json!([]))), None);

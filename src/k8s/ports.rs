@@ -85,7 +85,8 @@ impl PodSpec<'_> {
             _ => "is not the name of a port of this pod",
         };
         let remedy = if names.is_empty() {
-            "write a number from 1 to 65535, or name a port in a container's ports and write that name".to_owned()
+            "write a number from 1 to 65535, or name a port in a container's ports and write that name"
+                .to_owned()
         } else {
             let shown: Vec<String> =
                 names.iter().take(NAMES_SHOWN).map(|name| Quoted(name, 20).to_string()).collect();
@@ -98,7 +99,6 @@ impl PodSpec<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::read_value;
     use serde_json::json;
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
             ] }],
             "initContainers": [{ "ports": [{ "name": "setup", "containerPort": 9 }] }],
         });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         assert_eq!(spec.resolve_port("http").unwrap(), 8080);
         assert_eq!(spec.resolve_port("9090").unwrap(), 9090);
         assert!(spec.resolve_port("dns").unwrap_err().why.contains("TCP"));

@@ -79,9 +79,8 @@ fn is_scheme(text: &str) -> bool {
 
 /// Whether two hexadecimal digits follow every percent sign.
 fn has_valid_escapes(text: &str) -> bool {
-    let is_escape = |part: &str| {
-        part.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
+    let is_escape =
+        |part: &str| part.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
     text.split('%').skip(1).all(is_escape)
 }
 

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::annotations::{Annotations, unknown};
 use crate::configuration::Configuration;
-use crate::gate::Gate;
+use crate::gate::{self, Gate};
+use crate::json::Unreadable;
 use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::Plan;
 use crate::problem::{Findings, Problem};
 use crate::reason::Reason;
-use crate::json::{Unreadable, read_value};
 use crate::request::Request;
 use crate::response::Subject;
 use crate::warning::Warning;
@@ -26,45 +26,52 @@ pub enum Decision {
     Inject { plan: Box<Plan>, warnings: Vec<Warning> },
 }
 
-/// Decides about a pod or a workload's pod template whose metadata has passed the gate.
-/// `path` is where it stands in the request's object: empty, or `spec.template.`.
-fn decide(
-    gate: Gate,
-    metadata: &Metadata,
-    object: &Value,
-    namespace: &str,
-    path: &str,
-    configuration: &Configuration,
-) -> anyhow::Result<Decision> {
-    let unreadable = match gate {
-        Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
-        Gate::Open(problem) => problem,
-    };
-    let annotations = Annotations::of(metadata);
-    let spec = read_spec(object, path)?;
-    let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
-    let pod = Candidate {
-        namespace,
-        metadata,
-        annotations: &annotations,
-        spec: &spec,
-        spec_path: &format!("{path}spec"),
-    };
-    let plan = configuration.mode.plan(&pod, &mut findings)?;
-    let Findings { problems, warnings } = findings;
-    let mode = configuration.mode.name();
-    match plan {
-        Some(plan) if problems.is_empty() => Ok(Decision::Inject { plan: Box::new(plan), warnings }),
-        _ if annotations.ask(mode) => Ok(Decision::Reject { problems, warnings }),
-        // The setting `default` breaks no pod that asks for nothing.
-        _ => {
-            let first = problems.first();
-            let mut warnings: Vec<Warning> = first
-                .map(|problem| problem.to_warning("not injected with Consul Connect by default"))
-                .into_iter()
-                .collect();
-            warnings.extend(unknown::without_inject(&annotations, mode));
-            Ok(Decision::Skip { reason: Reason::NotInjectable, warnings })
+/// A pod, or a workload's pod template, whose metadata has been read.
+struct Reviewed<'a> {
+    metadata: &'a Metadata,
+    annotations: Annotations<'a>,
+    /// The Kubernetes namespace.
+    namespace: &'a str,
+    /// Where it stands in the request's object: empty, or `spec.template.`.
+    path: &'a str,
+}
+
+impl Reviewed<'_> {
+    fn gate(&self, configuration: &Configuration) -> Gate {
+        let mode = configuration.mode.name();
+        gate::check(&self.annotations, self.metadata, self.namespace, &configuration.common, mode)
+    }
+
+    /// Decides about the pod, where the gate is open.
+    fn decide(&self, gate: Gate, pod: &Value, configuration: &Configuration) -> anyhow::Result<Decision> {
+        let unreadable = match gate {
+            Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
+            Gate::Open(problem) => problem,
+        };
+        let spec = read_spec(pod, self.path)?;
+        let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
+        let candidate = Candidate {
+            namespace: self.namespace,
+            metadata: self.metadata,
+            annotations: &self.annotations,
+            spec: &spec,
+            spec_path: &format!("{}spec", self.path),
+        };
+        let plan = configuration.mode.plan(&candidate, &mut findings)?;
+        let Findings { problems, warnings } = findings;
+        let mode = configuration.mode.name();
+        match plan {
+            Some(plan) if problems.is_empty() => Ok(Decision::Inject { plan: Box::new(plan), warnings }),
+            _ if self.annotations.ask(mode) => Ok(Decision::Reject { problems, warnings }),
+            // The setting `default` breaks no pod that asks for nothing.
+            _ => {
+                let first = problems.first();
+                let first =
+                    first.map(|problem| problem.to_warning("not injected with Consul Connect by default"));
+                let mut warnings: Vec<Warning> = first.into_iter().collect();
+                warnings.extend(unknown::without_inject(&self.annotations, mode));
+                Ok(Decision::Skip { reason: Reason::NotInjectable, warnings })
+            }
         }
     }
 }
@@ -72,7 +79,7 @@ fn decide(
 fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
     let path = format!("{path}spec");
     match pod.get("spec") {
-        Some(spec) => read_value(spec, &path),
+        Some(spec) => PodSpec::read(spec, &path),
         None => Err(Unreadable::new(path, "a pod needs a specification")),
     }
 }

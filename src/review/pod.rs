@@ -4,16 +4,16 @@ use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{Decision, check_kind, decide, read_spec, subject};
+use super::{Decision, Reviewed, check_kind, read_spec, subject};
 use crate::annotations::names::{INJECT, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
+use crate::json::read_text;
+use crate::k8s::pod::{PodMeta, PodSpec};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
-use crate::json::read_text;
 use crate::request::Request;
 use crate::response::{Answer, Level};
 use crate::text::Quoted;
@@ -21,20 +21,21 @@ use crate::warning::Warning;
 
 pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
     let object = request.object()?.get();
-    let meta: PodMeta = read_text(object, "")?;
+    let meta: PodMeta = read_text(object, "object")?;
     check_kind(&meta, Pod::KIND)?;
     let subject = subject(request, &meta.metadata);
-    let mode = configuration.mode.name();
-    let mut gate = gate::check(&meta.metadata, subject.namespace, &configuration.common, mode);
+    let annotations = Annotations::read(&meta.metadata, "")?;
+    let reviewed = Reviewed { metadata: &meta.metadata, annotations, namespace: subject.namespace, path: "" };
+    let mut gate = reviewed.gate(configuration);
     if let Gate::Skip { reason: Reason::AlreadyInjected, warnings } = &mut gate {
-        let pod: Value = read_text(object, "")?;
-        warnings.extend(copied_status(&meta.metadata, &read_spec(&pod, "")?));
+        let pod: Value = read_text(object, "object")?;
+        warnings.extend(copied_status(&reviewed, &read_spec(&pod, "")?));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
     }
-    let mut pod: Value = read_text(object, "")?;
-    match decide(gate, &meta.metadata, &pod, subject.namespace, "", configuration)? {
+    let mut pod: Value = read_text(object, "object")?;
+    match reviewed.decide(gate, &pod, configuration)? {
         Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
         Decision::Reject { problems, warnings } => {
             let message = list("this pod cannot join the Consul service mesh", &problems);
@@ -57,10 +58,10 @@ fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject
 }
 
 /// The warning about the status of an injected pod on one that was not injected under it.
-fn copied_status(metadata: &Metadata, spec: &PodSpec<'_>) -> Option<Warning> {
-    let annotations = Annotations::of(metadata);
+fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>) -> Option<Warning> {
+    let Reviewed { metadata, annotations, .. } = pod;
     if !spec.all_containers().any(|container| is_injected_container(container.name)) {
-        return gate::asks(&annotations).then(|| {
+        return gate::asks(annotations).then(|| {
             Warning::new(&format!(
                 "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
                 full(STATUS)

@@ -3,14 +3,13 @@
 
 use serde_json::Value;
 
-use super::{Decision, check_kind, decide, subject};
+use super::{Decision, Reviewed, check_kind, subject};
 use crate::annotations::{Annotations, full, names, unknown};
 use crate::configuration::Configuration;
-use crate::gate;
+use crate::json::{Unreadable, read_text, read_value};
 use crate::k8s::pod::PodMeta;
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
-use crate::json::{read_text, read_value};
 use crate::request::Request;
 use crate::response::{Answer, Level};
 use crate::settings::ModeName;
@@ -44,7 +43,10 @@ impl Workload {
 
     fn template(self, object: &Value) -> Option<&Value> {
         let steps = self.template.split('.');
-        steps.into_iter().try_fold(object, |place, step| place.get(step)).filter(|template| !template.is_null())
+        steps
+            .into_iter()
+            .try_fold(object, |place, step| place.get(step))
+            .filter(|template| !template.is_null())
     }
 }
 
@@ -54,20 +56,21 @@ pub fn review(
     configuration: &Configuration,
 ) -> anyhow::Result<Answer> {
     let mode = configuration.mode.name();
-    let object: Value = read_text(request.object()?.get(), "")?;
-    let meta: PodMeta = read_value(&object, "")?;
+    let object: Value = read_text(request.object()?.get(), "object")?;
+    let meta: PodMeta = read_value(&object, "object")?;
     check_kind(&meta, workload.kind)?;
     let subject = subject(request, &meta.metadata);
-    let template = workload.template(&object);
-    let template_meta: PodMeta =
-        template.map_or_else(|| Ok(PodMeta::default()), |template| read_value(template, workload.template))?;
-    let own = Annotations::of(&meta.metadata);
-    let mut warnings = misplaced(workload, &own, &Annotations::of(&template_meta.metadata), mode);
-    let Some(template) = template else {
+    let own = Annotations::read(&meta.metadata, "")?;
+    let Some(template) = Template::of(workload, &object)? else {
+        let warnings = misplaced(workload, &own, &Annotations::default(), mode);
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
-    match decide_template(workload, &template_meta, template, subject.namespace, configuration)? {
-        Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => warnings.extend(more),
+    let reviewed = template.reviewed(subject.namespace)?;
+    let mut warnings = misplaced(workload, &own, &reviewed.annotations, mode);
+    match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
+        Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
+            warnings.extend(more)
+        }
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
             let old = old_problems(workload, request, subject.namespace, configuration);
@@ -89,16 +92,26 @@ pub fn review(
     Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None))
 }
 
-fn decide_template(
-    workload: Workload,
-    meta: &PodMeta,
-    template: &Value,
-    namespace: &str,
-    configuration: &Configuration,
-) -> anyhow::Result<Decision> {
-    let gate = gate::check(&meta.metadata, namespace, &configuration.common, configuration.mode.name());
-    let path = format!("{}.", workload.template);
-    decide(gate, &meta.metadata, template, namespace, &path, configuration)
+/// The pod template of a workload.
+struct Template<'v> {
+    meta: PodMeta,
+    pod: &'v Value,
+    /// Where it stands in the object.
+    path: String,
+}
+
+impl<'v> Template<'v> {
+    fn of(workload: Workload, object: &'v Value) -> Result<Option<Self>, Unreadable> {
+        let Some(pod) = workload.template(object) else { return Ok(None) };
+        let meta = read_value(pod, workload.template)?;
+        Ok(Some(Template { meta, pod, path: format!("{}.", workload.template) }))
+    }
+
+    fn reviewed<'a>(&'a self, namespace: &'a str) -> Result<Reviewed<'a>, Unreadable> {
+        let metadata = &self.meta.metadata;
+        let annotations = Annotations::read(metadata, &self.path)?;
+        Ok(Reviewed { metadata, annotations, namespace, path: &self.path })
+    }
 }
 
 /// The problems that the workload had before this update.
@@ -108,16 +121,19 @@ fn old_problems(
     namespace: &str,
     configuration: &Configuration,
 ) -> Vec<Problem> {
-    let problems = || {
-        let old = request.old_object.filter(|_| request.operation == "UPDATE")?;
-        let old: Value = read_text(old.get(), "").ok()?;
-        let template = workload.template(&old)?;
-        let meta: PodMeta = read_value(template, workload.template).ok()?;
-        match decide_template(workload, &meta, template, namespace, configuration).ok()? {
-            Decision::Reject { problems, .. } => Some(problems),
-            _ => None,
+    let problems = || -> anyhow::Result<Vec<Problem>> {
+        let Some(old) = request.old_object.filter(|_| request.operation == "UPDATE") else {
+            return Ok(Vec::new());
+        };
+        let old: Value = read_text(old.get(), "oldObject")?;
+        let Some(template) = Template::of(workload, &old)? else { return Ok(Vec::new()) };
+        let reviewed = template.reviewed(namespace)?;
+        match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
+            Decision::Reject { problems, .. } => Ok(problems),
+            _ => Ok(Vec::new()),
         }
     };
+    // An old object that cannot be read excuses nothing.
     problems().unwrap_or_default()
 }
 

@@ -39,7 +39,8 @@ fn is_der_sequence(bytes: &[u8]) -> bool {
         return content.len() == usize::from(*length);
     };
     let Some((digits, content)) = content.split_at_checked(digits) else { return false };
-    digits.len() <= 4 && digits.iter().fold(0, |length, digit| length * 256 + usize::from(*digit)) == content.len()
+    digits.len() <= 4
+        && digits.iter().fold(0, |length, digit| length * 256 + usize::from(*digit)) == content.len()
 }
 
 #[cfg(test)]

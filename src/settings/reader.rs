@@ -64,11 +64,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     }
 
     /// Reads the object under `key`.
-    pub fn block<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T,
-    ) -> T {
+    pub fn block<T>(&mut self, key: &'static str, read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T) -> T {
         let value = self.take(key);
         let path = format!("{}.", self.key(key));
         let mut block = SettingsReader::at(path, self.mode, value, self.findings);
@@ -185,7 +181,8 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     fn report_unknown_keys(self) {
         /// A block names this many unknown keys and counts the others.
         const SHOWN: usize = 200;
-        let mut unknown = self.members.into_iter().flatten().filter(|(key, _)| !self.taken.contains(&key.as_str()));
+        let mut unknown =
+            self.members.into_iter().flatten().filter(|(key, _)| !self.taken.contains(&key.as_str()));
         let known = || format!("the known keys here are {}", self.taken.join(", "));
         for (key, _) in unknown.by_ref().take(SHOWN) {
             let full = self.key(key);

@@ -36,7 +36,11 @@ use registration::Registration;
 use service_spec::ServiceSpec;
 
 /// What is added to the pod; no plan where the findings have a problem.
-pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
+pub fn plan(
+    pod: &Candidate<'_>,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Plan>> {
     let is_volume = |name: &str| VOLUMES.contains(&name);
     obstacles::check(pod, |name| CONTAINERS.contains(&name), is_volume, findings);
     let service = ServiceSpec::read(pod, settings, findings);
@@ -46,7 +50,8 @@ pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -
     upstream_env::check_size(&service.upstreams, pod.spec, findings);
     let ports = EnvoyPorts::choose(&service, pod.spec);
     let port = service.port.as_ref().map(|port| port.number);
-    let readiness = port.filter(|_| settings.health_checks).and_then(|port| readiness::of_service(port, pod.spec));
+    let readiness =
+        port.filter(|_| settings.health_checks).and_then(|port| readiness::of_service(port, pod.spec));
     let listener_port = port.filter(|_| readiness.is_none());
     let registration = Registration::new(&service, namespace.as_ref(), ports.public, readiness).document()?;
     registration::check_size(&registration, findings);

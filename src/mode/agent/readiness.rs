@@ -98,7 +98,7 @@ mod tests {
     fn checked(probe: Value) -> Option<Value> {
         let ports = json!([{ "name": "web", "containerPort": 8080 }]);
         let spec = json!({ "containers": [{ "name": "a", "ports": ports, "readinessProbe": probe }] });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         of_service(8080, &spec).map(|check| serde_json::to_value(check).unwrap())
     }
 
@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn headers_by_the_names_that_consul_looks_for() {
         let header = |name: &str, value: &str| json!({ "name": name, "value": value });
-        let headers = [header("hOST", "a.b"), header("x-a", "1"), header("user-agent", "me"), header("X-A", "2")];
+        let headers =
+            [header("hOST", "a.b"), header("x-a", "1"), header("user-agent", "me"), header("X-A", "2")];
         let check = checked(json!({ "httpGet": { "port": 1, "httpHeaders": headers } })).unwrap();
         assert_eq!(check["header"], json!({ "Host": ["a.b"], "User-Agent": ["me"], "X-A": ["1", "2"] }));
         for (name, expected) in [("x--y-", "X--Y-"), ("-", "-"), ("", ""), ("a b", "a b"), ("é", "é")] {
@@ -174,7 +175,7 @@ mod tests {
                 { "name": "b", "ports": [{ "containerPort": 8080 }], "readinessProbe": probe(2) },
             ],
         });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         let of_service = |port| of_service(port, &spec).map(|check| json!(check)["tcp"].clone());
         assert_eq!(of_service(8080), Some(json!("$(POD_IP):2")));
         assert_eq!(of_service(9090), None);

@@ -4,9 +4,7 @@ use super::settings::{Settings, parse_sync_period};
 use crate::annotations::metadata::MetaValue;
 use crate::annotations::names::{NAMESPACE, PROTOCOL, SYNC_PERIOD, UPSTREAMS};
 use crate::annotations::service::ServicePort;
-use crate::annotations::{
-    Annotations, envoy_args, full, metadata, resources, service, tags, unknown,
-};
+use crate::annotations::{Annotations, envoy_args, full, metadata, resources, service, tags, unknown};
 use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::protocol::Protocol;

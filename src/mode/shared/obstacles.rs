@@ -30,7 +30,8 @@ pub fn check(
         findings.problem(Problem::new(format!("{spec_path}.{place}"), why, opt_out()));
     }
     let mut check_names = |list: &str, containers: &[Container<'_>]| {
-        for (index, taken) in containers.iter().enumerate().filter(|(_, own)| is_injected_container(own.name)) {
+        for (index, taken) in containers.iter().enumerate().filter(|(_, own)| is_injected_container(own.name))
+        {
             let remedy = format!(
                 "name the container otherwise, or set {} to \"injected\" if the pod is injected already",
                 full(STATUS)

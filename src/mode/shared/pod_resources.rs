@@ -65,7 +65,8 @@ fn low_limit(
     sidecars: &[(&str, &Resources)],
 ) -> Option<Problem> {
     let limit = amount(own.limits.as_ref(), name)?;
-    let limits = sidecars.iter().filter_map(|(container, own)| Some((container, &own.limits.get(name)?.quantity)));
+    let limits =
+        sidecars.iter().filter_map(|(container, own)| Some((container, &own.limits.get(name)?.quantity)));
     let (container, highest) = limits.max_by_key(|(_, quantity)| quantity.nano())?;
     highest.exceeds(&limit).then(|| {
         let subject = format!("{spec_path}.resources.limits[{name}]");
@@ -153,7 +154,8 @@ impl Kind {
     fn requested(&self, container: &Container<'_>) -> u64 {
         let own = container.resources.as_ref();
         let amount = |list: Option<&BTreeMap<String, Written>>| amount(list, self.name);
-        let request = own.and_then(|own| amount(own.requests.as_ref()).or_else(|| amount(own.limits.as_ref())));
+        let request =
+            own.and_then(|own| amount(own.requests.as_ref()).or_else(|| amount(own.limits.as_ref())));
         request.map_or(0, |request| self.units(&request))
     }
 
@@ -179,8 +181,8 @@ fn amount(list: Option<&BTreeMap<String, Written>>, name: &str) -> Option<Quanti
 mod tests {
     use super::*;
     use crate::annotations::Annotations;
-    use crate::k8s::pod::Metadata;
     use crate::json::read_value;
+    use crate::k8s::pod::Metadata;
     use crate::settings::resources::Defaults;
     use serde_json::{Value, json};
 
@@ -191,10 +193,15 @@ mod tests {
 
     /// The problems of a pod with these resources beside these init container, Envoy and
     /// lifecycle sidecar.
-    fn problems_beside(pod: &Value, containers: &Value, native: bool, injected: [&Defaults; 3]) -> Vec<String> {
+    fn problems_beside(
+        pod: &Value,
+        containers: &Value,
+        native: bool,
+        injected: [&Defaults; 3],
+    ) -> Vec<String> {
         let mut spec = containers.clone();
         spec["resources"] = pod.clone();
-        let spec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         let (metadata, annotations) = (Metadata::default(), Annotations::default());
         let pod = Candidate {
             namespace: "shop",
@@ -223,7 +230,8 @@ mod tests {
         assert_eq!(problems(&fits, &app, true), [""; 0]);
         assert_eq!(problems(&json!({}), &app, true), [""; 0]);
         assert_eq!(problems(&json!(null), &app, true), [""; 0]);
-        let little = json!({ "requests": { "cpu": "0.1599", "memory": "1Mi" }, "limits": { "memory": "153Mi" } });
+        let little =
+            json!({ "requests": { "cpu": "0.1599", "memory": "1Mi" }, "limits": { "memory": "153Mi" } });
         let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
             problems(&little, &app, true),
@@ -249,20 +257,26 @@ mod tests {
                 format!(
                     "spec.resources.requests[cpu]: is not written, so that Kubernetes takes 100m, and that is {why} 160m"
                 ),
-                format!("spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 90Mi"),
+                format!(
+                    "spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 90Mi"
+                ),
             ]
         );
         // Any limit makes it write all requests.
         let of_cpu = problems(&json!({ "limits": { "memory": "1Gi" } }), &app, true);
         assert!(of_cpu.len() == 1 && of_cpu[0].contains("requests[cpu]"), "{of_cpu:?}");
-        assert_eq!(problems(&json!({ "limits": { "cpu": "1" } }), &json!({ "containers": [{}] }), true), [""; 0]);
+        assert_eq!(
+            problems(&json!({ "limits": { "cpu": "1" } }), &json!({ "containers": [{}] }), true),
+            [""; 0]
+        );
         assert_eq!(problems(&json!({ "limits": {} }), &app, true), [""; 0]);
     }
 
     #[test]
     fn a_pods_own_limit_holds_each_ordinary_sidecar() {
         let app = json!({ "containers": [{}] });
-        let little = json!({ "limits": { "cpu": "1", "memory": "249Mi" }, "requests": { "memory": "200Mi" } });
+        let little =
+            json!({ "limits": { "cpu": "1", "memory": "249Mi" }, "requests": { "memory": "200Mi" } });
         assert_eq!(problems(&little, &app, true), [""; 0]);
         let envoy = |cpu| Defaults { requests: &[], limits: cpu };
         assert_eq!(

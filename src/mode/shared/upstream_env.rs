@@ -27,8 +27,9 @@ pub fn check_size(upstreams: &[Upstream], spec: &PodSpec<'_>, findings: &mut Fin
     let containers = spec.all_containers().count();
     let variables = (2 * upstreams.len()).saturating_mul(containers);
     if variables > VARIABLES_LIMIT {
-        let why =
-            format!("need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}");
+        let why = format!(
+            "need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}"
+        );
         let remedy = "use fewer upstreams or fewer containers";
         findings.problem(Problem::new("the pod's upstreams", why, remedy));
     }
@@ -93,7 +94,8 @@ impl UpstreamEnv {
         let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
         let first = values.any(|value| kubelet::refers_to(value, names()));
         let missing = self.0.iter().filter(|(name, _)| !own.contains(name.as_str()));
-        let added: Vec<Value> = missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let added: Vec<Value> =
+            missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
         if first {
             env.splice(0..0, added);
         } else {
@@ -123,7 +125,8 @@ mod tests {
         let upstreams = parse_list("u", upstreams, &resolve, false, &mut findings);
         assert!(findings.problems.is_empty(), "{findings:?}");
         let UpstreamEnv(variables) = UpstreamEnv::new(&upstreams, &mut findings);
-        let ports = variables.iter().filter_map(|(name, port)| Some(format!("{}={port}", name.strip_suffix(PORT)?)));
+        let ports =
+            variables.iter().filter_map(|(name, port)| Some(format!("{}={port}", name.strip_suffix(PORT)?)));
         (ports.collect(), findings.warnings.len())
     }
 
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn variables_stand_first_only_where_the_containers_own_refer_to_them() {
-        let variables = UpstreamEnv(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
+        let variables =
+            UpstreamEnv(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
         let names = |mut container: Value| {
             variables.add_to(&mut container).unwrap();
             let env = container["env"].as_array().unwrap().clone();
@@ -150,7 +154,8 @@ mod tests {
         assert_eq!(names(json!({})), ["DB_HOST", "DB_PORT"]);
         assert_eq!(names(json!({ "env": null })), ["DB_HOST", "DB_PORT"]);
         assert_eq!(names(json!({ "env": [{ "name": "A", "value": "$(B)" }] })), ["A", "DB_HOST", "DB_PORT"]);
-        let refers = json!({ "env": [{ "name": "A", "value": "x$(DB_PORT)" }, { "name": "DB_HOST", "value": "y" }] });
+        let refers =
+            json!({ "env": [{ "name": "A", "value": "x$(DB_PORT)" }, { "name": "DB_HOST", "value": "y" }] });
         assert_eq!(names(refers), ["DB_PORT", "A", "DB_HOST"]);
     }
 }
