@@ -12,6 +12,6 @@ if ! folder=$(scripts/crds.sh 2>&1); then
   exit 0
 fi
 KUBEWARDEN_CRDS=$folder \
-  cargo test --quiet --locked -p policy-host --test publish -- --ignored the_custom_resources_fit_their_definitions
+  cargo test --quiet --locked --test publish -- --ignored the_custom_resources_fit_their_definitions
 module=${folder%/config/crd/bases}
 printf 'custom resources: checked against %s\n' "${module##*/}"

@@ -27,9 +27,6 @@ pub enum LoadError {
     /// The policy needs another runtime.
     #[error("the policy's execution mode is `{0}`; this host runs `kubewarden-wapc` only")]
     ExecutionMode(String),
-    /// The WebAssembly runtime refused its configuration.
-    #[error("cannot set up the WebAssembly runtime: {0}")]
-    Runtime(String),
 }
 
 /// A call did not come back with an answer.
@@ -45,8 +42,6 @@ pub enum CallError {
         reason: String,
         /// What the guest wrote to its standard error, such as a panic's message.
         stderr: String,
-        /// The frames it happened in: all that a policy server reports.
-        backtrace: String,
     },
     /// The guest returned an error instead of an answer.
     #[error("the policy returned an error from `{operation}`: {message}")]
@@ -63,14 +58,6 @@ pub enum CallError {
         operation: String,
         /// How long it had.
         limit: Duration,
-    },
-    /// The guest computed more than is counted.
-    #[error("the policy was interrupted: `{operation}` used up {limit} units of fuel")]
-    OutOfFuel {
-        /// The waPC operation called.
-        operation: String,
-        /// How much it had.
-        limit: u64,
     },
     /// The module's start functions failed, before any operation.
     #[error("the policy failed to start: {0}")]
@@ -90,9 +77,9 @@ impl CallError {
     #[must_use]
     pub fn as_reported(&self) -> String {
         match self {
-            Self::Trap { backtrace, .. } => format!("Guest call failure: {backtrace}"),
+            Self::Trap { reason, .. } => format!("Guest call failure: {reason}"),
             Self::Guest { message, .. } => format!("Guest call failure: {message}"),
-            Self::Timeout { .. } | Self::OutOfFuel { .. } => {
+            Self::Timeout { .. } => {
                 "Policy execution interrupted because it exceeded the allowed execution time".to_owned()
             }
             Self::Start(message) => format!("Initialization failed: {message}"),

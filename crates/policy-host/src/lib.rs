@@ -29,7 +29,6 @@
 //! [waPC]: https://wapc.io
 
 pub mod advice;
-mod bare;
 pub mod documents;
 mod error;
 pub mod helm;
@@ -40,14 +39,16 @@ pub mod policies;
 mod policy;
 mod request;
 mod response;
+mod runner;
 pub mod server;
-
+mod wapc;
+mod wasi;
 pub mod workload;
 
 pub use error::{CallError, LoadError, RequestError};
 pub use log::{Level, LogEntry, LogSink, Logs};
 pub use module::{ExecutionMode, Metadata, PolicyType};
-pub use policy::{Instance, Measurement, Observation, Policy, PolicyBuilder, Review};
+pub use policy::{Observation, Policy, PolicyBuilder, Review};
 pub use request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo, ValidateRequest};
 pub use response::{
     AdmissionResponse, AdmissionStatus, PatchError, PatchType, PolicyAnswer, SettingsAnswer, StatusCause,

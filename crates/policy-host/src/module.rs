@@ -2,12 +2,14 @@
 //! metadata that `kwctl annotate` wrote into it.
 
 use serde::Deserialize;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmi::Module;
 
-use crate::error::LoadError;
+use crate::{error::LoadError, runner};
 
 const METADATA_SECTION: &str = "io.kubewarden.metadata";
 const GUEST_CALL: &str = "__guest_call";
+/// A component's version and layer, where a module has its version.
+const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 
 /// The part of a policy's metadata that decides how it is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -60,44 +62,35 @@ pub enum PolicyType {
     Raw,
 }
 
-/// Checks that the bytes are a policy that this host can run, so that a wrong
-/// file is told apart from a broken policy. `None`: the policy is not annotated.
-pub(crate) fn inspect(wasm: &[u8]) -> Result<Option<Metadata>, LoadError> {
+/// Reads a module and checks that it is a policy that this host can run, so that a wrong
+/// file is told apart from a broken policy. No metadata: the policy is not annotated.
+pub(crate) fn inspect(wasm: &[u8]) -> Result<(Module, Option<Metadata>), LoadError> {
     if wasm.is_empty() {
         return Err(LoadError::NotWasm("the file is empty".to_owned()));
     }
-    // The runtime would take the text format too, which no policy server does.
     if !wasm.starts_with(b"\0asm") {
         return Err(LoadError::NotWasm("it does not begin with the bytes `\\0asm`".to_owned()));
     }
-    let mut metadata = None;
-    let mut callable = false;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(|error| LoadError::NotWasm(error.to_string()))? {
-            Payload::Version { encoding: Encoding::Component, .. } => {
-                return Err(LoadError::NotPolicy(
-                    "it is a WebAssembly component; build it for wasm32-wasip1".to_owned(),
-                ));
-            }
-            Payload::ExportSection(exports) => {
-                for export in exports {
-                    let export = export.map_err(|error| LoadError::NotWasm(error.to_string()))?;
-                    callable |= export.name == GUEST_CALL;
-                }
-            }
-            Payload::CustomSection(section) if section.name() == METADATA_SECTION => {
-                metadata = Some(serde_json::from_slice(section.data()).map_err(LoadError::Metadata)?);
-            }
-            _ => {}
-        }
+    if wasm.get(4..8) == Some(COMPONENT) {
+        return Err(LoadError::NotPolicy(
+            "it is a WebAssembly component; build it for wasm32-wasip1".to_owned(),
+        ));
     }
+    let module = runner::parse(wasm).map_err(|error| LoadError::NotWasm(error.to_string()))?;
+    let mut sections = module.custom_sections().filter(|section| section.name() == METADATA_SECTION);
+    let metadata: Option<Metadata> = sections
+        .next()
+        .map(|section| serde_json::from_slice(section.data()))
+        .transpose()
+        .map_err(LoadError::Metadata)?;
     if let Some(Metadata { execution_mode, .. }) = metadata
         && execution_mode != ExecutionMode::KubewardenWapc
     {
         return Err(LoadError::ExecutionMode(execution_mode.name().to_owned()));
     }
-    if !callable {
+    if module.get_export(GUEST_CALL).is_none() {
         return Err(LoadError::NotPolicy(format!("it does not export `{GUEST_CALL}`")));
     }
-    Ok(metadata)
+    drop(sections);
+    Ok((module, metadata))
 }

@@ -7,7 +7,7 @@ mod support;
 use std::{
     fs,
     io::Write,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
@@ -88,8 +88,6 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
         .args(arguments)
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE")
-        // The compiled policies of tests are not for the user's own cache.
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -478,21 +476,4 @@ fn help_has_examples_and_the_exit_statuses() {
     for command in ["run", "serve", "completions"] {
         assert!(host(&[command, "--help"], "").stdout.contains("Examples:"), "{command}");
     }
-}
-
-#[test]
-fn the_compiled_policy_is_kept_where_caches_are_kept() {
-    let cache = TempDir::new().unwrap();
-    let bench = Bench::answering(accept());
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_policy-host"));
-        command.arg("run").arg(&bench.wasm).args(["-r", "-", "-o", "summary"]).args(arguments);
-        command.env("XDG_CACHE_HOME", cache.path()).stdin(Stdio::null());
-        command.output().unwrap()
-    };
-    let kept = |folder: &Path| fs::read_dir(folder).unwrap().count();
-    run(&["--disable-wasmtime-cache"]);
-    assert_eq!(kept(cache.path()), 0);
-    run(&[]);
-    assert!(kept(cache.path()) > 0);
 }

@@ -93,7 +93,6 @@ fn command(folder: &Path, entries: &str, arguments: &[&str]) -> Command {
     fs::write(&policies, entries).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_policy-host"));
     command
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .args(["serve", "--port", "0", "--readiness-probe-port", "0", "--policies"])
         .arg(policies)
         .args(arguments);

@@ -118,7 +118,6 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
         .args(arguments)
         // Where the default of --policy is.
         .current_dir(root)
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -55,7 +55,7 @@ impl Trial {
                 _ => Outcome::Accepted,
             },
         };
-        Ok(Trial { outcome, memory: seen.peak_memory, time: seen.start + seen.call, response: seen.response })
+        Ok(Trial { outcome, memory: seen.peak_memory, time: seen.time, response: seen.response })
     }
 }
 

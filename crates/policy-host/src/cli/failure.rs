@@ -89,7 +89,6 @@ impl From<LoadError> for Failure {
             LoadError::NotPolicy(_) | LoadError::Metadata(_) | LoadError::ExecutionMode(_) => {
                 Self::new(Status::NotAPolicy, message)
             }
-            LoadError::Runtime(_) => Self::other(message),
         }
     }
 }
@@ -99,7 +98,7 @@ impl From<CallError> for Failure {
         let status = match error {
             CallError::Trap { .. } | CallError::Start(_) => Status::Trap,
             CallError::Guest { .. } | CallError::Answer { .. } => Status::GuestError,
-            CallError::Timeout { .. } | CallError::OutOfFuel { .. } => Status::Timeout,
+            CallError::Timeout { .. } => Status::Timeout,
         };
         let failure = Self::new(status, error.to_string());
         match status {

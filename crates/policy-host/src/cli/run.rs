@@ -87,8 +87,8 @@ pub struct Args {
     #[arg(short, long, value_name = "MODE", value_parser = ["kubewarden", "kubewarden-wapc"], hide_possible_values = true)]
     execution_mode: Option<String>,
 
-    /// Compile the policy anew instead of using the compiled one of last time
-    #[arg(long)]
+    /// For kwctl's sake: this host interprets the policy and keeps nothing
+    #[arg(long, hide_short_help = true)]
     disable_wasmtime_cache: bool,
 
     /// For kwctl's sake: a policy that needs no host capability is not changed by it
@@ -212,11 +212,6 @@ fn ask(
         let printed = print(&mut out, screen, output, long_texts, &item, &review)?;
         out.flush()?;
         if let Some(failure) = review.failure {
-            if let CallError::Trap { backtrace, .. } = &failure
-                && screen.verbose
-            {
-                anstream::eprintln!("{}", paint(style::FAINT, backtrace));
-            }
             tally.failures.push((item.title, failure));
         } else if !review.response.allowed && (args.fail_on_rejection || !printed) {
             tally.rejected.push(item.title);
@@ -262,7 +257,6 @@ fn load(args: &Args, screen: &Screen, subject: &Subject) -> Result<Policy, Failu
     let timeout = (args.timeout > 0).then(|| Duration::from_secs(args.timeout));
     let policy = Policy::builder()
         .timeout(timeout)
-        .cache(!args.disable_wasmtime_cache)
         .log(log_sink(screen))
         .path(path)
         .map_err(|error| Failure::from(error).about(module))?;

@@ -3,14 +3,20 @@
 use serde_json::{Value, json};
 
 /// A call of the policy, and the object that its answer is a change of.
+#[derive(Clone, Debug)]
 pub struct Case {
+    /// What it is called in tables.
     pub name: &'static str,
+    /// The waPC operation.
     pub operation: &'static str,
+    /// What the operation gets.
     pub payload: Vec<u8>,
+    /// The object of the request, if it is one.
     pub object: Option<Value>,
 }
 
 /// Every case, in the order of the table.
+#[must_use]
 pub fn all() -> Vec<Case> {
     vec![
         validate("skip", &pod(4 * 1024, &json!({}))),
