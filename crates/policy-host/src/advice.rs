@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// Below this, a container that starts Consul's command line is killed.
 pub(crate) const CLI_MEMORY: f64 = (100 << 20) as f64;
+/// The processor time that a call of Consul's command line takes, in seconds.
+const CLI_SECONDS: f64 = 0.1;
 
 /// Notes on the settings, each one with what to do about it.
 #[must_use]
@@ -82,9 +84,17 @@ pub fn advice(settings: &Value) -> Vec<String> {
     }
     for block in ["initContainer", "lifecycleSidecar"] {
         let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
-        if limit.and_then(bytes).is_some_and(|bytes| bytes < CLI_MEMORY) {
+        if limit.and_then(quantity).is_some_and(|bytes| bytes < CLI_MEMORY) {
             notes.push(format!(
                 "{block}.resources.limits.memory: Consul's command line needs 85 MB and is killed below; write 100Mi or more"
+            ));
+        }
+        let limit = settings.pointer(&format!("/{block}/resources/limits/cpu")).and_then(quantity);
+        if let Some(cores) = limit.filter(|cores| *cores > 0.0 && *cores < 0.25) {
+            notes.push(format!(
+                "{block}.resources.limits.cpu: each call of Consul's command line takes {:.1} s with it; write 500m or \
+                 more, or leave it out",
+                CLI_SECONDS / cores
             ));
         }
     }
@@ -103,13 +113,14 @@ fn is_floating(image: &str) -> bool {
     !image.is_empty() && !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
-/// The bytes of a quantity, as far as people write memory.
-pub(crate) fn bytes(quantity: &Value) -> Option<f64> {
-    let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
+/// A quantity as a number, in the units that people write memory and processors in.
+pub(crate) fn quantity(written: &Value) -> Option<f64> {
+    let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit {
         "" => 1.0,
+        "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
@@ -149,6 +160,16 @@ mod tests {
             advice(&json!({ "default": true, "acls": { "enabled": true, "authMethod": "m" } })).len(),
             0
         );
+    }
+
+    #[test]
+    fn a_processor_limit_that_slows_the_command_line_is_noted() {
+        let with = |limit: &str| json!({ "initContainer": { "resources": { "limits": { "cpu": limit } } } });
+        let notes = advice(&with("50m"));
+        assert!(notes.len() == 1 && notes[0].contains("takes 2.0 s"), "{notes:#?}");
+        for limit in ["500m", "1", "0.25"] {
+            assert_eq!(advice(&with(limit)), Vec::<String>::new(), "{limit}");
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ connectInject:
   k8sDenyNamespaces: [batch]
   consulNamespaces: {mirroringK8S: true, mirroringK8SPrefix: k8s-}
   sidecarProxy: {resources: {requests: {memory: 100Mi, cpu: null}, limits: {memory: null, cpu: null}}}
-  initContainer: {resources: {requests: {memory: 25Mi}, limits: {memory: 150Mi}}}
+  initContainer: {resources: {requests: {memory: 120Mi}, limits: {memory: 150Mi}}}
 "#;
 
 /// Today's chart.
@@ -241,15 +241,13 @@ fn the_chart_of_consul_1_9() {
             "enableConsulNamespaces": true,
             "consulNamespaces": { "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" },
             "crossNamespaceACLPolicy": "cross-namespace-policy",
-            "lifecycleSidecar": {
-                "resources": { "requests": { "memory": "25Mi", "cpu": "20m" }, "limits": { "cpu": "20m" } } },
             "openshift": true,
             "agent": { "httpPort": 8600 },
             "healthChecks": { "enabled": true },
             "envoyExtraArgs": "--log-level debug",
             "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["batch"],
             "sidecarProxy": { "resources": { "requests": { "memory": "100Mi" } } },
-            "initContainer": { "resources": { "requests": { "memory": "25Mi" }, "limits": { "memory": "150Mi" } } },
+            "initContainer": { "resources": { "requests": { "memory": "120Mi" } } },
         })
     );
     // Without the certificate the settings are not whole, and the remedy is told.

@@ -40,7 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "JSON", group = "what")]
     settings_json: Option<String>,
 
-    /// Translate the values of Consul's Helm chart; - is standard input
+    /// Translate the values of Consul's Helm chart: a values file, or a Flux HelmRelease, an Argo
+    /// CD Application or another object with values inside; - is standard input
     #[arg(long, value_name = "FILE", group = "what")]
     from_helm: Option<String>,
 
@@ -95,9 +96,11 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
 /// What a values file means; the settings are printed, the report is on standard error.
 fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Translation, Failure> {
     let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
-    let values = documents::parse_one(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
+    let documents = documents::parse(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
     let ca_cert = ca_cert.map(input::read).transpose()?;
-    let translation = helm::translate(&values, ca_cert.as_deref()).map_err(|error| bad(error.to_string()))?;
+    let translation = helm::pick(documents)
+        .and_then(|document| helm::translate(&document, ca_cert.as_deref()))
+        .map_err(|error| bad(error.to_string()))?;
     let width =
         translation.outcomes.iter().map(|outcome| outcome.key.len()).max().unwrap_or_default().min(50);
     let mut heading = None;
