@@ -17,7 +17,8 @@ pub fn advice(settings: &Value) -> Vec<String> {
     let written = |pointer: &str| {
         settings.pointer(pointer).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
     };
-    for key in ["imageConsul", "imageEnvoy"] {
+    let dataplane = settings.get("mode").and_then(Value::as_str) == Some("dataplane");
+    for key in ["imageConsul", "imageEnvoy", "imageK8S", "imageConsulDataplane"] {
         if let Some(image) = settings.get(key).and_then(Value::as_str)
             && is_floating(image)
         {
@@ -69,7 +70,9 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "/enableConsulNamespaces",
         ),
     ] {
-        if written(pointer) && !is(switch_pointer, true) {
+        let by_default =
+            dataplane && switch_pointer == "/consulNamespaces/mirroringK8S" && !written(switch_pointer);
+        if written(pointer) && !is(switch_pointer, true) && !by_default {
             notes.push(format!("{key}: has no effect without {switch}: true"));
         }
     }
@@ -82,7 +85,9 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "centralConfig.defaultProtocol: has no effect with centralConfig.enabled: false".to_owned(),
         );
     }
-    for block in ["initContainer", "lifecycleSidecar"] {
+    // In dataplane mode no container has Consul's command line.
+    let cli: &[&str] = if dataplane { &[] } else { &["initContainer", "lifecycleSidecar"] };
+    for block in cli {
         let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
         if limit.and_then(quantity).is_some_and(|bytes| bytes < CLI_MEMORY) {
             notes.push(format!(
@@ -170,6 +175,19 @@ mod tests {
         for limit in ["500m", "1", "0.25"] {
             assert_eq!(advice(&with(limit)), Vec::<String>::new(), "{limit}");
         }
+    }
+
+    #[test]
+    fn dataplane_mode_has_notes_of_its_own() {
+        let limits = json!({ "resources": { "limits": { "memory": "50Mi", "cpu": "50m" } } });
+        let wise = json!({
+            "mode": "dataplane", "initContainer": limits, "enableConsulNamespaces": true,
+            "consulNamespaces": { "mirroringK8SPrefix": "k-" },
+        });
+        assert_eq!(advice(&wise), Vec::<String>::new());
+        let notes =
+            advice(&json!({ "mode": "dataplane", "imageConsulDataplane": "hashicorp/consul-dataplane" }));
+        assert_eq!(notes.len(), 1, "{notes:#?}");
     }
 
     #[test]

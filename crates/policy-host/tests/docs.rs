@@ -342,6 +342,10 @@ fn every_difference_from_the_original_is_told() {
     assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
 }
 
+/// The values in the documentation are for agent mode.
+const AGENT: helm::Options<'_> =
+    helm::Options { mode: Some(helm::Mode::Agent), ca_cert: None, release: None, namespace: None };
+
 /// Values of the Helm chart, policies and settings: each of them is what it says it is,
 /// and whoever translates the values has a policy that injects.
 #[test]
@@ -366,7 +370,7 @@ fn the_yaml_in_the_documentation_is_right() {
                 assert_eq!(refusal(&document["spec"]["settings"]), None, "{path}:\n{block}");
                 settings += 1;
             } else if document.get("connectInject").is_some() {
-                let translation = helm::translate(&document, None).unwrap();
+                let translation = helm::translate(&document, &AGENT).unwrap();
                 let unknown: Vec<_> = translation
                     .outcomes
                     .iter()

@@ -4,13 +4,16 @@
 
 use policy_host::{
     documents,
-    helm::{self, Fate, HelmError, Translation},
+    helm::{self, Fate, HelmError, Mode, Options, Translation},
 };
 use serde_json::{Value, json};
 
+/// Agent mode, whatever the values ask for.
+const AGENT: Options<'_> = Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
+
 fn translated(text: &str) -> Result<Translation, HelmError> {
     let document = helm::pick(documents::parse(text).unwrap())?;
-    helm::translate(&document, None)
+    helm::translate(&document, &AGENT)
 }
 
 fn settings(text: &str) -> Value {
@@ -236,7 +239,7 @@ fn the_charts_own_resources_are_left_out() {
         "connectInject": { "initContainer": { "resources": {
             "requests": { "memory": "25Mi", "cpu": "50m" }, "limits": { "memory": "150Mi", "cpu": "50m" } } } },
     });
-    let translation = helm::translate(&old, None).unwrap();
+    let translation = helm::translate(&old, &AGENT).unwrap();
     assert_eq!(translation.settings, json!({}));
     assert_eq!(translation.outcomes.len(), 8);
     for outcome in &translation.outcomes {
@@ -247,9 +250,9 @@ fn the_charts_own_resources_are_left_out() {
     let mut own = old;
     own["connectInject"]["initContainer"]["resources"]["limits"] = json!({ "memory": "300Mi", "cpu": "1" });
     assert_eq!(
-        helm::translate(&own, None).unwrap().settings,
+        helm::translate(&own, &AGENT).unwrap().settings,
         json!({ "initContainer": { "resources": { "limits": { "memory": "300Mi", "cpu": "1" } } } })
     );
     let small = json!({ "global": { "consulSidecarContainer": { "resources": { "limits": { "memory": "64Mi" } } } } });
-    assert!(helm::translate(&small, None).unwrap().outcomes[0].text.contains("would be killed"));
+    assert!(helm::translate(&small, &AGENT).unwrap().outcomes[0].text.contains("would be killed"));
 }

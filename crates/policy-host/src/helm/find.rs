@@ -14,6 +14,10 @@ const HEADINGS: [&str; 2] = ["USER-SUPPLIED VALUES", "COMPUTED VALUES"];
 pub struct Found {
     pub values: Value,
     pub notes: Vec<String>,
+    /// Of the Helm release, where the document says it.
+    pub release: Option<String>,
+    pub namespace: Option<String>,
+    pub chart_version: Option<String>,
 }
 
 /// The document with the chart's values, of those in one file.
@@ -36,7 +40,7 @@ pub fn pick(documents: Vec<Value>) -> Result<Value, HelmError> {
 /// The values in a document.
 pub fn values(document: &Value) -> Result<Found, HelmError> {
     let mut found = match carrier(document) {
-        None => Found { values: document.clone(), notes: Vec::new() },
+        None => Found { values: document.clone(), ..Found::default() },
         Some(carrier) => carrier.values(document)?,
     };
     if found.values.is_null() {
@@ -114,10 +118,19 @@ impl Carrier {
     fn values(self, document: &Value) -> Result<Found, HelmError> {
         let title = title(document);
         let none = || HelmError::NoValues(title.clone());
+        let at = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let mut found = Found::default();
         let place = match self {
             Self::HelmRelease => {
                 found.values = document.pointer("/spec/values").cloned().unwrap_or_default();
+                // Flux puts the target namespace before the name that it makes itself.
+                let target = at("/spec/targetNamespace");
+                found.release = at("/spec/releaseName").or_else(|| {
+                    let name = at("/metadata/name")?;
+                    Some(target.as_ref().map_or_else(|| name.clone(), |target| format!("{target}-{name}")))
+                });
+                found.namespace = target.or_else(|| at("/metadata/namespace"));
+                found.chart_version = at("/spec/chart/spec/version").or_else(|| at("/spec/chart/version"));
                 for source in list(document, "/spec/valuesFrom") {
                     found.elsewhere(&format!("spec.valuesFrom has {}", reference(source)));
                 }
@@ -126,10 +139,21 @@ impl Carrier {
             Self::Application | Self::ApplicationSet => {
                 let (place, source) = the_source(document).ok_or_else(none)?;
                 found.argo(&place, source.get("helm").unwrap_or(&Value::Null))?;
+                let of_chart = source.get("chart").is_some();
+                found.chart_version =
+                    source["targetRevision"].as_str().filter(|_| of_chart).map(str::to_owned);
+                if self == Self::Application {
+                    let own = source.pointer("/helm/releaseName").and_then(Value::as_str);
+                    found.release = own.map(str::to_owned).or_else(|| at("/metadata/name"));
+                    found.namespace = at("/spec/destination/namespace");
+                }
                 format!("{place}.helm")
             }
             Self::HelmChart => {
                 found.values = text(document.pointer("/spec/valuesContent"), "spec.valuesContent")?;
+                found.release = at("/metadata/name");
+                found.namespace = at("/spec/targetNamespace");
+                found.chart_version = at("/spec/version");
                 let set = document.pointer("/spec/set").and_then(Value::as_object);
                 for (path, value) in set.into_iter().flatten() {
                     let value = value.as_str().map_or_else(|| value.clone(), parameters::typed);
@@ -143,6 +167,10 @@ impl Carrier {
                 let index = consul.or((charts.len() == 1).then_some(0)).ok_or_else(none)?;
                 let chart = charts.get(index).ok_or_else(none)?;
                 found.values = chart.get("valuesInline").cloned().unwrap_or_default();
+                let part = |field: &str| chart.get(field).and_then(Value::as_str).map(str::to_owned);
+                found.release = part("releaseName");
+                found.namespace = part("namespace");
+                found.chart_version = part("version");
                 if let Some(file) = chart.get("valuesFile").and_then(Value::as_str) {
                     found.elsewhere(&format!("helmCharts[{index}].valuesFile names {file}"));
                 }

@@ -3,29 +3,52 @@
 //! The chart configures a whole Consul: servers, agents, gateways, and the
 //! injector whose place the policy takes. [`translate`] says of every key that
 //! is written in a values file what became of it. It knows the charts from
-//! Consul 1.5 on to today's.
+//! Consul 1.5 on to today's, and the policy's mode that fits each.
 
+mod agent;
 mod chart_defaults;
+mod dataplane;
 mod find;
 mod keys;
-mod notes;
+mod mode;
 mod parameters;
+mod release;
+mod shared;
 mod translate;
 mod values;
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::documents::SyntaxError;
+use release::Release;
+use translate::Translator;
+use values::Values;
 
 pub use find::pick;
 pub use keys::keys;
+pub use mode::Mode;
+
+/// What the values themselves do not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// The CA of Consul's certificates in PEM: a chart's values only name the Secret that has it.
+    pub ca_cert: Option<&'a str>,
+    /// The policy's mode, instead of the one that the values ask for.
+    pub mode: Option<Mode>,
+    /// The name of the Helm release.
+    pub release: Option<&'a str>,
+    /// The namespace of the Helm release.
+    pub namespace: Option<&'a str>,
+}
 
 /// What a values file means for the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Translation {
+    /// The mode that the settings are for.
+    pub mode: Mode,
     /// The policy's settings.
     pub settings: Value,
     /// What became of every key, those to act upon first.
@@ -89,14 +112,33 @@ pub enum HelmError {
     Several(Vec<String>),
 }
 
-/// Translates a values file, or the values inside of another tool's object. `ca_cert`
-/// is the agents' CA in PEM: a chart's values only name the Secret that has it.
-pub fn translate(document: &Value, ca_cert: Option<&str>) -> Result<Translation, HelmError> {
+/// Translates a values file, or the values inside of another tool's object.
+pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation, HelmError> {
     let found = find::values(document)?;
-    let (settings, mut outcomes, mut notes) = translate::translate(&found.values, ca_cert);
+    let values = Values(&found.values);
+    let mut notes = found.notes;
+    let mode = options.mode.unwrap_or_else(|| {
+        let (mode, why) = mode::choose(values, found.chart_version.as_deref());
+        let other = if mode == Mode::Agent { Mode::Dataplane } else { Mode::Agent };
+        notes.push(format!("the mode is {mode}, since {why}; --mode {other} is for the other one"));
+        mode
+    });
+    let release = Release {
+        name: options.release.or(found.release.as_deref()).unwrap_or("consul").to_owned(),
+        namespace: options.namespace.or(found.namespace.as_deref()).unwrap_or("consul").to_owned(),
+        is_known: (options.release.is_some() || found.release.is_some())
+            && (options.namespace.is_some() || found.namespace.is_some()),
+    };
+    let mut translator =
+        Translator { values, mode, release: &release, settings: json!({}), outcomes: Vec::new() };
+    translator.block("", &found.values);
+    notes.extend(match mode {
+        Mode::Agent => agent::conclude(&mut translator, options.ca_cert),
+        Mode::Dataplane => dataplane::conclude(&mut translator, options.ca_cert),
+    });
+    let Translator { settings, mut outcomes, .. } = translator;
     outcomes.sort_by(|a, b| (a.fate, &a.key).cmp(&(b.fate, &b.key)));
-    notes.splice(..0, found.notes);
-    Ok(Translation { settings, outcomes, notes })
+    Ok(Translation { mode, settings, outcomes, notes })
 }
 
 impl Translation {

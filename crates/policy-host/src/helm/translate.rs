@@ -5,32 +5,26 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Fate, Outcome, chart_defaults,
-    keys::{
-        self, Rule,
-        Rule::{Consul, Injector, OtherMode, Remedy, Setting, Special},
-    },
-    notes,
+    Fate, Mode, Outcome, agent, chart_defaults, dataplane,
+    keys::{self, Entry, Rule},
+    release::Release,
     values::{Values, is_empty, leaves},
 };
-use crate::{advice, documents};
+use crate::advice;
 
-/// The settings, what became of each key, and what the values leave open.
-pub fn translate(values: &Value, ca_cert: Option<&str>) -> (Value, Vec<Outcome>, Vec<String>) {
-    let mut translator = Translator { values: Values(values), settings: json!({}), outcomes: Vec::new() };
-    translator.block("", values);
-    let notes = notes::conclude(&mut translator, ca_cert);
-    (translator.settings, translator.outcomes, notes)
-}
+const CHART: &str = "stays with the chart, which deploys Consul";
 
 pub struct Translator<'a> {
     pub values: Values<'a>,
+    pub mode: Mode,
+    pub release: &'a Release,
     pub settings: Value,
-    outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
 }
 
 impl Translator<'_> {
-    fn block(&mut self, block: &str, values: &Value) {
+    /// Goes through a block; the top is the empty path.
+    pub fn block(&mut self, block: &str, values: &Value) {
         for (key, value) in values.as_object().into_iter().flatten() {
             let path = if block.is_empty() { key.clone() } else { format!("{block}.{key}") };
             if key.contains('.') {
@@ -42,64 +36,61 @@ impl Translator<'_> {
     }
 
     fn key(&mut self, path: &str, value: &Value) {
-        if let Some(rule) = keys::rule(path) {
-            return self.apply(path, rule, value);
-        }
-        if keys::children(path).next().is_none() {
-            return self.unknown(path);
-        }
-        match value {
-            Value::Object(_) => self.block(path, value),
-            Value::Null => self.told(path, Fate::Deployment, "empty: nothing to do"),
-            _ => self.told(path, Fate::Unknown, "this is a block of the chart, and needs keys below it"),
+        match (keys::entry(self.mode, path), value) {
+            (Entry::Key(rule), _) => self.apply(path, rule, value),
+            (Entry::Unknown, _) => self.unknown(path),
+            (Entry::Block, Value::Object(_)) => self.block(path, value),
+            (Entry::Block, Value::Null) => self.told(path, Fate::Deployment, "empty: nothing to do"),
+            (Entry::Block, _) => {
+                self.told(path, Fate::Unknown, "this is a block of the chart, and needs keys below it");
+            }
         }
     }
 
     fn apply(&mut self, path: &str, rule: &Rule, value: &Value) {
         let empty = is_empty(value);
-        let text = |used: &str| if empty { "empty: nothing to do".to_owned() } else { used.to_owned() };
         let (fate, text) = match rule {
-            Setting(setting) => return self.setting(path, setting, value),
-            Special => return self.special(path, value),
-            Injector => (
-                Fate::Deployment,
-                "belongs to the original injector's own deployment, which the policy replaces: remove it"
-                    .to_owned(),
-            ),
-            Consul => (Fate::Deployment, "stays with the chart, which deploys Consul".to_owned()),
-            OtherMode(instead) => {
+            Rule::Setting(setting) => return self.setting(path, setting, value),
+            Rule::Special => {
+                return match self.mode {
+                    Mode::Agent => agent::special(self, path, value),
+                    Mode::Dataplane => dataplane::special(self, path, value),
+                };
+            }
+            Rule::Injector => (Fate::Deployment, self.injectors()),
+            Rule::Consul => (Fate::Deployment, CHART),
+            Rule::OtherMode(instead) => {
                 let switch = ["enabled", "defaultEnabled"].iter().find_map(|key| value.get(key));
                 let off = empty
                     || self.values.is_off(value)
                     || switch.is_some_and(|switch| self.values.is_off(switch));
-                let text = if off { "off: nothing to do".to_owned() } else { (*instead).to_owned() };
-                (Fate::NotInThisMode, text)
+                (Fate::NotInThisMode, if off { "off: nothing to do" } else { instead })
             }
-            Remedy(remedy) if empty => (Fate::Deployment, text(remedy)),
-            Remedy(remedy) => (Fate::Elsewhere, text(remedy)),
+            Rule::Remedy(_) if empty => (Fate::Deployment, "empty: nothing to do"),
+            Rule::Remedy(remedy) => (Fate::Elsewhere, *remedy),
         };
-        for leaf in leaves(path, value) {
-            self.told(&leaf, fate, &text);
+        self.told_all(path, value, fate, text);
+    }
+
+    /// What becomes of the values of the chart's own injector.
+    fn injectors(&self) -> &'static str {
+        match self.mode {
+            Mode::Agent => {
+                "belongs to the original injector's own deployment, which the policy replaces: remove it"
+            }
+            Mode::Dataplane => "stays with the chart, whose controllers register the pods",
         }
     }
 
     /// As in a values file, `null` is the default; so is an empty text.
-    fn setting(&mut self, path: &str, setting: &str, value: &Value) {
+    pub fn setting(&mut self, path: &str, setting: &str, value: &Value) {
         if value.is_object() {
             for (key, value) in value.as_object().into_iter().flatten() {
                 self.setting(&format!("{path}.{key}"), &format!("{setting}.{key}"), value);
             }
         } else if is_empty(value) && !value.is_array() {
             self.told(path, Fate::Translated, &format!("empty: the default of {setting} stays"));
-        } else if let Some(text) = chart_defaults::left_out(path, value, setting) {
-            self.told(path, Fate::Translated, &text);
-        } else if setting.ends_with("resources.limits.memory")
-            && !setting.starts_with("sidecarProxy")
-            && advice::quantity(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY)
-        {
-            let text = format!(
-                "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"
-            );
+        } else if let Some(text) = self.too_small(path, setting, value) {
             self.told(path, Fate::Translated, &text);
         } else {
             self.set(setting, value.clone());
@@ -107,125 +98,29 @@ impl Translator<'_> {
         }
     }
 
-    fn special(&mut self, path: &str, value: &Value) {
-        let own = |pointer: &str| self.values.written(pointer);
-        match path {
-            "global.image" | "global.imageEnvoy" | "global.imagePullPolicy" => {
-                let setting = match path {
-                    "global.image" => "imageConsul",
-                    "global.imageEnvoy" => "imageEnvoy",
-                    _ => "imagePullPolicy",
-                };
-                if own(&format!("/connectInject/{setting}")).is_some() {
-                    let text = format!("connectInject.{setting} stands over it");
-                    self.told(path, Fate::Translated, &text);
-                } else {
-                    self.setting(path, setting, value);
-                }
-            }
-            "connectInject.enabled" => match self.values.injector() {
-                Some(Value::Bool(false)) => self.told(
-                    path,
-                    Fate::Deployment,
-                    "the chart's own injector is off, as it has to be beside this policy; the policy's `enabled` stays true",
-                ),
-                enabled => self.setting(path, "enabled", &enabled.unwrap_or_default()),
-            },
-            "connectInject.k8sAllowNamespaces" if *value == json!([]) => {
-                self.told(path, Fate::Elsewhere, "left out, as the policy would inject nothing: see the notes");
-            }
-            "connectInject.k8sAllowNamespaces" => self.setting(path, "k8sAllowNamespaces", value),
-            "global.name" | "fullnameOverride" => match value.as_str().filter(|name| !name.is_empty()) {
-                Some(name)
-                    if self.values.is_true("/global/acls/manageSystemACLs")
-                        && own("/connectInject/overrideAuthMethodName").is_none()
-                        && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
-                {
-                    self.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
-                    self.told(path, Fate::Translated, "acls.authMethod, which the chart names after it");
-                }
-                _ => self.told(path, Fate::Deployment, "stays with the chart, which deploys Consul"),
-            },
-            "global.tls.enableAutoEncrypt" if *value == json!(true) => self.told(
-                path,
-                Fate::Elsewhere,
-                "the agents' certificates come from Connect's own CA: write its root into tls.caCert as well, which /v1/connect/ca/roots of an agent shows",
-            ),
-            "externalServers" if value.get("enabled") == Some(&json!(true)) => {
-                for leaf in leaves(path, value) {
-                    self.told(
-                        &leaf,
-                        Fate::Elsewhere,
-                        "the policy speaks to the client agent on a pod's node, not to servers: let agents join these by client.join",
-                    );
-                }
-            }
-            "client.enabled" if self.values.switch("/client/enabled") == Some(json!(false)) => self.told(
-                path,
-                Fate::Elsewhere,
-                "the policy needs a Consul client agent on every node: set it to true",
-            ),
-            "client.grpc" if *value == json!(false) => self.told(
-                path,
-                Fate::Elsewhere,
-                "Envoy gets its configuration from the agent's gRPC port: set it to true",
-            ),
-            "client.grpc" => {
-                self.told(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
-            }
-            "client.extraConfig" => self.agent_ports(path, value),
-            "global.tls.caCert" => {
-                let empty = value.as_object().map_or(is_empty(value), |block| block.values().all(is_empty));
-                let (fate, text) = match empty {
-                    true => (Fate::Deployment, "empty: nothing to do"),
-                    false => (
-                        Fate::Elsewhere,
-                        "tls.caCert takes the certificate itself, not the place where it is kept: see the notes",
-                    ),
-                };
-                for leaf in leaves(path, value) {
-                    self.told(&leaf, fate, text);
-                }
-            }
-            _ => {
-                for leaf in leaves(path, value) {
-                    self.told(&leaf, Fate::Deployment, "stays with the chart, which deploys Consul");
-                }
-            }
+    /// In agent mode the containers start Consul's command line, for which the chart's
+    /// amounts are too small.
+    fn too_small(&self, path: &str, setting: &str, value: &Value) -> Option<String> {
+        if self.mode != Mode::Agent {
+            return None;
         }
+        chart_defaults::left_out(path, value, setting).or_else(|| {
+            let limit = setting.ends_with("resources.limits.memory") && !setting.starts_with("sidecarProxy");
+            let small = limit && advice::quantity(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY);
+            small.then(|| {
+                format!(
+                    "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"
+                )
+            })
+        })
     }
 
-    /// The agents' own configuration may move their ports.
-    fn agent_ports(&mut self, path: &str, value: &Value) {
-        let config = match value {
-            Value::String(text) => documents::parse_one(text).unwrap_or_default(),
-            other => other.clone(),
-        };
-        let mut settings = Vec::new();
-        let encrypted = self.values.is_true("/global/tls/enabled");
-        let grpc = if encrypted && config.pointer("/ports/grpc_tls").is_some() { "grpc_tls" } else { "grpc" };
-        for (port, setting) in [("http", "httpPort"), ("https", "httpsPort"), (grpc, "grpcPort")] {
-            let written = config.pointer(&format!("/ports/{port}"));
-            let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
-            // -1 closes a port.
-            if let Some(number) = written.and_then(number).filter(|number| *number > 0) {
-                let setting = format!("agent.{setting}");
-                self.set(&setting, json!(number));
-                settings.push(setting);
-            }
-        }
-        if !config.is_object() && !is_empty(value) {
-            let text = "not readable here: if it moves ports, write agent.httpPort, agent.httpsPort or agent.grpcPort";
-            self.told(path, Fate::Elsewhere, text);
-        } else if settings.is_empty() {
-            self.told(path, Fate::Deployment, "stays with the chart, which deploys Consul");
-        } else {
-            let text = format!("{}; the rest stays with the chart", settings.join(", "));
-            self.told(path, Fate::Translated, &text);
-        }
+    /// Says that a value stays with the chart.
+    pub fn stays(&mut self, path: &str, value: &Value) {
+        self.told_all(path, value, Fate::Deployment, CHART);
     }
 
-    fn unknown(&mut self, path: &str) {
+    pub fn unknown(&mut self, path: &str) {
         let text = match keys::nearest(path) {
             Some(known) => format!("not a key of the chart; did you mean {known}?"),
             None => "not a key of the chart: remove it".to_owned(),
@@ -245,8 +140,15 @@ impl Translator<'_> {
         self.told(path, Fate::Unknown, &text);
     }
 
-    fn told(&mut self, key: &str, fate: Fate, text: &str) {
+    pub fn told(&mut self, key: &str, fate: Fate, text: &str) {
         self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
+    }
+
+    /// Says the same of everything below a key.
+    pub fn told_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
+        for leaf in leaves(path, value) {
+            self.told(&leaf, fate, text);
+        }
     }
 
     /// Sets a setting by its path. What is set twice is true if it was once: ACLs

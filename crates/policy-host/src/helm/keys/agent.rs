@@ -1,33 +1,17 @@
-//! What the chart's keys are about.
+//! The chart's keys in agent mode. It is also the list of all that the charts know.
 
-/// What a key is about. A rule holds for everything below its key.
-pub(super) enum Rule {
-    /// The setting of the same meaning.
-    Setting(&'static str),
-    /// The injector that the policy replaces.
-    Injector,
-    /// Consul itself, which the chart goes on to deploy.
-    Consul,
-    /// A mode of later injectors, and what to do instead.
-    OtherMode(&'static str),
-    /// What to do if it is used.
-    Remedy(&'static str),
-    /// More than a table can say: `Translator::special`.
-    Special,
-}
-
-use Rule::{Consul, Injector, OtherMode, Remedy, Setting, Special};
+use super::Rule::{self, Consul, Injector, OtherMode, Remedy, Setting, Special};
 
 const UPSTREAMS: &str = "name what the pod calls in the annotation connect-service-upstreams";
 const METRICS: &str = "this mode adds no listener for metrics: write envoy_prometheus_bind_addr into the config of Consul's \
                        proxy-defaults entry, which Envoy's bootstrap takes up";
 const PROBES: &str =
     "nothing takes its place: Envoy has a startup probe of the policy's own, and no liveness probe";
-const PULL_SECRETS: &str =
+pub const PULL_SECRETS: &str =
     "name the secrets in imagePullSecrets of the pods' service accounts: the images are pulled by the pods";
 
 /// By key; a block is whatever has keys below it here.
-const RULES: &[(&str, Rule)] = &[
+pub const RULES: &[(&str, Rule)] = &[
     ("global.enabled", Consul),
     ("global.logLevel", Consul),
     ("global.logJSON", Consul),
@@ -234,52 +218,6 @@ const RULES: &[(&str, Rule)] = &[
     ("telemetryCollector", Consul),
     ("fullnameOverride", Special),
     ("nameOverride", Consul),
+    // Of the last charts of 0.x alone, about their own upgrade.
+    ("connectInject.prepareDataplanesUpgrade", Injector),
 ];
-
-/// A key of the last charts of 0.x alone, about their own upgrade.
-const UPGRADE: &str = "connectInject.prepareDataplanesUpgrade";
-
-/// The rule of exactly this key.
-pub(super) fn rule(path: &str) -> Option<&'static Rule> {
-    if path == UPGRADE {
-        return Some(&Injector);
-    }
-    RULES.iter().find(|(key, _)| *key == path).map(|(_, rule)| rule)
-}
-
-/// The keys of the charts that [`translate`](super::translate) knows, each with all that is below it.
-pub fn keys() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|(key, _)| *key)
-}
-
-/// The keys that the chart knows in a block; the top is the empty path.
-pub(super) fn children(block: &str) -> impl Iterator<Item = &'static str> {
-    RULES.iter().filter_map(move |(key, _)| {
-        let rest = if block.is_empty() { key } else { key.strip_prefix(block)?.strip_prefix('.')? };
-        rest.split('.').next()
-    })
-}
-
-/// Whether the chart has this key, with a rule of its own, of a block above it, or of keys below it.
-pub(super) fn is_known(path: &str) -> bool {
-    let mut above = path;
-    loop {
-        if rule(above).is_some() {
-            return true;
-        }
-        match above.rsplit_once('.') {
-            Some((block, _)) => above = block,
-            None => return children(path).next().is_some(),
-        }
-    }
-}
-
-/// The known key that is most like an unknown one, with the path of its block.
-pub(super) fn nearest(path: &str) -> Option<String> {
-    let (block, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let (_, known) = children(block)
-        .map(|known| (strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()), known))
-        .min()
-        .filter(|(distance, known)| distance * 3 <= known.len().max(name.len()))?;
-    Some(if block.is_empty() { known.to_owned() } else { format!("{block}.{known}") })
-}
