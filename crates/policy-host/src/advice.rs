@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// Below this, a container that starts Consul's command line is killed.
 pub(crate) const CLI_MEMORY: f64 = (100 << 20) as f64;
+/// The processor time that a call of Consul's command line takes, in seconds.
+const CLI_SECONDS: f64 = 0.1;
 
 /// Notes on the settings, each one with what to do about it.
 #[must_use]
@@ -15,7 +17,8 @@ pub fn advice(settings: &Value) -> Vec<String> {
     let written = |pointer: &str| {
         settings.pointer(pointer).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
     };
-    for key in ["imageConsul", "imageEnvoy"] {
+    let dataplane = settings.get("mode").and_then(Value::as_str) == Some("dataplane");
+    for key in ["imageConsul", "imageEnvoy", "imageK8S", "imageConsulDataplane"] {
         if let Some(image) = settings.get(key).and_then(Value::as_str)
             && is_floating(image)
         {
@@ -67,7 +70,9 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "/enableConsulNamespaces",
         ),
     ] {
-        if written(pointer) && !is(switch_pointer, true) {
+        let by_default =
+            dataplane && switch_pointer == "/consulNamespaces/mirroringK8S" && !written(switch_pointer);
+        if written(pointer) && !is(switch_pointer, true) && !by_default {
             notes.push(format!("{key}: has no effect without {switch}: true"));
         }
     }
@@ -80,11 +85,21 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "centralConfig.defaultProtocol: has no effect with centralConfig.enabled: false".to_owned(),
         );
     }
-    for block in ["initContainer", "lifecycleSidecar"] {
+    // In dataplane mode no container has Consul's command line.
+    let cli: &[&str] = if dataplane { &[] } else { &["initContainer", "lifecycleSidecar"] };
+    for block in cli {
         let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
-        if limit.and_then(bytes).is_some_and(|bytes| bytes < CLI_MEMORY) {
+        if limit.and_then(quantity).is_some_and(|bytes| bytes < CLI_MEMORY) {
             notes.push(format!(
                 "{block}.resources.limits.memory: Consul's command line needs 85 MB and is killed below; write 100Mi or more"
+            ));
+        }
+        let limit = settings.pointer(&format!("/{block}/resources/limits/cpu")).and_then(quantity);
+        if let Some(cores) = limit.filter(|cores| *cores > 0.0 && *cores < 0.25) {
+            notes.push(format!(
+                "{block}.resources.limits.cpu: each call of Consul's command line takes {:.1} s with it; write 500m or \
+                 more, or leave it out",
+                CLI_SECONDS / cores
             ));
         }
     }
@@ -103,13 +118,14 @@ fn is_floating(image: &str) -> bool {
     !image.is_empty() && !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
-/// The bytes of a quantity, as far as people write memory.
-pub(crate) fn bytes(quantity: &Value) -> Option<f64> {
-    let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
+/// A quantity as a number, in the units that people write memory and processors in.
+pub(crate) fn quantity(written: &Value) -> Option<f64> {
+    let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit {
         "" => 1.0,
+        "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
@@ -149,6 +165,29 @@ mod tests {
             advice(&json!({ "default": true, "acls": { "enabled": true, "authMethod": "m" } })).len(),
             0
         );
+    }
+
+    #[test]
+    fn a_processor_limit_that_slows_the_command_line_is_noted() {
+        let with = |limit: &str| json!({ "initContainer": { "resources": { "limits": { "cpu": limit } } } });
+        let notes = advice(&with("50m"));
+        assert!(notes.len() == 1 && notes[0].contains("takes 2.0 s"), "{notes:#?}");
+        for limit in ["500m", "1", "0.25"] {
+            assert_eq!(advice(&with(limit)), Vec::<String>::new(), "{limit}");
+        }
+    }
+
+    #[test]
+    fn dataplane_mode_has_notes_of_its_own() {
+        let limits = json!({ "resources": { "limits": { "memory": "50Mi", "cpu": "50m" } } });
+        let wise = json!({
+            "mode": "dataplane", "initContainer": limits, "enableConsulNamespaces": true,
+            "consulNamespaces": { "mirroringK8SPrefix": "k-" },
+        });
+        assert_eq!(advice(&wise), Vec::<String>::new());
+        let notes =
+            advice(&json!({ "mode": "dataplane", "imageConsulDataplane": "hashicorp/consul-dataplane" }));
+        assert_eq!(notes.len(), 1, "{notes:#?}");
     }
 
     #[test]

@@ -63,9 +63,16 @@ pub struct Case {
     pub title: String,
     /// The workload that the pod is of: `Deployment default/web`
     pub template_of: Option<String>,
+    /// What the answer does not show.
+    pub note: Option<&'static str>,
     /// The request.
     pub request: AdmissionRequest,
 }
+
+/// Its own answer says nothing of the pods that its controller creates.
+const CUSTOM: &str = "if its controller creates pods, the policy sees each of them";
+const CUSTOM_WITH_POD: &str =
+    "the policy sees each pod that its controller creates; the pod of its template follows";
 
 /// A document that is no manifest.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -159,10 +166,12 @@ fn add(
         groups: Some(vec!["system:masters".to_owned(), "system:authenticated".to_owned()]),
         ..UserInfo::default()
     };
+    let note = workload::is_custom(&object).then_some(if pod.is_some() { CUSTOM_WITH_POD } else { CUSTOM });
     cases.push(Case {
         request: request(cases.len(), &api_version, &kind, object, options.operation, user),
         title: title.clone(),
         template_of: None,
+        note,
     });
     if let Some(TemplatePod { pod, created_by }) = pod {
         let user = UserInfo {
@@ -179,6 +188,7 @@ fn add(
             // Controllers replace pods, they do not update them.
             request: request(cases.len(), "v1", "Pod", pod, Operation::Create, user),
             template_of: Some(title),
+            note: None,
         });
     }
     Ok(())
@@ -291,6 +301,27 @@ mod tests {
         assert_eq!(both[1].request.name, None);
         assert_ne!(both[0].request.uid, both[1].request.uid);
         assert_eq!(cases(vec![deployment], &options(false)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_custom_resource_comes_with_a_note() {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "web" },
+            "spec": { "template": { "spec": { "containers": [{ "name": "web" }] } } },
+        });
+        let kafka =
+            json!({ "apiVersion": "kafka.strimzi.io/v1", "kind": "Kafka", "metadata": { "name": "k" } });
+        let cases = cases(vec![rollout, kafka, pod("web")], &options(true)).unwrap();
+        let notes: Vec<_> = cases.iter().map(|case| (case.title.as_str(), case.note)).collect();
+        assert_eq!(
+            notes,
+            [
+                ("Rollout default/web", Some(CUSTOM_WITH_POD)),
+                ("Pod default/web-*", None),
+                ("Kafka default/k", Some(CUSTOM)),
+                ("Pod default/web", None),
+            ]
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ const SCHEDULED_MINUTE: &str = "29000000";
 pub struct TemplatePod {
     /// The pod, not yet admitted.
     pub pod: Value,
-    /// The service account that creates it.
+    /// The service account in `kube-system` that creates it.
     pub created_by: &'static str,
 }
 
@@ -32,6 +32,8 @@ enum Kind {
     ReplicationController,
     Job,
     CronJob,
+    /// A custom resource with a pod template where the kinds of Kubernetes have it.
+    Custom,
 }
 
 impl Kind {
@@ -46,13 +48,20 @@ impl Kind {
             ("", "ReplicationController") => Self::ReplicationController,
             ("batch", "Job") => Self::Job,
             ("batch", "CronJob") => Self::CronJob,
+            _ if is_custom(object) && object.pointer("/spec/template/spec/containers")?.is_array() => {
+                Self::Custom
+            }
             _ => return None,
         })
     }
 
     /// What the pod belongs to, and the controller that makes it.
-    fn owner(self, workload: &str) -> (Owner, &'static str) {
-        let owner = |api_version, kind, name: String| Owner { api_version, kind, name };
+    fn owner(self, object: &Value, workload: &str) -> (Owner, &'static str) {
+        let owner = |api_version: &str, kind: &str, name: String| Owner {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            name,
+        };
         let name = workload.to_owned();
         match self {
             Self::Deployment => {
@@ -68,6 +77,10 @@ impl Kind {
             Self::CronJob => {
                 (owner("batch/v1", "Job", format!("{name}-{SCHEDULED_MINUTE}")), "job-controller")
             }
+            Self::Custom => {
+                let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+                (owner(text("apiVersion"), text("kind"), name), "custom-controller")
+            }
         }
     }
 
@@ -75,7 +88,7 @@ impl Kind {
     fn labels(self, workload: &str, owner: &str) -> Vec<(&'static str, String)> {
         let hash = TEMPLATE_HASH.to_owned();
         match self {
-            Self::ReplicaSet | Self::ReplicationController => Vec::new(),
+            Self::ReplicaSet | Self::ReplicationController | Self::Custom => Vec::new(),
             Self::Deployment => vec![("pod-template-hash", hash)],
             Self::DaemonSet => {
                 vec![("controller-revision-hash", hash), ("pod-template-generation", "1".to_owned())]
@@ -96,9 +109,18 @@ impl Kind {
 }
 
 struct Owner {
-    api_version: &'static str,
-    kind: &'static str,
+    api_version: String,
+    kind: String,
     name: String,
+}
+
+/// Whether an object is of a kind that Kubernetes does not have itself. Its controller
+/// may create pods, whether or not the object shows them.
+#[must_use]
+pub fn is_custom(object: &Value) -> bool {
+    let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// The pod of a workload's template. `None` for what is no workload, and for
@@ -125,7 +147,7 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
     metadata.insert("namespace".to_owned(), json!(namespace));
     let mut spec = template.get("spec").cloned().unwrap_or_else(|| json!({}));
 
-    let (owner, created_by) = kind.owner(name);
+    let (owner, created_by) = kind.owner(workload, name);
     if kind == Kind::StatefulSet {
         identify(&mut spec, workload, name);
     }
@@ -247,9 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_resource_with_a_pod_template_has_a_pod() {
+        for (api_version, kind) in
+            [("argoproj.io/v1alpha1", "Rollout"), ("apps.openshift.io/v1", "DeploymentConfig")]
+        {
+            let pod = template_pod(&workload(api_version, kind), "shop").unwrap().pod;
+            let owner = &pod["metadata"]["ownerReferences"][0];
+            assert_eq!((&owner["apiVersion"], &owner["kind"]), (&json!(api_version), &json!(kind)));
+            assert_eq!(pod["metadata"]["labels"], json!({ "app": "web" }));
+            assert_eq!(pod["metadata"]["generateName"], "web-");
+        }
+        // A template of something else, as cert-manager's and Flux's kinds have it.
+        let mut certificate = workload("example.com/v1", "Bundle");
+        certificate["spec"]["template"] = json!({ "spec": { "secretName": "tls" } });
+        assert_eq!(template_pod(&certificate, "shop"), None);
+    }
+
+    #[test]
     fn other_kinds_have_no_pod() {
         assert_eq!(template_pod(&json!({ "apiVersion": "v1", "kind": "Pod" }), "default"), None);
-        assert_eq!(template_pod(&workload("example.com/v1", "Deployment"), "default"), None);
+        assert_eq!(template_pod(&workload("policy/v1", "Deployment"), "default"), None);
+        assert_eq!(template_pod(&workload("gateway.networking.k8s.io/v1", "Gateway"), "default"), None);
         assert_eq!(template_pod(&json!([]), "default"), None);
     }
 }

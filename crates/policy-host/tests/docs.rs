@@ -13,6 +13,7 @@ use std::{
 
 use consul_connect_injector::reason;
 use policy_host::{documents, helm};
+use serde_json::json;
 use support::project::{files, outcomes, read, refusal, root};
 
 /// All Markdown of the project.
@@ -341,21 +342,35 @@ fn every_difference_from_the_original_is_told() {
     assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
 }
 
+/// The values in the documentation are for agent mode.
+const AGENT: helm::Options<'_> =
+    helm::Options { mode: Some(helm::Mode::Agent), ca_cert: None, release: None, namespace: None };
+
 /// Values of the Helm chart, policies and settings: each of them is what it says it is,
 /// and whoever translates the values has a policy that injects.
 #[test]
 fn the_yaml_in_the_documentation_is_right() {
     let (mut values, mut settings) = (0, 0);
-    for path in ["README.md", "docs/install.md", "docs/migrate.md", "docs/troubleshooting.md"] {
+    for path in [
+        "README.md",
+        "docs/install.md",
+        "docs/migrate.md",
+        "docs/openshift.md",
+        "docs/resources.md",
+        "docs/troubleshooting.md",
+    ] {
         for block in read(path).split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
             let document =
                 documents::parse_one(block).unwrap_or_else(|error| panic!("{path}: {error}\n{block}"));
-            if document.get("spec").is_some() {
+            if document["kind"] == "Pod" {
+                let injected = outcomes(&document, &json!({})).iter().all(|outcome| outcome.injected);
+                assert!(injected, "{path}: this pod is not injected:\n{block}");
+            } else if document.get("spec").is_some() {
                 assert_eq!(refusal(&document["spec"]["settings"]), None, "{path}:\n{block}");
                 settings += 1;
             } else if document.get("connectInject").is_some() {
-                let translation = helm::translate(&document, None).unwrap();
+                let translation = helm::translate(&document, &AGENT).unwrap();
                 let unknown: Vec<_> = translation
                     .outcomes
                     .iter()

@@ -7,7 +7,11 @@ mod support;
 use std::collections::BTreeSet;
 
 use consul_connect_injector::annotations::name;
-use policy_host::{ValidateRequest, documents, helm, helm::Fate, manifest};
+use policy_host::{
+    ValidateRequest, documents, helm,
+    helm::{Fate, Mode, Options},
+    manifest,
+};
 use serde_json::{Map, Value, json};
 use support::project::{nested, policy, read, refusal, schema, settings};
 
@@ -248,10 +252,14 @@ fn the_documented_annotations_do_what_is_documented() {
     }
 }
 
-/// The rows of the table about the Helm chart: the keys, and what it says of them.
-fn helm_rows() -> Vec<(Vec<String>, String)> {
+/// The rows of a table about the Helm chart: the keys, and what it says of them.
+fn helm_rows(mode: Mode) -> Vec<(Vec<String>, String)> {
     let text = read("docs/settings.md");
-    let (_, table) = text.split_once("| Helm values | settings |\n").unwrap();
+    let heading = match mode {
+        Mode::Agent => "| Helm values | settings |\n",
+        Mode::Dataplane => "| Helm values | settings in dataplane mode |\n",
+    };
+    let (_, table) = text.split_once(heading).unwrap();
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     let rows = rows.filter(|line| !line.starts_with("| all else"));
     rows.map(|line| {
@@ -268,7 +276,7 @@ fn helm_rows() -> Vec<(Vec<String>, String)> {
 }
 
 /// What becomes of a key with each of some values.
-fn fates(key: &str) -> Vec<(Fate, String)> {
+fn fates(mode: Mode, key: &str) -> Vec<(Fate, String)> {
     let samples = [
         json!(true),
         json!(false),
@@ -284,10 +292,13 @@ fn fates(key: &str) -> Vec<(Fate, String)> {
         if key != "global.acls.manageSystemACLs" {
             values["global"]["acls"]["manageSystemACLs"] = json!(true);
         }
+        if key.starts_with("externalServers.") {
+            values["externalServers"]["enabled"] = json!(true);
+        }
         if key != "global.metrics" {
             values["global"]["metrics"]["enabled"] = json!(true);
         }
-        helm::translate(&values, None).unwrap().outcomes
+        helm::translate(&values, &Options { mode: Some(mode), ..Options::default() }).unwrap().outcomes
     });
     let below = format!("{key}.");
     outcomes
@@ -297,38 +308,47 @@ fn fates(key: &str) -> Vec<(Fate, String)> {
 }
 
 #[test]
-fn the_helm_table_says_what_becomes_of_its_keys() {
-    let settings = settings().0;
-    for (keys, says) in helm_rows() {
-        for key in keys {
-            let fates = fates(&key);
-            let is = |wanted: Fate| fates.iter().any(|(fate, _)| *fate == wanted);
-            let named: Vec<&str> = says.split('`').skip(1).step_by(2).collect();
-            let named = named.iter().filter(|name| settings.iter().any(|(path, _)| path.starts_with(**name)));
-            let fits = if says.starts_with("the same name") {
-                let name = key.strip_prefix("connectInject.").unwrap();
-                fates.iter().any(|(fate, text)| *fate == Fate::Translated && text.starts_with(name))
-            } else if says.starts_with("not in this mode") {
-                is(Fate::NotInThisMode)
-            } else if named.clone().next().is_some() {
-                named.into_iter().any(|name| fates.iter().any(|(_, text)| text.contains(name)))
-            } else {
-                is(Fate::Elsewhere)
-            };
-            assert!(fits && !is(Fate::Unknown), "{key}: documented: {says}; really: {fates:#?}");
+fn the_helm_tables_say_what_becomes_of_their_keys() {
+    for mode in [Mode::Agent, Mode::Dataplane] {
+        for (keys, says) in helm_rows(mode) {
+            for key in keys {
+                let fates = fates(mode, &key);
+                let is = |wanted: Fate| fates.iter().any(|(fate, _)| *fate == wanted);
+                // Of what stands in backticks, some is a setting.
+                let named: Vec<&str> =
+                    says.split('`').skip(1).step_by(2).filter(|name| *name != "-").collect();
+                let names_a_setting = |(fate, text): &(Fate, String)| {
+                    *fate != Fate::NotInThisMode && named.iter().any(|name| text.contains(name))
+                };
+                let fits = if says.starts_with("the same name") {
+                    let name = key.strip_prefix("connectInject.").unwrap();
+                    fates.iter().any(|(fate, text)| *fate == Fate::Translated && text.starts_with(name))
+                } else if says.starts_with("not in this mode") {
+                    is(Fate::NotInThisMode)
+                } else if says.starts_with("stay") {
+                    is(Fate::Deployment)
+                } else {
+                    fates.iter().any(names_a_setting) || is(Fate::Elsewhere)
+                };
+                assert!(fits && !is(Fate::Unknown), "{key}: documented: {says}; really: {fates:#?}");
+            }
         }
     }
 }
 
 #[test]
-fn what_the_helm_table_leaves_out_is_about_a_deployment() {
-    let rows: Vec<String> = helm_rows().into_iter().flat_map(|(keys, _)| keys).collect();
-    for key in helm::keys() {
-        let told = rows.iter().any(|row| key == row || key.starts_with(&format!("{row}.")));
-        let fates = fates(key);
-        assert!(!fates.is_empty(), "{key}");
-        if !told {
-            assert!(fates.iter().all(|(fate, _)| *fate == Fate::Deployment), "{key}: {fates:#?}");
+fn what_the_helm_tables_leave_out_is_about_a_deployment() {
+    let rows = |mode| helm_rows(mode).into_iter().flat_map(|(keys, _)| keys);
+    let agent: Vec<String> = rows(Mode::Agent).collect();
+    let dataplane: Vec<String> = rows(Mode::Agent).chain(rows(Mode::Dataplane)).collect();
+    for (mode, rows) in [(Mode::Agent, agent), (Mode::Dataplane, dataplane)] {
+        for key in helm::keys(mode) {
+            let told = rows.iter().any(|row| key == row || key.starts_with(&format!("{row}.")));
+            let fates = fates(mode, key);
+            assert!(!fates.is_empty(), "{key}");
+            if !told {
+                assert!(fates.iter().all(|(fate, _)| *fate == Fate::Deployment), "{key}: {fates:#?}");
+            }
         }
     }
 }
@@ -337,7 +357,7 @@ fn what_the_helm_table_leaves_out_is_about_a_deployment() {
 /// valid there or answered with what becomes of it.
 #[test]
 fn every_key_of_the_charts_block_has_a_word_of_its_own_in_the_settings() {
-    for key in helm::keys().filter_map(|key| key.strip_prefix("connectInject.")) {
+    for key in helm::keys(Mode::Agent).filter_map(|key| key.strip_prefix("connectInject.")) {
         let message = refusal(&nested(key, json!(7))).unwrap_or_default();
         assert!(!message.contains("is not known"), "{message}");
     }

@@ -9,7 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use policy_host::{documents, helm};
+use policy_host::{
+    documents, helm,
+    helm::{Mode, Options},
+};
 use serde_json::{Value, json};
 
 /// The chart that came with Consul 1.5.
@@ -73,7 +76,7 @@ connectInject:
   k8sDenyNamespaces: [batch]
   consulNamespaces: {mirroringK8S: true, mirroringK8SPrefix: k8s-}
   sidecarProxy: {resources: {requests: {memory: 100Mi, cpu: null}, limits: {memory: null, cpu: null}}}
-  initContainer: {resources: {requests: {memory: 25Mi}, limits: {memory: 150Mi}}}
+  initContainer: {resources: {requests: {memory: 120Mi}, limits: {memory: 150Mi}}}
 "#;
 
 /// Today's chart.
@@ -99,6 +102,9 @@ connectInject:
     lifecycle: {defaultEnabled: true}
   failurePolicy: Ignore
 ";
+
+/// Agent mode, whatever the values ask for.
+const AGENT: Options<'_> = Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
 
 /// The certificate of nobody.
 const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
@@ -134,7 +140,7 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
 
 /// The settings of a values file, which the policy took, and the report.
 fn translated(values: &str) -> (Value, String) {
-    let ran = host(&["--from-helm", "-"], values);
+    let ran = host(&["--from-helm", "-", "--mode", "agent"], values);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     (documents::parse_one(&ran.stdout).unwrap(), ran.stderr)
 }
@@ -228,7 +234,9 @@ fn the_chart_of_consul_1_5() {
 
 #[test]
 fn the_chart_of_consul_1_9() {
-    let translation = helm::translate(&documents::parse_one(CONSUL_1_9).unwrap(), Some(CA)).unwrap();
+    let translation =
+        helm::translate(&documents::parse_one(CONSUL_1_9).unwrap(), &Options { ca_cert: Some(CA), ..AGENT })
+            .unwrap();
     assert_eq!(
         translation.settings,
         json!({
@@ -240,15 +248,13 @@ fn the_chart_of_consul_1_9() {
             "enableConsulNamespaces": true,
             "consulNamespaces": { "mirroringK8S": true, "mirroringK8SPrefix": "k8s-" },
             "crossNamespaceACLPolicy": "cross-namespace-policy",
-            "lifecycleSidecar": {
-                "resources": { "requests": { "memory": "25Mi", "cpu": "20m" }, "limits": { "cpu": "20m" } } },
             "openshift": true,
             "agent": { "httpPort": 8600 },
             "healthChecks": { "enabled": true },
             "envoyExtraArgs": "--log-level debug",
             "k8sAllowNamespaces": ["*"], "k8sDenyNamespaces": ["batch"],
             "sidecarProxy": { "resources": { "requests": { "memory": "100Mi" } } },
-            "initContainer": { "resources": { "requests": { "memory": "25Mi" }, "limits": { "memory": "150Mi" } } },
+            "initContainer": { "resources": { "requests": { "memory": "120Mi" } } },
         })
     );
     // Without the certificate the settings are not whole, and the remedy is told.
@@ -285,7 +291,7 @@ fn todays_chart() {
 }
 
 fn texts(values: &Value) -> (Vec<(String, String)>, String) {
-    let translation = helm::translate(values, None).unwrap();
+    let translation = helm::translate(values, &AGENT).unwrap();
     let outcomes = translation.outcomes.into_iter().map(|outcome| (outcome.key, outcome.text));
     (outcomes.collect(), translation.notes.join("\n"))
 }
@@ -341,8 +347,12 @@ fn every_key_is_accounted_for() {
         let values = documents::parse_one(values).unwrap();
         let mut written = Vec::new();
         leaves("", &values, &mut written);
-        let mut told: Vec<_> =
-            helm::translate(&values, None).unwrap().outcomes.into_iter().map(|outcome| outcome.key).collect();
+        let mut told: Vec<_> = helm::translate(&values, &AGENT)
+            .unwrap()
+            .outcomes
+            .into_iter()
+            .map(|outcome| outcome.key)
+            .collect();
         written.sort();
         told.sort();
         assert_eq!(told, written);
@@ -352,7 +362,7 @@ fn every_key_is_accounted_for() {
 /// What real values files have, beyond the charts' own defaults.
 #[test]
 fn values_as_people_write_them() {
-    let translate = |values: Value| helm::translate(&values, None).unwrap();
+    let translate = |values: Value| helm::translate(&values, &AGENT).unwrap();
     let notes = |values: Value| translate(values).notes.join("\n");
     let vault = notes(json!({ "global": {
         "secretsBackend": { "vault": { "enabled": true } },
@@ -397,8 +407,10 @@ fn settings_in_yamls_flow_style_are_read() {
 
 #[test]
 fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
-    let ran =
-        host(&["--from-helm", "-"], "connectInject: {defualt: true, enabled: true}\nclinet: {grpc: true}\n");
+    let ran = host(
+        &["--from-helm", "-", "--mode", "agent"],
+        "connectInject: {defualt: true, enabled: true}\nclinet: {grpc: true}\n",
+    );
     assert_eq!(ran.status, 10);
     assert_eq!(documents::parse_one(&ran.stdout).unwrap(), json!({ "enabled": true }));
     for expected in [
@@ -409,7 +421,10 @@ fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
     // What the policy refuses is worse.
-    assert_eq!(host(&["--from-helm", "-"], "clinet: {}\nconnectInject: {default: 1}\n").status, 1);
+    assert_eq!(
+        host(&["--from-helm", "-", "--mode", "agent"], "clinet: {}\nconnectInject: {default: 1}\n").status,
+        1
+    );
 }
 
 #[test]
@@ -418,7 +433,7 @@ fn the_charts_own_injector_being_off_leaves_the_policy_on() {
         json!({ "connectInject": { "enabled": false } }),
         json!({ "global": { "enabled": false }, "connectInject": { "enabled": "-" } }),
     ] {
-        let translation = helm::translate(&values, None).unwrap();
+        let translation = helm::translate(&values, &AGENT).unwrap();
         assert_eq!(translation.settings, json!({}));
         let outcome =
             translation.outcomes.iter().find(|outcome| outcome.key == "connectInject.enabled").unwrap();
@@ -432,7 +447,7 @@ fn the_charts_own_injector_being_off_leaves_the_policy_on() {
     ] {
         assert!(texts(&values).1.contains("must not both inject"), "{values}");
     }
-    let inherited = helm::translate(&json!({ "connectInject": { "enabled": "-" } }), None).unwrap();
+    let inherited = helm::translate(&json!({ "connectInject": { "enabled": "-" } }), &AGENT).unwrap();
     assert_eq!(inherited.settings, json!({ "enabled": true }));
     assert!(texts(&json!({})).1.contains("true in the charts from 1.0 on and false in those before"));
 }
@@ -444,7 +459,7 @@ fn an_empty_list_of_namespaces_is_not_carried_over_and_that_is_told() {
     {
         let values =
             json!({ "connectInject": { "enabled": true, "default": default, "k8sAllowNamespaces": [] } });
-        let translation = helm::translate(&values, None).unwrap();
+        let translation = helm::translate(&values, &AGENT).unwrap();
         assert_eq!(translation.settings, json!({ "enabled": true, "default": default }));
         assert!(translation.notes.join("\n").contains(pods), "{:?}", translation.notes);
     }
@@ -482,7 +497,7 @@ fn consul_namespaces_are_as_the_chart_has_them() {
         "global": { "enableConsulNamespaces": true, "acls": { "manageSystemACLs": true } },
         "connectInject": { "consulNamespaces": { "mirroringK8S": false } },
     });
-    let translation = helm::translate(&values, None).unwrap();
+    let translation = helm::translate(&values, &AGENT).unwrap();
     assert_eq!(translation.settings["crossNamespaceACLPolicy"], "cross-namespace-policy");
     assert!(!translation.notes.join("\n").contains(
         "is not written: its default is true in the charts from 1.0 on and false in those before, and"

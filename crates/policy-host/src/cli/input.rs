@@ -23,6 +23,8 @@ pub struct Item {
     pub title: String,
     /// The workload that the pod is of.
     pub template_of: Option<String>,
+    /// What the answer does not show.
+    pub note: Option<&'static str>,
     /// Whether the input was a manifest rather than a request.
     pub from_manifest: bool,
     pub request: ValidateRequest,
@@ -67,6 +69,7 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
             .map(|document| Item {
                 title: "raw request".to_owned(),
                 template_of: None,
+                note: None,
                 from_manifest: false,
                 request: ValidateRequest::Raw(document),
             })
@@ -79,6 +82,7 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
             .map(|case| Item {
                 title: case.title,
                 template_of: case.template_of,
+                note: case.note,
                 from_manifest: true,
                 request: ValidateRequest::Admission(Box::new(case.request)),
             })
@@ -93,7 +97,7 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
                      with `apiVersion` and `kind`; --raw takes any JSON",
                 )
             })?;
-            Ok(Item { title: title(&request), template_of: None, from_manifest: false, request })
+            Ok(Item { title: title(&request), template_of: None, note: None, from_manifest: false, request })
         })
         .collect()
 }

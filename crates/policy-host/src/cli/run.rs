@@ -336,8 +336,9 @@ fn summarize(
     review: &Review,
     change: Option<(&Value, &Value)>,
 ) -> io::Result<()> {
-    let template_of = item.template_of.as_deref();
-    summary::write(out, screen, &item.title, template_of, review, change)
+    let subject =
+        summary::Subject { title: &item.title, template_of: item.template_of.as_deref(), note: item.note };
+    summary::write(out, screen, &subject, review, change)
 }
 
 /// The object for another program; what is for a person goes to standard error.

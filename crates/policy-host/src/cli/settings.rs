@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use clap::ValueEnum;
 use policy_host::{
     Policy,
     advice::advice,
@@ -40,24 +41,43 @@ pub struct Args {
     #[arg(long, value_name = "JSON", group = "what")]
     settings_json: Option<String>,
 
-    /// Translate the values of Consul's Helm chart; - is standard input
+    /// Translate the values of Consul's Helm chart: a values file, or a Flux HelmRelease, an Argo
+    /// CD Application or another object with values inside; - is standard input
     #[arg(long, value_name = "FILE", group = "what")]
     from_helm: Option<String>,
 
-    /// The CA of the agents' certificates, as PEM, for tls.caCert
+    /// The CA of Consul's certificates, as PEM, for tls.caCert
     #[arg(long, value_name = "FILE", requires = "from_helm")]
     ca_cert: Option<String>,
+
+    /// The policy's mode [default: the one that the values ask for]
+    #[arg(long, value_enum, value_name = "MODE", requires = "from_helm")]
+    mode: Option<ModeArg>,
+
+    /// The name of the Helm release, which the names of the chart's Services begin with
+    #[arg(long, value_name = "NAME", requires = "from_helm")]
+    release: Option<String>,
+
+    /// The namespace of the Helm release
+    #[arg(long, value_name = "NAME", requires = "from_helm")]
+    release_namespace: Option<String>,
 
     /// The policy: a .wasm file or its file:// URL
     #[arg(long, value_name = "POLICY", default_value = "policy.wasm")]
     policy: String,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModeArg {
+    Agent,
+    Dataplane,
+}
+
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let mut unknown = Vec::new();
     let all = match (&args.from_helm, &args.file) {
         (Some(path), _) => {
-            let translation = translated(path, args.ca_cert.as_deref(), screen)?;
+            let translation = translated(path, args, screen)?;
             unknown.extend(translation.unknown().map(str::to_owned));
             vec![(None, translation.settings)]
         }
@@ -93,11 +113,22 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
 }
 
 /// What a values file means; the settings are printed, the report is on standard error.
-fn translated(path: &str, ca_cert: Option<&str>, screen: &Screen) -> Result<Translation, Failure> {
+fn translated(path: &str, args: &Args, screen: &Screen) -> Result<Translation, Failure> {
     let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
-    let values = documents::parse_one(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
-    let ca_cert = ca_cert.map(input::read).transpose()?;
-    let translation = helm::translate(&values, ca_cert.as_deref()).map_err(|error| bad(error.to_string()))?;
+    let documents = documents::parse(&input::read(path)?).map_err(|error| bad(error.to_string()))?;
+    let ca_cert = args.ca_cert.as_deref().map(input::read).transpose()?;
+    let options = helm::Options {
+        ca_cert: ca_cert.as_deref(),
+        mode: args.mode.map(|mode| match mode {
+            ModeArg::Agent => helm::Mode::Agent,
+            ModeArg::Dataplane => helm::Mode::Dataplane,
+        }),
+        release: args.release.as_deref(),
+        namespace: args.release_namespace.as_deref(),
+    };
+    let translation = helm::pick(documents)
+        .and_then(|document| helm::translate(&document, &options))
+        .map_err(|error| bad(error.to_string()))?;
     let width =
         translation.outcomes.iter().map(|outcome| outcome.key.len()).max().unwrap_or_default().min(50);
     let mut heading = None;

@@ -15,12 +15,21 @@ const REASON: &str = "connect-inject-reason";
 const ANNOTATIONS: &str = "consul.hashicorp.com/";
 const LABEL_WIDTH: usize = 12;
 
+/// What was asked about.
+pub struct Subject<'a> {
+    /// `Pod default/web`
+    pub title: &'a str,
+    /// The workload that the pod is of.
+    pub template_of: Option<&'a str>,
+    /// What the answer does not show.
+    pub note: Option<&'a str>,
+}
+
 /// Writes the outcome of one request.
 pub fn write(
     out: &mut impl Write,
     screen: &Screen,
-    title: &str,
-    template_of: Option<&str>,
+    subject: &Subject<'_>,
     review: &Review,
     change: Option<(&Value, &Value)>,
 ) -> io::Result<()> {
@@ -28,11 +37,14 @@ pub fn write(
     let mut rows = Rows { out, screen, error: None };
     let changed = change.is_some_and(|(before, after)| before != after);
     if response.allowed && !changed && response.warnings.iter().flatten().next().is_none() {
-        rows.nothing_to_tell(title, template_of, response);
+        rows.nothing_to_tell(subject, response);
         return rows.error.map_or(Ok(()), Err);
     }
-    rows.headline(title, template_of, review, change);
+    rows.headline(subject, review, change);
     rows.audit(response);
+    if let Some(note) = subject.note {
+        rows.plain("note", note);
+    }
     if let Some((before, after)) = change.filter(|_| response.allowed) {
         rows.injection(before, after);
     }
@@ -61,13 +73,7 @@ impl<W: Write> Rows<'_, W> {
         }
     }
 
-    fn headline(
-        &mut self,
-        title: &str,
-        template_of: Option<&str>,
-        review: &Review,
-        change: Option<(&Value, &Value)>,
-    ) {
+    fn headline(&mut self, subject: &Subject<'_>, review: &Review, change: Option<(&Value, &Value)>) {
         let response = &review.response;
         let changed = change.is_some_and(|(before, after)| before != after);
         let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
@@ -84,25 +90,27 @@ impl<W: Write> Rows<'_, W> {
             .and_then(|status| status.code)
             .filter(|_| !response.allowed && review.failure.is_none())
             .map_or(String::new(), |code| format!(" ({code})"));
-        let origin = template_of
+        let origin = subject
+            .template_of
             .map_or(String::new(), |workload| paint(style::FAINT, format!("  the pod of {workload}")));
         self.line(&format!(
             "{} {} {}{origin}",
             paint(color, mark),
-            style::strong(title),
+            style::strong(subject.title),
             paint(color, format!("{outcome}{code}")),
         ));
     }
 
     /// One line that the eye passes over.
-    fn nothing_to_tell(&mut self, title: &str, template_of: Option<&str>, response: &AdmissionResponse) {
-        let mut line = format!("· {title} accepted unchanged");
-        let reasons = response.audit_annotations.iter().flatten().filter(|(key, _)| *key == REASON);
-        for (_, reason) in reasons {
+    fn nothing_to_tell(&mut self, subject: &Subject<'_>, response: &AdmissionResponse) {
+        let mut line = format!("· {} accepted unchanged", subject.title);
+        let reason = || response.audit_annotations.as_ref()?.get(REASON).map(String::as_str);
+        // Of an object that is no pod, the note says more than the reason.
+        if let Some(why) = subject.note.or_else(reason) {
             line.push_str(": ");
-            line.push_str(reason);
+            line.push_str(why);
         }
-        if let Some(workload) = template_of {
+        if let Some(workload) = subject.template_of {
             line.push_str("  the pod of ");
             line.push_str(workload);
         }
@@ -237,10 +245,19 @@ mod tests {
     use super::*;
 
     fn summary(response: AdmissionResponse, change: Option<(&Value, &Value)>) -> String {
+        noted(response, change, None)
+    }
+
+    fn noted(
+        response: AdmissionResponse,
+        change: Option<(&Value, &Value)>,
+        note: Option<&'static str>,
+    ) -> String {
         let review = Review { response, failure: None };
         let screen = Screen { verbose: false, width: None };
         let mut out = anstream::StripStream::new(Vec::new());
-        write(&mut out, &screen, "Pod default/web", None, &review, change).unwrap();
+        let subject = Subject { title: "Pod default/web", template_of: None, note };
+        write(&mut out, &screen, &subject, &review, change).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 
@@ -290,7 +307,11 @@ mod tests {
             ..AdmissionResponse::default()
         };
         let expected = "· Pod default/web accepted unchanged: not the creation of a pod\n";
-        assert_eq!(summary(response, Some((&json!({}), &json!({})))), expected);
+        assert_eq!(summary(response.clone(), Some((&json!({}), &json!({})))), expected);
+        assert_eq!(
+            noted(response, Some((&json!({}), &json!({}))), Some("its pods are seen")),
+            "· Pod default/web accepted unchanged: its pods are seen\n"
+        );
     }
 
     #[test]

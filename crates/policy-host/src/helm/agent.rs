@@ -1,0 +1,196 @@
+//! What the values mean in agent mode.
+
+use serde_json::{Value, json};
+
+use super::{Fate, shared, translate::Translator, values::is_empty};
+use crate::documents;
+
+/// The keys of which a table cannot say enough.
+pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
+    let values = translator.values;
+    let own = |pointer: &str| values.written(pointer);
+    match path {
+        "global.image" | "global.imageEnvoy" | "global.imagePullPolicy" => {
+            let setting = match path {
+                "global.image" => "imageConsul",
+                "global.imageEnvoy" => "imageEnvoy",
+                _ => "imagePullPolicy",
+            };
+            if own(&format!("/connectInject/{setting}")).is_some() {
+                let text = format!("connectInject.{setting} stands over it");
+                translator.told(path, Fate::Translated, &text);
+            } else {
+                translator.setting(path, setting, value);
+            }
+        }
+        "connectInject.enabled" => match values.injector() {
+            Some(Value::Bool(false)) => translator.told(
+                path,
+                Fate::Deployment,
+                "the chart's own injector is off, as it has to be beside this policy; the policy's `enabled` stays true",
+            ),
+            enabled => translator.setting(path, "enabled", &enabled.unwrap_or_default()),
+        },
+        "global.name" | "fullnameOverride" => match value.as_str().filter(|name| !name.is_empty()) {
+            Some(name)
+                if values.is_true("/global/acls/manageSystemACLs")
+                    && own("/connectInject/overrideAuthMethodName").is_none()
+                    && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
+            {
+                translator.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
+                translator.told(path, Fate::Translated, "acls.authMethod, which the chart names after it");
+            }
+            _ => translator.stays(path, value),
+        },
+        "global.tls.enableAutoEncrypt" if *value == json!(true) => translator.told(
+            path,
+            Fate::Elsewhere,
+            "the agents' certificates come from Connect's own CA: write its root into tls.caCert as well, which /v1/connect/ca/roots of an agent shows",
+        ),
+        "externalServers" if value.get("enabled") == Some(&json!(true)) => {
+            let text = "the policy speaks to the client agent on a pod's node, not to servers: let agents join these by client.join";
+            translator.told_all(path, value, Fate::Elsewhere, text);
+        }
+        "client.enabled" if values.switch("/client/enabled") == Some(json!(false)) => translator.told(
+            path,
+            Fate::Elsewhere,
+            "the policy needs a Consul client agent on every node: set it to true",
+        ),
+        "client.grpc" if *value == json!(false) => translator.told(
+            path,
+            Fate::Elsewhere,
+            "Envoy gets its configuration from the agent's gRPC port: set it to true",
+        ),
+        "client.grpc" => {
+            translator.told(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
+        }
+        "client.extraConfig" => agent_ports(translator, path, value),
+        _ => shared::special(translator, path, value),
+    }
+}
+
+/// The agents' own configuration may move their ports.
+fn agent_ports(translator: &mut Translator<'_>, path: &str, value: &Value) {
+    let config = match value {
+        Value::String(text) => documents::parse_one(text).unwrap_or_default(),
+        other => other.clone(),
+    };
+    let mut settings = Vec::new();
+    let encrypted = translator.values.is_true("/global/tls/enabled");
+    let grpc = if encrypted && config.pointer("/ports/grpc_tls").is_some() { "grpc_tls" } else { "grpc" };
+    for (port, setting) in [("http", "httpPort"), ("https", "httpsPort"), (grpc, "grpcPort")] {
+        let written = config.pointer(&format!("/ports/{port}"));
+        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        // -1 closes a port.
+        if let Some(number) = written.and_then(number).filter(|number| *number > 0) {
+            let setting = format!("agent.{setting}");
+            translator.set(&setting, json!(number));
+            settings.push(setting);
+        }
+    }
+    if !config.is_object() && !is_empty(value) {
+        let text =
+            "not readable here: if it moves ports, write agent.httpPort, agent.httpsPort or agent.grpcPort";
+        translator.told(path, Fate::Elsewhere, text);
+    } else if settings.is_empty() {
+        translator.stays(path, value);
+    } else {
+        let text = format!("{}; the rest stays with the chart", settings.join(", "));
+        translator.told(path, Fate::Translated, &text);
+    }
+}
+
+/// What follows from several values, or from one that is missing.
+pub fn conclude(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Vec<String> {
+    let mut notes = Vec::new();
+    two_injectors(translator, &mut notes);
+    notes.extend(shared::no_namespaces(translator));
+    consul_namespaces(translator, &mut notes);
+    notes.extend(one_image(translator));
+    topology(translator, &mut notes);
+    notes.extend(auth_method(translator));
+    notes.extend(shared::certificate(translator, ca_cert));
+    notes
+}
+
+fn two_injectors(translator: &Translator<'_>, notes: &mut Vec<String>) {
+    let injector = translator.values.injector();
+    if injector.is_none() {
+        notes.push(
+            "connectInject.enabled is not written: its default is true in the charts from 1.0 on and false in those before; \
+             the policy's own `enabled` is true"
+                .to_owned(),
+        );
+    }
+    if injector != Some(json!(false)) {
+        notes.push(
+            "the chart's own injector and the policy must not both inject: docs/migrate.md has how they share the \
+             namespaces while these change hands; in the end connectInject.enabled is false in the chart or, where its \
+             injector has to stay, for custom resources and gateways, its namespaceSelector matches no namespace"
+                .to_owned(),
+        );
+    }
+}
+
+fn consul_namespaces(translator: &mut Translator<'_>, notes: &mut Vec<String>) {
+    if !translator.values.is_true("/global/enableConsulNamespaces") {
+        return;
+    }
+    if translator.values.written("/connectInject/consulNamespaces/mirroringK8S").is_none() {
+        notes.push(
+            "connectInject.consulNamespaces.mirroringK8S is not written: its default is true in the charts from 1.0 on \
+             and false in those before, and the policy's is false; write consulNamespaces.mirroringK8S as your chart has it"
+                .to_owned(),
+        );
+    }
+    notes.extend(shared::cross_namespace_policy(translator));
+}
+
+fn one_image(translator: &Translator<'_>) -> Option<String> {
+    let has = |image: &str| translator.settings.get(image).is_some();
+    let (written, other) = match (has("imageConsul"), has("imageEnvoy")) {
+        (true, false) => ("imageConsul", "imageEnvoy"),
+        (false, true) => ("imageEnvoy", "imageConsul"),
+        _ => return None,
+    };
+    Some(format!(
+        "{written} comes from the values and {other} stays at the policy's default: write an {other} that goes with it, \
+         as Consul's own table of supported Envoy versions says"
+    ))
+}
+
+fn topology(translator: &Translator<'_>, notes: &mut Vec<String>) {
+    let values = translator.values;
+    if values.written("/client/enabled").is_some() {
+        return;
+    }
+    if values.written("/connectInject/transparentProxy").is_none() {
+        notes.push(
+            "since Consul 1.10 the chart proxies pods transparently unless connectInject.transparentProxy.defaultEnabled is \
+             false; the policy does not: such pods need the annotation connect-service-upstreams"
+                .to_owned(),
+        );
+    }
+    notes.push(
+        "client.enabled is not written: today's chart deploys no client agents then, and the policy needs \
+         one on every node; set it to true"
+            .to_owned(),
+    );
+}
+
+fn auth_method(translator: &mut Translator<'_>) -> Option<String> {
+    if !translator.values.acls() || translator.settings.pointer("/acls/authMethod").is_some() {
+        return None;
+    }
+    if translator.release.is_known && translator.values.is_true("/global/acls/manageSystemACLs") {
+        let fullname = translator.release.fullname(translator.values);
+        translator.set("acls.authMethod", json!(format!("{fullname}-k8s-auth-method")));
+        return None;
+    }
+    let chart = translator.values.text("/nameOverride").unwrap_or("consul");
+    Some(format!(
+        "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it with global.name: consul; without \
+         global.name, and up to chart 0.14 in any case, it is R-{chart}-k8s-auth-method in a release R: \
+         `consul acl auth-method list` shows it"
+    ))
+}

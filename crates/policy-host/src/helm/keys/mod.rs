@@ -1,0 +1,102 @@
+//! What the chart's keys are about.
+
+mod agent;
+mod dataplane;
+
+use super::Mode;
+/// What a key is about. A rule holds for everything below its key.
+pub enum Rule {
+    /// The setting of the same meaning.
+    Setting(&'static str),
+    /// The injector that the policy replaces.
+    Injector,
+    /// Consul itself, which the chart goes on to deploy.
+    Consul,
+    /// A mode of later injectors, and what to do instead.
+    OtherMode(&'static str),
+    /// What to do if it is used.
+    Remedy(&'static str),
+    /// More than a table can say: the function `special` of the mode.
+    Special,
+}
+
+/// What a path of the chart's values is.
+pub enum Entry {
+    Key(&'static Rule),
+    /// It has keys below it.
+    Block,
+    Unknown,
+}
+
+pub fn entry(mode: Mode, path: &str) -> Entry {
+    if mode == Mode::Dataplane {
+        let rest = path.rsplit_once('.').map(|(block, _)| format!("{block}.*"));
+        if let Some(rule) = find(dataplane::RULES, path) {
+            return Entry::Key(rule);
+        }
+        if children_in(dataplane::RULES, path).next().is_some() {
+            return Entry::Block;
+        }
+        if let Some(rule) = rest.and_then(|rest| find(dataplane::RULES, &rest)) {
+            return Entry::Key(rule);
+        }
+    }
+    match find(agent::RULES, path) {
+        Some(rule) => Entry::Key(rule),
+        None if children_in(agent::RULES, path).next().is_some() => Entry::Block,
+        None => Entry::Unknown,
+    }
+}
+
+type Rules = &'static [(&'static str, Rule)];
+
+fn find(rules: Rules, path: &str) -> Option<&'static Rule> {
+    rules.iter().find(|(key, _)| *key == path).map(|(_, rule)| rule)
+}
+
+fn children_in(rules: Rules, block: &str) -> impl Iterator<Item = &'static str> {
+    rules.iter().filter_map(move |(key, _)| {
+        let rest = if block.is_empty() { key } else { key.strip_prefix(block)?.strip_prefix('.')? };
+        rest.split('.').next()
+    })
+}
+
+/// The keys that the chart knows in a block; the top is the empty path.
+pub fn children(block: &str) -> impl Iterator<Item = &'static str> {
+    let below = children_in(agent::RULES, block).chain(children_in(dataplane::RULES, block));
+    below.filter(|key| *key != "*")
+}
+
+/// The keys of the charts that [`translate`](super::translate) knows, each with all that is below it.
+pub fn keys(mode: Mode) -> impl Iterator<Item = &'static str> {
+    let own = if mode == Mode::Dataplane { dataplane::RULES } else { &[] };
+    let own_keys = own.iter().map(|(key, _)| *key).filter(|key| !key.ends_with(".*"));
+    // A block that the mode looks into is no key of its own there.
+    let others = agent::RULES.iter().map(|(key, _)| *key);
+    let others = others.filter(move |key| find(own, key).is_none() && children_in(own, key).next().is_none());
+    own_keys.chain(others)
+}
+
+/// Whether the chart has this key, with a rule of its own, of a block above it, or of keys below it.
+pub fn is_known(path: &str) -> bool {
+    let mut above = path;
+    loop {
+        if find(agent::RULES, above).is_some() {
+            return true;
+        }
+        match above.rsplit_once('.') {
+            Some((block, _)) => above = block,
+            None => return children(path).next().is_some(),
+        }
+    }
+}
+
+/// The known key that is most like an unknown one, with the path of its block.
+pub fn nearest(path: &str) -> Option<String> {
+    let (block, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let (_, known) = children(block)
+        .map(|known| (strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()), known))
+        .min()
+        .filter(|(distance, known)| distance * 3 <= known.len().max(name.len()))?;
+    Some(if block.is_empty() { known.to_owned() } else { format!("{block}.{known}") })
+}

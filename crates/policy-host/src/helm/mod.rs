@@ -1,0 +1,152 @@
+//! Translates the values of Consul's Helm chart into the policy's settings.
+//!
+//! The chart configures a whole Consul: servers, agents, gateways, and the
+//! injector whose place the policy takes. [`translate`] says of every key that
+//! is written in a values file what became of it. It knows the charts from
+//! Consul 1.5 on to today's, and the policy's mode that fits each.
+
+mod agent;
+mod chart_defaults;
+mod dataplane;
+mod find;
+mod keys;
+mod mode;
+mod parameters;
+mod release;
+mod shared;
+mod translate;
+mod values;
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::documents::SyntaxError;
+use release::Release;
+use translate::Translator;
+use values::Values;
+
+pub use find::pick;
+pub use keys::keys;
+pub use mode::Mode;
+
+/// What the values themselves do not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// The CA of Consul's certificates in PEM: a chart's values only name the Secret that has it.
+    pub ca_cert: Option<&'a str>,
+    /// The policy's mode, instead of the one that the values ask for.
+    pub mode: Option<Mode>,
+    /// The name of the Helm release.
+    pub release: Option<&'a str>,
+    /// The namespace of the Helm release.
+    pub namespace: Option<&'a str>,
+}
+
+/// What a values file means for the policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translation {
+    /// The mode that the settings are for.
+    pub mode: Mode,
+    /// The policy's settings.
+    pub settings: Value,
+    /// What became of every key, those to act upon first.
+    pub outcomes: Vec<Outcome>,
+    /// What the values leave open.
+    pub notes: Vec<String>,
+}
+
+/// What became of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `connectInject.default`
+    pub key: String,
+    /// The heading it belongs under.
+    pub fate: Fate,
+    /// What it is now, or what to do.
+    pub text: String,
+}
+
+/// The ways in which a key can end, in the order of their importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// The chart does not know it either.
+    Unknown,
+    /// Somebody has to do something that settings cannot.
+    Elsewhere,
+    /// It is in the settings.
+    Translated,
+    /// It asks for a mode that the policy does not have.
+    NotInThisMode,
+    /// It is about how Consul or its own injector runs.
+    Deployment,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown keys",
+            Self::Elsewhere => "to be done elsewhere",
+            Self::Translated => "translated",
+            Self::NotInThisMode => "not in this mode",
+            Self::Deployment => "about Consul's own deployment",
+        })
+    }
+}
+
+/// The document has no values of the chart.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum HelmError {
+    #[error("a values file is an object, with keys such as `global`, `client` and `connectInject`")]
+    NotAnObject,
+    #[error(
+        "{0} has no values of the chart; give a values file, or an object that has one inside: a Flux HelmRelease, \
+         an Argo CD Application or ApplicationSet, a HelmChart, a Kustomization with helmCharts, or a ConfigMap"
+    )]
+    NoValues(String),
+    #[error("{field}: {error}")]
+    Text { field: String, error: SyntaxError },
+    #[error("{} documents have values of a chart, and it is not clear which are Consul's: {}; give one of them", .0.len(), .0.join(", "))]
+    Several(Vec<String>),
+}
+
+/// Translates a values file, or the values inside of another tool's object.
+pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation, HelmError> {
+    let found = find::values(document)?;
+    let values = Values(&found.values);
+    let mut notes = found.notes;
+    let mode = options.mode.unwrap_or_else(|| {
+        let (mode, why) = mode::choose(values, found.chart_version.as_deref());
+        let other = if mode == Mode::Agent { Mode::Dataplane } else { Mode::Agent };
+        notes.push(format!("the mode is {mode}, since {why}; --mode {other} is for the other one"));
+        mode
+    });
+    let release = Release {
+        name: options.release.or(found.release.as_deref()).unwrap_or("consul").to_owned(),
+        namespace: options.namespace.or(found.namespace.as_deref()).unwrap_or("consul").to_owned(),
+        is_known: (options.release.is_some() || found.release.is_some())
+            && (options.namespace.is_some() || found.namespace.is_some()),
+    };
+    let mut translator =
+        Translator { values, mode, release: &release, settings: json!({}), outcomes: Vec::new() };
+    translator.block("", &found.values);
+    notes.extend(match mode {
+        Mode::Agent => agent::conclude(&mut translator, options.ca_cert),
+        Mode::Dataplane => dataplane::conclude(&mut translator, options.ca_cert),
+    });
+    let Translator { settings, mut outcomes, .. } = translator;
+    outcomes.sort_by(|a, b| (a.fate, &a.key).cmp(&(b.fate, &b.key)));
+    Ok(Translation { mode, settings, outcomes, notes })
+}
+
+impl Translation {
+    /// The keys that the charts do not know, and that are lost therefore.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.fate == Fate::Unknown)
+            .map(|outcome| outcome.key.as_str())
+    }
+}

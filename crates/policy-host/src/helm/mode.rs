@@ -1,0 +1,122 @@
+//! The mode that the values of a chart ask for.
+
+use std::fmt;
+
+use serde_json::json;
+
+use super::values::Values;
+
+/// How a pod takes part in the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It registers itself with the client agent on its node.
+    Agent,
+    /// The chart's controllers register it, and its proxy talks to the servers.
+    Dataplane,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Agent => "agent",
+            Self::Dataplane => "dataplane",
+        })
+    }
+}
+
+/// Values that only the charts from 1.0 on have.
+const SINCE_1_0: [&str; 5] = [
+    "/global/imageConsulDataplane",
+    "/connectInject/apiGateway",
+    "/connectInject/consulNode",
+    "/connectInject/dataplaneAsSidecarInitContainer",
+    "/connectInject/sidecarProxy/lifecycle",
+];
+
+/// Values that only the charts before 1.0 have.
+const BEFORE_1_0: [&str; 8] = [
+    "/global/bootstrapACLs",
+    "/global/consulSidecarContainer",
+    "/global/imageEnvoy",
+    "/global/lifecycleSidecarContainer",
+    "/connectInject/centralConfig",
+    "/connectInject/healthChecks",
+    "/connectInject/imageEnvoy",
+    "/controller",
+];
+
+/// The mode, and why it is that one.
+pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String) {
+    let clients = values.switch("/client/enabled");
+    let agents = clients == Some(json!(true));
+    if agents && values.injector() == Some(json!(false)) {
+        let why =
+            "client agents are on, and the chart's injector is off, whose controllers the other mode needs";
+        return (Mode::Agent, why.to_owned());
+    }
+    if let Some((version, major)) = chart_version.and_then(|version| Some((version, major(version)?))) {
+        let mode = if major == 0 { Mode::Agent } else { Mode::Dataplane };
+        return (mode, format!("the chart's version is {version}"));
+    }
+    let has = |keys: &[&'static str]| keys.iter().copied().find(|key| values.0.pointer(key).is_some());
+    let key = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+    if let Some(found) = has(&SINCE_1_0) {
+        return (Mode::Dataplane, format!("{} is a key of the charts from 1.0 on", key(found)));
+    }
+    if let Some(found) = has(&BEFORE_1_0) {
+        return (Mode::Agent, format!("{} is a key of the charts before 1.0", key(found)));
+    }
+    if agents {
+        return (Mode::Agent, "client.enabled is true".to_owned());
+    }
+    if clients.is_some() {
+        return (Mode::Dataplane, "client.enabled is false".to_owned());
+    }
+    if values.is_true("/client/grpc") {
+        return (Mode::Agent, "client.grpc is true".to_owned());
+    }
+    let why = "nothing says that the chart is older than 1.0, the first without client agents";
+    (Mode::Dataplane, why.to_owned())
+}
+
+/// Of a version, or of a range that begins with its least one.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.trim_start_matches(['v', '^', '~', '>', '=', ' ']);
+    digits.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_values_choose_the_mode() {
+        let cases: [(Value, Option<&str>, Mode); 12] = [
+            (json!({}), None, Mode::Dataplane),
+            (json!({}), Some("0.43.0"), Mode::Agent),
+            (json!({}), Some(">= 0.43"), Mode::Agent),
+            (json!({ "client": { "enabled": true } }), Some("*"), Mode::Agent),
+            (json!({ "client": { "enabled": true } }), Some("1.4.2"), Mode::Dataplane),
+            (json!({ "client": { "enabled": true } }), None, Mode::Agent),
+            (json!({ "client": { "enabled": "-" } }), None, Mode::Agent),
+            (json!({ "client": { "enabled": false } }), None, Mode::Dataplane),
+            (json!({ "client": { "grpc": true } }), None, Mode::Agent),
+            (json!({ "connectInject": { "healthChecks": {} } }), None, Mode::Agent),
+            (
+                json!({ "client": { "enabled": true }, "connectInject": { "apiGateway": {} } }),
+                None,
+                Mode::Dataplane,
+            ),
+            (
+                json!({ "client": { "enabled": true }, "connectInject": { "apiGateway": {}, "enabled": false } }),
+                Some("1.4.2"),
+                Mode::Agent,
+            ),
+        ];
+        for (values, version, mode) in cases {
+            assert_eq!(choose(Values(&values), version).0, mode, "{values} {version:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Goes through the values key by key.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Fate, Mode, Outcome, agent, chart_defaults, dataplane,
+    keys::{self, Entry, Rule},
+    release::Release,
+    values::{Values, is_empty, leaves},
+};
+use crate::advice;
+
+const CHART: &str = "stays with the chart, which deploys Consul";
+
+pub struct Translator<'a> {
+    pub values: Values<'a>,
+    pub mode: Mode,
+    pub release: &'a Release,
+    pub settings: Value,
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Translator<'_> {
+    /// Goes through a block; the top is the empty path.
+    pub fn block(&mut self, block: &str, values: &Value) {
+        for (key, value) in values.as_object().into_iter().flatten() {
+            let path = if block.is_empty() { key.clone() } else { format!("{block}.{key}") };
+            if key.contains('.') {
+                self.flat(&path, key, value);
+            } else {
+                self.key(&path, value);
+            }
+        }
+    }
+
+    fn key(&mut self, path: &str, value: &Value) {
+        match (keys::entry(self.mode, path), value) {
+            (Entry::Key(rule), _) => self.apply(path, rule, value),
+            (Entry::Unknown, _) => self.unknown(path),
+            (Entry::Block, Value::Object(_)) => self.block(path, value),
+            (Entry::Block, Value::Null) => self.told(path, Fate::Deployment, "empty: nothing to do"),
+            (Entry::Block, _) => {
+                self.told(path, Fate::Unknown, "this is a block of the chart, and needs keys below it");
+            }
+        }
+    }
+
+    fn apply(&mut self, path: &str, rule: &Rule, value: &Value) {
+        let empty = is_empty(value);
+        let (fate, text) = match rule {
+            Rule::Setting(setting) => return self.setting(path, setting, value),
+            Rule::Special => {
+                return match self.mode {
+                    Mode::Agent => agent::special(self, path, value),
+                    Mode::Dataplane => dataplane::special(self, path, value),
+                };
+            }
+            Rule::Injector => (Fate::Deployment, self.injectors()),
+            Rule::Consul => (Fate::Deployment, CHART),
+            Rule::OtherMode(instead) => {
+                let switch = ["enabled", "defaultEnabled"].iter().find_map(|key| value.get(key));
+                let off = empty
+                    || self.values.is_off(value)
+                    || switch.is_some_and(|switch| self.values.is_off(switch));
+                (Fate::NotInThisMode, if off { "off: nothing to do" } else { instead })
+            }
+            Rule::Remedy(_) if empty => (Fate::Deployment, "empty: nothing to do"),
+            Rule::Remedy(remedy) => (Fate::Elsewhere, *remedy),
+        };
+        self.told_all(path, value, fate, text);
+    }
+
+    /// What becomes of the values of the chart's own injector.
+    fn injectors(&self) -> &'static str {
+        match self.mode {
+            Mode::Agent => {
+                "belongs to the original injector's own deployment, which the policy replaces: remove it"
+            }
+            Mode::Dataplane => "stays with the chart, whose controllers register the pods",
+        }
+    }
+
+    /// As in a values file, `null` is the default; so is an empty text.
+    pub fn setting(&mut self, path: &str, setting: &str, value: &Value) {
+        if value.is_object() {
+            for (key, value) in value.as_object().into_iter().flatten() {
+                self.setting(&format!("{path}.{key}"), &format!("{setting}.{key}"), value);
+            }
+        } else if is_empty(value) && !value.is_array() {
+            self.told(path, Fate::Translated, &format!("empty: the default of {setting} stays"));
+        } else if let Some(text) = self.too_small(path, setting, value) {
+            self.told(path, Fate::Translated, &text);
+        } else {
+            self.set(setting, value.clone());
+            self.told(path, Fate::Translated, setting);
+        }
+    }
+
+    /// In agent mode the containers start Consul's command line, for which the chart's
+    /// amounts are too small.
+    fn too_small(&self, path: &str, setting: &str, value: &Value) -> Option<String> {
+        if self.mode != Mode::Agent {
+            return None;
+        }
+        chart_defaults::left_out(path, value, setting).or_else(|| {
+            let limit = setting.ends_with("resources.limits.memory") && !setting.starts_with("sidecarProxy");
+            let small = limit && advice::quantity(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY);
+            small.then(|| {
+                format!(
+                    "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"
+                )
+            })
+        })
+    }
+
+    /// Says that a value stays with the chart.
+    pub fn stays(&mut self, path: &str, value: &Value) {
+        self.told_all(path, value, Fate::Deployment, CHART);
+    }
+
+    pub fn unknown(&mut self, path: &str) {
+        let text = match keys::nearest(path) {
+            Some(known) => format!("not a key of the chart; did you mean {known}?"),
+            None => "not a key of the chart: remove it".to_owned(),
+        };
+        self.told(path, Fate::Unknown, &text);
+    }
+
+    /// A key with dots in it, which Helm takes for one name and never for a path.
+    fn flat(&mut self, path: &str, key: &str, value: &Value) {
+        let mut text = "one key with dots in its name, which Helm does not read as a path".to_owned();
+        if keys::is_known(path) {
+            let shown = if value.is_object() { "{...}".to_owned() } else { value.to_string() };
+            let depth = key.matches('.').count();
+            let nested = format!("{}: {shown}{}", key.replace('.', ": {"), "}".repeat(depth));
+            let _ = write!(text, "; write {nested}");
+        }
+        self.told(path, Fate::Unknown, &text);
+    }
+
+    pub fn told(&mut self, key: &str, fate: Fate, text: &str) {
+        self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
+    }
+
+    /// Says the same of everything below a key.
+    pub fn told_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
+        for leaf in leaves(path, value) {
+            self.told(&leaf, fate, text);
+        }
+    }
+
+    /// Sets a setting by its path. What is set twice is true if it was once: ACLs
+    /// have had two names.
+    pub fn set(&mut self, setting: &str, value: Value) {
+        let mut place = &mut self.settings;
+        for key in setting.split('.') {
+            if !place.is_object() {
+                *place = Value::Object(Map::new());
+            }
+            place = &mut place[key];
+        }
+        if *place != json!(true) {
+            *place = value;
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What docs/resources.md says of the injected containers' resources, and the settings
+//! that it gives for quotas, limit ranges and the class `Guaranteed`.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use policy_host::{ValidateRequest, documents, manifest};
+use serde_json::{Value, json};
+use support::project::{policy, read};
+
+/// The injected containers that these settings make: name and resources.
+fn injected(settings: &Value) -> Vec<(String, Value)> {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "web", "annotations": { "consul.hashicorp.com/connect-inject": "true" } },
+        "spec": { "containers": [{ "name": "web", "image": "web:1", "ports": [{ "containerPort": 8080 }] }] },
+    });
+    let options = manifest::Options {
+        namespace: "default".to_owned(),
+        operation: manifest::Operation::Create,
+        with_pods: false,
+    };
+    let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
+    let before = case.request.object.clone().unwrap();
+    let request = ValidateRequest::Admission(Box::new(case.request));
+    let after = policy().review(&request, settings).response.patched(&before).unwrap();
+    let containers = after["spec"]["initContainers"].as_array().unwrap();
+    assert_eq!(containers.len(), 3);
+    let of =
+        |container: &Value| (container["name"].as_str().unwrap().to_owned(), container["resources"].clone());
+    containers.iter().map(of).collect()
+}
+
+/// The settings under a heading of the page.
+fn settings_under(heading: &str) -> Value {
+    let page = read("docs/resources.md");
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let (_, block) = section.split_once("```yaml\n").unwrap();
+    documents::parse_one(block.split("```").next().unwrap()).unwrap()
+}
+
+/// In thousandths of a CPU, or in bytes.
+fn amount(quantity: &Value) -> u64 {
+    let text = quantity.as_str().unwrap();
+    let units = [("Mi", 1 << 20), ("m", 1), ("", 1000)];
+    let (unit, factor) = units.into_iter().find(|(unit, _)| text.ends_with(unit)).unwrap();
+    text.strip_suffix(unit).unwrap().parse::<u64>().unwrap() * factor
+}
+
+/// Request and limit of each container's CPU and memory.
+fn bounds(settings: &Value) -> Vec<(String, u64, u64)> {
+    injected(settings)
+        .into_iter()
+        .flat_map(|(container, resources)| {
+            ["cpu", "memory"].map(|resource| {
+                let [request, limit] = ["requests", "limits"].map(|kind| {
+                    let amount = resources[kind].get(resource).map(amount);
+                    amount.unwrap_or_else(|| panic!("{container} has no {kind} of {resource}"))
+                });
+                (format!("{resource} of {container}"), request, limit)
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn the_table_has_the_default_resources() {
+    let page = read("docs/resources.md");
+    for (container, resources) in injected(&json!({})) {
+        let text = |kind: &str| {
+            let of = |resource: &str, name: &str| {
+                Some(format!("{} {name}", resources[kind].get(resource)?.as_str()?))
+            };
+            let amounts: Vec<_> = [of("cpu", "CPU"), of("memory", "memory")].into_iter().flatten().collect();
+            if amounts.is_empty() { "none".to_owned() } else { amounts.join(", ") }
+        };
+        let row = format!("| `{container}` | {} | {} |", text("requests"), text("limits"));
+        assert!(page.contains(&row), "docs/resources.md lacks {row}");
+    }
+}
+
+#[test]
+fn a_quota_on_limits_finds_one_in_every_container() {
+    assert_eq!(bounds(&settings_under("ResourceQuota")).len(), 6);
+}
+
+#[test]
+fn the_limit_range_is_kept() {
+    for (what, request, limit) in bounds(&settings_under("LimitRange")) {
+        let [least, most] = if what.starts_with("cpu") { [50, 1000] } else { [64 << 20, 256 << 20] };
+        assert!(least <= request && request <= limit && limit <= most, "{what}: {request} {limit}");
+        assert!(limit <= 4 * request, "{what}: {request} {limit}");
+    }
+}
+
+/// As the API server has it: every container has limits, and requests the same.
+#[test]
+fn a_guaranteed_pod_stays_so() {
+    for (what, request, limit) in bounds(&settings_under("Guaranteed QoS")) {
+        assert_eq!(request, limit, "{what}");
+    }
+}
