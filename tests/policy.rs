@@ -1720,38 +1720,3 @@ fn the_patch_applies() {
         assert_eq!(response.patched(&pod).unwrap(), ask(&pod, &json!({ "default": true })).pod());
     }
 }
-
-mod an_instance {
-    use super::*;
-
-    /// `kwctl bench` asks one again and again. What a call leaves behind, or takes from
-    /// what another has, would show in a later answer.
-    #[test]
-    fn that_is_asked_again_answers_as_a_new_one() {
-        let large = json!({ "data": "x".repeat(300_000) }).to_string();
-        let mut pods = vec![web(&[("connect-service-upstreams", "db:2000,cache:2001")]), plain(), web(&[])];
-        pods[2]["metadata"]["annotations"]["example.com/large"] = json!(large);
-        pods.push(web(&[("connect-service-port", "none"), ("connect-service-upstreams", "nothing")]));
-        let mut calls: Vec<(&str, String)> = Vec::new();
-        for pod in &pods {
-            for settings in ["{}", r#"{"default":true,"tls":{"enabled":true}}"#, r#"{"none":1}"#] {
-                calls.push(("validate", payload("shop", &pod.to_string(), settings)));
-            }
-        }
-        calls.push(("validate", "no JSON".to_owned()));
-        calls.push(("validate_settings", r#"{"imageConsul":"consul:1.22"}"#.to_owned()));
-        calls.push(("protocol_version", String::new()));
-        let alone: Vec<Vec<u8>> =
-            calls.iter().map(|(name, payload)| policy().call(name, payload.as_bytes()).unwrap()).collect();
-        let instance = policy().instance().unwrap();
-        for round in 0..20 {
-            for step in 0..calls.len() {
-                // Each in other company.
-                let at = (step * (round + 1) + round) % calls.len();
-                let (name, payload) = &calls[at];
-                let answer = instance.call(name, payload.as_bytes()).unwrap();
-                assert_eq!(answer, alone[at], "{name} {}", &payload[..payload.len().min(300)]);
-            }
-        }
-    }
-}

@@ -123,7 +123,6 @@ pub fn port(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::read_value;
     use serde_json::json;
 
     fn problems(service: &str, acls: bool) -> Vec<String> {

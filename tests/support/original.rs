@@ -250,7 +250,7 @@ fn is_quantity(text: &str) -> bool {
 }
 
 fn quotes_are_closed(text: &str) -> bool {
-    consul_connect_injector::words::split(text).is_ok()
+    shlex::split(text).is_some()
 }
 
 /// It writes the document without quoting anything but the tags.

@@ -2,7 +2,7 @@
 //! character of each chooses the annotation.
 #![no_main]
 
-use consul_connect_injector::annotations::name::KNOWN;
+use consul_connect_injector::annotations::names::TABLE;
 use consul_connect_injector_fuzz::{about, pod};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 fuzz_target!(|text: &str| {
     let written = text.split('\u{1}').filter_map(|text| {
         let first = text.chars().next()?;
-        let name = KNOWN.get(first as usize % KNOWN.len())?;
+        let (name, _) = TABLE.get(first as usize % TABLE.len())?;
         Some((*name, text.get(first.len_utf8()..)?))
     });
     let pod = pod(written).to_string();

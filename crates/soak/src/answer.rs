@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use consul_connect_injector::problem::harmless;
-use consul_connect_injector::reason;
+use consul_connect_injector::reason::{AUDIT_ANNOTATION, Reason};
+use consul_connect_injector::text::is_harmless;
 use policy_host::LogEntry;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl Answer {
 
     /// The name of the reason in the audit annotation.
     pub fn reason(&self) -> &str {
-        let written = self.audit_annotations.get(reason::AUDIT_ANNOTATION).map_or("", String::as_str);
+        let written = self.audit_annotations.get(AUDIT_ANNOTATION).map_or("", String::as_str);
         written.split(':').next().unwrap_or_default()
     }
 
@@ -55,22 +55,22 @@ impl Answer {
         let promise = |kept: bool, broken| if kept { Ok(()) } else { Err(broken) };
         let name = self.reason();
         promise(
-            self.audit_annotations.len() == 1 && reason::ALL.iter().any(|known| known.name == name),
+            self.audit_annotations.len() == 1 && Reason::ALL.iter().any(|known| known.name() == name),
             "not one audit annotation with a known reason",
         )?;
         promise(self.accepted == self.message.is_none(), "a message is for a rejection, and each has one")?;
         promise(self.accepted == self.code.is_none(), "a code is for a rejection, and each has one")?;
         promise(
-            self.mutated_object.is_some() == (name == reason::INJECTED.name),
+            self.mutated_object.is_some() == (name == Reason::Injected.name()),
             "an object is for an injection, and each has one",
         )?;
         if let Some(message) = &self.message {
             promise(message.len() > 20, "a message that says nothing")?;
-            promise(message.chars().all(|c| c == '\n' || harmless(c)), "a message that misleads")?;
+            promise(message.chars().all(|c| c == '\n' || is_harmless(c)), "a message that misleads")?;
         }
         for warning in &self.warnings {
             promise(!warning.is_empty() && warning.len() < 256, "a warning that the API server drops")?;
-            promise(warning.chars().all(harmless), "a warning that misleads")?;
+            promise(warning.chars().all(is_harmless), "a warning that misleads")?;
             // Behind the cause comes what to do about it; a text cut at the end may have lost it.
             let then = ["; ", ", write it on ", ", move it to "];
             let remedy = then.iter().any(|then| warning.contains(then)) || warning.ends_with("...");
@@ -83,7 +83,7 @@ impl Answer {
 /// A line of the log is one line, and does nothing to the terminal that shows it.
 pub fn check_log(lines: &[LogEntry]) -> Result<(), String> {
     let messages = lines.iter().filter_map(|line| line.message.as_deref());
-    match messages.into_iter().find(|message| !message.chars().all(harmless)) {
+    match messages.into_iter().find(|message| !message.chars().all(is_harmless)) {
         Some(message) => Err(format!("a line of the log that misleads: {message:?}")),
         None => Ok(()),
     }

@@ -92,7 +92,6 @@ fn canonical(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::read_value;
     use serde_json::{Value, json};
 
     fn checked(probe: Value) -> Option<Value> {

@@ -181,7 +181,6 @@ fn amount(list: Option<&BTreeMap<String, Written>>, name: &str) -> Option<Quanti
 mod tests {
     use super::*;
     use crate::annotations::Annotations;
-    use crate::json::read_value;
     use crate::k8s::pod::Metadata;
     use crate::settings::resources::Defaults;
     use serde_json::{Value, json};
