@@ -1009,7 +1009,11 @@ mod pod {
     #[test]
     fn what_a_check_asks_begins_with_the_pods_address() {
         for (probe, key, target) in [
-            (json!({ "httpGet": { "path": "/a\nb\":1", "port": 8080 } }), "http", "http://198.18.0.7:8080/a%0Ab%22:1"),
+            (
+                json!({ "httpGet": { "path": "/a\nb\":1", "port": 8080 } }),
+                "http",
+                "http://198.18.0.7:8080/a%0Ab%22:1",
+            ),
             (json!({ "httpGet": { "port": 8080, "scheme": "HTTPS" } }), "http", "https://198.18.0.7:8080/"),
             (json!({ "tcpSocket": { "port": 8080 } }), "tcp", "198.18.0.7:8080"),
             (json!({ "grpc": { "port": 8080, "service": "a\nb" } }), "grpc", "198.18.0.7:8080/a\nb"),

@@ -3,10 +3,13 @@
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::ports::EnvoyPorts;
+use super::readiness;
+use super::registration::{self, Registration};
 use super::service_spec::ServiceSpec;
 use super::settings::Settings;
 use crate::consul::namespace::Namespace;
 use crate::k8s::kubelet::EnvText;
+use crate::mode::candidate::Candidate;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
 use crate::mode::shared::security::restricted;
@@ -22,6 +25,7 @@ pub struct Injection<'a> {
     pub namespace: Option<&'a Namespace>,
     pub ports: EnvoyPorts,
     pub service_id: EnvText,
+    /// As the value of a variable.
     pub registration: String,
     /// The service's port, where only the lifecycle sidecar sees whether anything listens on it.
     pub listener_port: Option<u16>,
@@ -29,7 +33,30 @@ pub struct Injection<'a> {
     pub grace_seconds: u64,
 }
 
-impl Injection<'_> {
+impl<'a> Injection<'a> {
+    pub fn new(
+        pod: &Candidate<'_>,
+        settings: &'a Settings,
+        service: &'a ServiceSpec,
+        namespace: Option<&'a Namespace>,
+    ) -> serde_json::Result<Self> {
+        let ports = EnvoyPorts::choose(service, pod.spec);
+        let checked_port = service.port_number().filter(|_| settings.health_checks);
+        let readiness = checked_port.and_then(|port| readiness::of_service(port, pod.spec));
+        let listener_port = service.port_number().filter(|_| readiness.is_none());
+        let registration = Registration::new(service, namespace, ports.public, readiness);
+        Ok(Injection {
+            settings,
+            service,
+            namespace,
+            ports,
+            service_id: registration::service_id(service),
+            registration: registration.document()?,
+            listener_port,
+            grace_seconds: pod.spec.grace_seconds(),
+        })
+    }
+
     /// A container without a command.
     pub fn container(&self, name: &str, image: &str, resources: &Resources) -> Container {
         Container {
@@ -90,17 +117,33 @@ impl Injection<'_> {
         if self.settings.native_sidecars {
             return Vec::new();
         }
-        let grace = self.grace_seconds;
-        let port = self.service.port.as_ref().map(|port| port.number);
-        // Nobody can see when an app without a port has ended: it gets a part of the time.
-        let known_end = port.map_or(0, |_| grace.saturating_sub(5));
-        let linger = known_end.max(grace / 3).max(1).min(grace);
+        let port = self.service.port_number();
+        let linger = linger_seconds(self.grace_seconds, port.is_some());
         let mut env = vec![number("CONNECT_INJECT_LINGER", linger)];
         env.extend(port.map(|port| number("CONNECT_INJECT_LINGER_PORT", port)));
         env
     }
 }
 
+/// Nobody can see when an app without a port has ended: it gets a part of the time.
+fn linger_seconds(grace: u64, has_port: bool) -> u64 {
+    let until_end = if has_port { grace.saturating_sub(5) } else { 0 };
+    until_end.max(grace / 3).max(1).min(grace)
+}
+
 pub fn number(name: &str, number: impl ToString) -> EnvVar {
     literal(name, &number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sidecars_linger_for_a_part_of_the_grace_period() {
+        for (grace, with_port, without) in [(0, 0, 0), (1, 1, 1), (6, 2, 2), (30, 25, 10), (60, 55, 20)] {
+            assert_eq!(linger_seconds(grace, true), with_port, "{grace}");
+            assert_eq!(linger_seconds(grace, false), without, "{grace}");
+        }
+    }
 }

@@ -31,8 +31,6 @@ use crate::k8s::job;
 use crate::problem::Findings;
 use injection::Injection;
 use names::{ENVOY, LIFECYCLE};
-use ports::EnvoyPorts;
-use registration::Registration;
 use service_spec::ServiceSpec;
 
 /// What is added to the pod; no plan where the findings have a problem.
@@ -48,44 +46,41 @@ pub fn plan(
     let namespace = consul_namespace(pod, settings, findings);
     let Some(service) = service else { return Ok(None) };
     upstream_env::check_size(&service.upstreams, pod.spec, findings);
-    let ports = EnvoyPorts::choose(&service, pod.spec);
-    let port = service.port.as_ref().map(|port| port.number);
-    let readiness =
-        port.filter(|_| settings.health_checks).and_then(|port| readiness::of_service(port, pod.spec));
-    let listener_port = port.filter(|_| readiness.is_none());
-    let registration = Registration::new(&service, namespace.as_ref(), ports.public, readiness).document()?;
-    registration::check_size(&registration, findings);
+    let injection = Injection::new(pod, settings, &service, namespace.as_ref())?;
+    registration::check_size(&injection.registration, findings);
     if !findings.problems.is_empty() {
         return Ok(None);
     }
     let upstream_env = UpstreamEnv::new(&service.upstreams, findings);
     upstream_env.warn_of_kept(pod.spec, findings);
     warn_of_unfinished_job(pod, settings, findings);
-    let injection = Injection {
-        settings,
-        service: &service,
-        namespace: namespace.as_ref(),
-        ports,
-        service_id: registration::service_id(&service),
-        registration,
-        listener_port,
-        grace_seconds: pod.spec.grace_seconds(),
-    };
-    let init = init::container(&injection)?;
-    let sidecars = vec![envoy::container(&injection), lifecycle::container(&injection)];
-    let (first, last) = match settings.native_sidecars {
-        true => ([vec![init], sidecars].concat(), Vec::new()),
-        false => (vec![init], sidecars),
+    let (init_containers, containers) = containers(&injection)?;
+    let summary = Summary {
+        service: service.name.to_string(),
+        port: service.port_number(),
+        upstreams: service.upstreams.len(),
     };
     Ok(Some(Plan {
+        summary,
         annotations: annotations(pod, &service, namespace.as_ref()),
         labels: BTreeMap::from([status()]),
         volumes: volumes::volumes(settings),
-        init_containers: Additions { first, last: Vec::new() },
-        containers: Additions { first: Vec::new(), last },
+        init_containers,
+        containers,
         upstream_env,
-        summary: Summary { service: service.name.to_string(), port, upstreams: service.upstreams.len() },
     }))
+}
+
+/// The additions to both lists of containers. Native sidecars start before the user's init
+/// containers, which can use the mesh.
+fn containers(injection: &Injection<'_>) -> anyhow::Result<(Additions, Additions)> {
+    let init = init::container(injection)?;
+    let (envoy, lifecycle) = (envoy::container(injection), lifecycle::container(injection));
+    let (first, last) = match injection.settings.native_sidecars {
+        true => (vec![init, envoy, lifecycle], Vec::new()),
+        false => (vec![init], vec![envoy, lifecycle]),
+    };
+    Ok((Additions { first, last: Vec::new() }, Additions { first: Vec::new(), last }))
 }
 
 fn check_pod_resources(

@@ -21,7 +21,7 @@ impl EnvoyPorts {
     /// The usual ports, or the next ones that neither the pod nor an upstream uses.
     pub fn choose(service: &ServiceSpec, spec: &PodSpec<'_>) -> Self {
         let mut taken: BTreeSet<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
-        taken.extend(service.port.as_ref().map(|port| port.number));
+        taken.extend(service.port_number());
         for container in spec.all_containers() {
             taken.extend(container.ports.iter().filter(|port| ports::is_tcp(port)).filter_map(ports::number));
             taken.extend(container.probes().filter_map(|(_, probe)| ports::probed(container, probe)));

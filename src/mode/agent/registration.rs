@@ -85,7 +85,7 @@ impl Registration {
     ) -> Self {
         let (name, id) = (EnvText::literal(service.name.as_str()), service_id(service));
         let proxy_id = id.with(PROXY_SUFFIX);
-        let port = service.port.as_ref().map(|port| port.number);
+        let port = service.port_number();
         let common = |name: EnvText, id: &EnvText| Service {
             kind: None,
             name,
@@ -179,5 +179,125 @@ impl ProxyUpstream {
             local_bind_address: LOOPBACK,
             local_bind_port: upstream.port,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::service::ServicePort;
+    use crate::consul::service_name::ServiceName;
+    use crate::settings::resources::Resources;
+    use serde_json::{Value, json};
+
+    fn service() -> ServiceSpec {
+        ServiceSpec {
+            name: ServiceName::parse("web").unwrap(),
+            port: Some(ServicePort { number: 8080, written_back: None }),
+            upstreams: Vec::new(),
+            protocol: None,
+            envoy_args: None,
+            tags: Vec::new(),
+            metadata: Vec::new(),
+            envoy_resources: Resources::default(),
+            sync_period: Millis(10_000),
+        }
+    }
+
+    fn registered(service: &ServiceSpec) -> Value {
+        let document = Registration::new(service, None, 20_000, None).document().unwrap();
+        serde_json::from_str(&document).unwrap()
+    }
+
+    #[test]
+    fn service_and_proxy() {
+        let id = "$(POD_NAME)-web";
+        let proxy_id = "$(POD_NAME)-web-sidecar-proxy";
+        let meta = json!({ "pod-name": "$(POD_NAME)", "k8s-namespace": "$(POD_NAMESPACE)" });
+        let heartbeat = |id: &str, ttl: &str| json!({ "name": "Pod", "id": format!("{id}-pod"), "ttl": ttl, "deregister_critical_service_after": "10m" });
+        assert_eq!(
+            registered(&service()),
+            json!({ "services": [
+                {
+                    "name": "web", "id": id, "address": "$(POD_IP)", "port": 8080, "meta": meta,
+                    "checks": [heartbeat(id, "30s")],
+                },
+                {
+                    "kind": "connect-proxy", "name": "web-sidecar-proxy", "id": proxy_id,
+                    "address": "$(POD_IP)", "port": 20000, "meta": meta,
+                    "proxy": {
+                        "destination_service_name": "web", "destination_service_id": id,
+                        "local_service_address": "127.0.0.1", "local_service_port": 8080,
+                    },
+                    "checks": [
+                        { "name": "Proxy Public Listener", "tcp": "$(POD_IP):20000", "interval": "2s", "timeout": "2s" },
+                        { "name": "Destination Alias", "alias_service": id },
+                        heartbeat(proxy_id, "90s"),
+                    ],
+                },
+            ] })
+        );
+    }
+
+    #[test]
+    fn a_service_without_a_port_only_calls_others() {
+        let upstream = |destination, datacenter: Option<&str>| Upstream {
+            destination,
+            name: ServiceName::parse("db").unwrap(),
+            port: 1234,
+            datacenter: datacenter.map(str::to_owned),
+        };
+        let namespace = Some("team".to_owned());
+        let service = ServiceSpec {
+            port: None,
+            upstreams: vec![
+                upstream(Destination::Service { namespace }, Some("dc2")),
+                upstream(Destination::PreparedQuery, None),
+            ],
+            ..service()
+        };
+        let document = registered(&service);
+        assert!(document["services"][0].get("port").is_none());
+        assert_eq!(
+            document["services"][1]["proxy"],
+            json!({
+                "destination_service_name": "web", "destination_service_id": "$(POD_NAME)-web",
+                "upstreams": [
+                    {
+                        "destination_type": "service", "destination_name": "db", "destination_namespace": "team",
+                        "datacenter": "dc2", "local_bind_address": "127.0.0.1", "local_bind_port": 1234,
+                    },
+                    {
+                        "destination_type": "prepared_query", "destination_name": "db",
+                        "local_bind_address": "127.0.0.1", "local_bind_port": 1234,
+                    },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn the_kubelet_expands_nothing_of_the_users() {
+        let literal = |text: &str| MetaValue::Literal(text.to_owned());
+        let service = ServiceSpec {
+            tags: vec!["$(POD_IP)".to_owned(), "$".to_owned()],
+            metadata: vec![("a".into(), literal("$$(x)")), ("b".into(), MetaValue::Variable("HOST_IP"))],
+            ..service()
+        };
+        for registered in registered(&service)["services"].as_array().unwrap() {
+            assert_eq!(registered["tags"], json!(["$$(POD_IP)", "$$"]));
+            assert_eq!(registered["meta"]["a"], "$$$$(x)");
+            assert_eq!(registered["meta"]["b"], "$(HOST_IP)");
+        }
+    }
+
+    #[test]
+    fn a_document_that_fits_into_no_variable_is_a_problem() {
+        let mut findings = Findings::default();
+        check_size(&"x".repeat(102_400), &mut findings);
+        assert!(findings.problems.is_empty());
+        check_size(&"x".repeat(102_401), &mut findings);
+        let problem = findings.problems[0].to_string();
+        assert!(problem.starts_with("the service's registration: is 102401 bytes long"), "{problem}");
     }
 }

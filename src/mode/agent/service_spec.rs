@@ -63,6 +63,10 @@ impl ServiceSpec {
             sync_period,
         })
     }
+
+    pub fn port_number(&self) -> Option<u16> {
+        self.port.as_ref().map(|port| port.number)
+    }
 }
 
 fn upstreams(
@@ -129,4 +133,118 @@ fn sync_period(annotations: &Annotations<'_>, settings: &Settings, findings: &mu
         findings.problem(flaw.at(full(SYNC_PERIOD)).value(written));
         settings.sync_period
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::names::{CPU_LIMIT, ENVOY_ARGS, MEMORY_LIMIT, MEMORY_REQUEST, PORT, SERVICE};
+    use crate::json::read_value;
+    use crate::k8s::pod::{Metadata, PodSpec};
+    use crate::mode::agent::settings::tests::settings;
+    use serde_json::{Value, json};
+
+    fn read(settings_value: &Value, written: &[(&str, &str)]) -> (Option<ServiceSpec>, Findings) {
+        let spec = json!({ "serviceAccountName": "web", "containers": [{ "name": "web", "ports": [
+            { "containerPort": 53, "name": "dns", "protocol": "UDP" },
+            { "containerPort": 8080, "name": "http" },
+        ] }] });
+        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let (metadata, annotations) = (Metadata::default(), written.iter().copied().collect());
+        let pod = Candidate {
+            namespace: "shop",
+            metadata: &metadata,
+            annotations: &annotations,
+            spec: &spec,
+            spec_path: "spec",
+        };
+        let mut findings = Findings::default();
+        let service = ServiceSpec::read(&pod, &settings(settings_value), &mut findings);
+        (service, findings)
+    }
+
+    fn warnings(settings: &Value, written: &[(&str, &str)]) -> Vec<String> {
+        let findings = read(settings, written).1;
+        findings.warnings.iter().map(|warning| warning.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_defaults_come_from_the_pod_and_the_settings() {
+        let settings = json!({ "centralConfig": { "defaultProtocol": "http" }, "syncPeriod": "20s" });
+        let (service, findings) = read(&settings, &[]);
+        let service = service.unwrap();
+        assert_eq!((service.name.as_str(), service.port.unwrap().number), ("web", 8080));
+        assert_eq!((service.protocol, service.sync_period), (Some(Protocol::Http), Millis(20_000)));
+        assert!(findings.problems.is_empty() && findings.warnings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn every_problem_of_a_pod_is_reported() {
+        let (_, findings) = read(
+            &json!({ "acls": { "enabled": true } }),
+            &[
+                (SERVICE, "Other"),
+                (PORT, "htpp"),
+                (UPSTREAMS, "db"),
+                (PROTOCOL, "udp"),
+                (ENVOY_ARGS, "'"),
+                ("service-meta-consul-x", &"x".repeat(513)),
+                ("service-meta-pod-name", "1"),
+                (CPU_LIMIT, "x"),
+                (MEMORY_REQUEST, "2Gi"),
+                (MEMORY_LIMIT, "1Gi"),
+                (SYNC_PERIOD, "1"),
+            ],
+        );
+        assert_eq!(findings.problems.len(), 12, "{findings:#?}");
+    }
+
+    #[test]
+    fn an_upstream_on_a_port_of_the_pod_gets_a_warning_that_says_whose_it_is() {
+        for (port, own) in [("9090", "9090"), ("http", "8080"), (" 7070 ", "7070")] {
+            let upstreams = format!("db:{own},cache:8080").replace("db:8080,", "");
+            let warnings = warnings(&json!({}), &[(PORT, port), (UPSTREAMS, &upstreams)]);
+            let own = format!("local port {own} is the service's own, so Envoy would listen there");
+            assert!(warnings[0].contains(&own), "{port}: {warnings:?}");
+            let others = &warnings[1..];
+            assert!(others.iter().all(|warning| warning.contains("also a port of this")), "{warnings:?}");
+        }
+        // A service without a port has none of its own.
+        let warnings = warnings(&json!({}), &[(PORT, ""), (UPSTREAMS, "db:8080,cache:9090")]);
+        assert!(warnings.len() == 1 && warnings[0].contains("also a port"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_the_policy_writes_itself_is_not_taken_from_the_pod() {
+        let expected = "annotation consul.hashicorp.com/consul-namespace has no effect; remove it, the injector writes it";
+        assert_eq!(warnings(&json!({}), &[(NAMESPACE, "shop")]), [expected]);
+    }
+
+    #[test]
+    fn warnings_say_what_to_do() {
+        let warnings = warnings(
+            &json!({ "centralConfig": { "enabled": false } }),
+            &[
+                ("connect-servce", "x"),
+                ("transparent-proxy", "true"),
+                ("quite-another-thing", "x"),
+                (ENVOY_ARGS, "stray"),
+                (PROTOCOL, "http"),
+                (UPSTREAMS, "a.b:80,c:8080"),
+            ],
+        );
+        for expected in [
+            "did you mean connect-service?",
+            "belongs to mode dataplane",
+            "annotation consul.hashicorp.com/quite-another-thing is not known to this injector",
+            "centralConfig",
+            "the dot",
+            "privileged",
+            "is the service's own",
+            "\"stray\" is neither a flag of Envoy's",
+        ] {
+            assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:#?}");
+        }
+        assert_eq!(warnings.len(), 8, "{warnings:#?}");
+    }
 }
