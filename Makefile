@@ -8,7 +8,7 @@ KWCTL ?= $(abspath $(HOST))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs
 # Paths in the module must not depend on where it was built.
-REPRODUCIBLE := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
+MODULE_FLAGS := -Cstrip=symbols --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
 
 .PHONY: all
 all: policy.wasm host
@@ -23,7 +23,7 @@ host:
 	cargo build --locked --bin policy-host
 
 policy.wasm: $(SOURCES) | target
-	RUSTFLAGS="$(REPRODUCIBLE) -Cstrip=symbols" cargo rustc --locked --release --target wasm32-wasip1 -p consul-connect-injector --lib --crate-type cdylib
+	RUSTFLAGS="$(MODULE_FLAGS)" cargo rustc --locked --release --target wasm32-wasip1 -p consul-connect-injector --lib --crate-type cdylib
 	@scripts/optimize-wasm.sh $(WASM) policy.wasm
 
 annotated-policy.wasm: policy.wasm metadata.yml README.md
@@ -71,7 +71,7 @@ bench: policy.wasm bench-guests
 
 .PHONY: bench-guests
 bench-guests: | target
-	cargo build --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive
+	RUSTFLAGS="$(MODULE_FLAGS)" cargo build --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive
 
 .PHONY: lint-bench
 lint-bench: | target
@@ -109,11 +109,13 @@ reproducible: | target
 # Inputs that coverage guides, for each parser a minute (FUZZ_SECONDS=). Needs
 # cargo-fuzz; the switches of the nightly compiler that it uses are asked of this one.
 FUZZ_SECONDS ?= 60
+# For speed; the release profile makes the module small.
+FUZZ_BUILD := RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=3
 .PHONY: fuzz
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	@for target in $$(cargo fuzz list --fuzz-dir crates/fuzz); do \
-	  echo "fuzz: $$target" && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir crates/fuzz -s none --target-dir $(TARGET_DIR)/fuzz $$target -- \
+	  echo "fuzz: $$target" && $(FUZZ_BUILD) cargo fuzz run --fuzz-dir crates/fuzz -s none --target-dir $(TARGET_DIR)/fuzz $$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=2 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
