@@ -82,7 +82,8 @@ fn expand(tree: &str) -> Vec<String> {
     let Some((prefix, rest)) = tree.split_once('{') else {
         return vec![tree.split(" as ").next().unwrap().trim().to_owned()];
     };
-    let inner = rest.rsplit_once('}').unwrap().0;
+    // Text of a message that begins with the word.
+    let Some((inner, _)) = rest.rsplit_once('}') else { return Vec::new() };
     let mut depth = 0;
     let parts = inner.split(|c: char| {
         depth += i32::from(c == '{') - i32::from(c == '}');

@@ -19,7 +19,7 @@ fn imports() -> BTreeSet<String> {
     let mut imports = BTreeSet::new();
     for payload in Parser::new(0).parse_all(&wasm) {
         if let Payload::ImportSection(section) = payload.unwrap() {
-            for import in section.into_imports() {
+            for import in section {
                 let import = import.unwrap();
                 imports.insert(format!("{} {}", import.module, import.name));
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use consul_connect_injector::json::null_as_default;
 use consul_connect_injector::reason::{AUDIT_ANNOTATION, Reason};
 use consul_connect_injector::text::is_harmless;
 use policy_host::LogEntry;
@@ -19,7 +20,7 @@ pub struct Answer {
     pub mutated_object: Option<Box<RawValue>>,
     #[serde(default)]
     pub audit_annotations: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub warnings: Vec<String>,
 }
 

@@ -139,7 +139,6 @@ fn sync_period(annotations: &Annotations<'_>, settings: &Settings, findings: &mu
 mod tests {
     use super::*;
     use crate::annotations::names::{CPU_LIMIT, ENVOY_ARGS, MEMORY_LIMIT, MEMORY_REQUEST, PORT, SERVICE};
-    use crate::json::read_value;
     use crate::k8s::pod::{Metadata, PodSpec};
     use crate::mode::agent::settings::tests::settings;
     use serde_json::{Value, json};
@@ -149,7 +148,7 @@ mod tests {
             { "containerPort": 53, "name": "dns", "protocol": "UDP" },
             { "containerPort": 8080, "name": "http" },
         ] }] });
-        let spec: PodSpec = read_value(&spec, "spec").unwrap();
+        let spec = PodSpec::read(&spec, "spec").unwrap();
         let (metadata, annotations) = (Metadata::default(), written.iter().copied().collect());
         let pod = Candidate {
             namespace: "shop",
