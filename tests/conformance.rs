@@ -660,7 +660,7 @@ const VALUES: &[(&str, &[&str])] = &[
             "db:1234:dc1,db:1235:dc1",
             "db:http,db:1235",
             "db:1234,auth:1234",
-            "my-svc:1,my.svc:2,my_svc:3",
+            "my-app:1,my.app:2,my_app:3",
             "db:1234,",
             ",db:1234",
             ",",

@@ -1,9 +1,11 @@
 //! The service's name and port.
 
+use k8s_openapi::api::core::v1::ContainerPort;
+
 use super::names::{PORT, SERVICE};
 use super::{Annotations, full};
 use crate::consul::service_name::{ServiceName, ServiceNameError};
-use crate::k8s::pod::PodSpec;
+use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::ports;
 use crate::problem::{Findings, Problem};
 use crate::text::Quoted;
@@ -94,29 +96,75 @@ fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, fi
     }
 }
 
-/// The service's port: the first TCP port of the pod where it has no annotation. An empty
-/// annotation means none: the service only calls others.
+/// The service's port: the first TCP port of the pod's containers where it has no annotation,
+/// never a native sidecar's. An empty annotation means none: the service only calls others.
 pub fn port(
     annotations: &Annotations<'_>,
     spec: &PodSpec<'_>,
+    service: Option<&ServiceName>,
     findings: &mut Findings,
 ) -> Option<ServicePort> {
     match annotations.get(PORT) {
         Some("") => None,
         Some(written) => match spec.resolve_port(written.trim()) {
-            Ok(number) => Some(ServicePort { number, written_back: None }),
+            Ok(number) => {
+                warn_of_one_name_for_two_ports(written.trim(), number, spec, findings);
+                Some(ServicePort { number, written_back: None })
+            }
             Err(flaw) => {
                 findings.problem(flaw.at(full(PORT)).value(written));
                 None
             }
         },
         None => {
-            let mut listed =
-                spec.running().flat_map(|container| &container.ports).filter(|port| ports::is_tcp(port));
-            let (port, number) = listed.find_map(|port| Some((port, ports::number(port)?)))?;
+            let mut listed = tcp_ports(spec);
+            let (owner, port, number) = listed.next()?;
+            if let Some(service) = service.filter(|service| service.as_str() != owner.name) {
+                warn_of_another_containers_port(service, owner, number, spec, findings);
+            }
             let name = ports::name(port).map_or_else(|| number.to_string(), str::to_owned);
             Some(ServicePort { number, written_back: Some(name) })
         }
+    }
+}
+
+/// The TCP ports that the containers list, each with its container.
+fn tcp_ports<'s>(spec: &'s PodSpec<'_>) -> impl Iterator<Item = (&'s Container<'s>, &'s ContainerPort, u16)> {
+    let ports = spec.containers.iter().flat_map(|owner| owner.ports.iter().map(move |port| (owner, port)));
+    ports
+        .filter(|(_, port)| ports::is_tcp(port))
+        .filter_map(|(owner, port)| Some((owner, port, ports::number(port)?)))
+}
+
+/// The container that has the service's name is the likelier owner of its port.
+fn warn_of_another_containers_port(
+    service: &ServiceName,
+    owner: &Container<'_>,
+    number: u16,
+    spec: &PodSpec<'_>,
+    findings: &mut Findings,
+) {
+    let mut others = tcp_ports(spec).filter(|(other, ..)| other.name == service.as_str());
+    if let Some((_, _, other)) = others.next() {
+        findings.warn(format!(
+            "the service's port is {number}, the first one listed, of container {}; container {} lists {other}; choose with {}",
+            Quoted(owner.name, 40),
+            Quoted(service.as_str(), 40),
+            full(PORT)
+        ));
+    }
+}
+
+fn warn_of_one_name_for_two_ports(written: &str, taken: u16, spec: &PodSpec<'_>, findings: &mut Findings) {
+    let mut others =
+        tcp_ports(spec).filter(|(_, port, number)| ports::name(port) == Some(written) && *number != taken);
+    if let Some((owner, _, other)) = others.next() {
+        findings.warn(format!(
+            "{}: the name {} is that of port {taken}, which is taken, and of port {other} of container {}; write the number",
+            full(PORT),
+            Quoted(written, 20),
+            Quoted(owner.name, 40)
+        ));
     }
 }
 
@@ -185,6 +233,45 @@ mod tests {
             findings.problems[0]
                 .to_string()
                 .starts_with("annotation consul.hashicorp.com/connect-service-port: \"htpp\" is not")
+        );
+    }
+
+    /// The port that is taken for a service, and the warnings.
+    fn taken(spec: serde_json::Value, service: &str, written: &[(&str, &str)]) -> (Option<u16>, Vec<String>) {
+        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let mut findings = Findings::default();
+        let service = ServiceName::parse(service).unwrap();
+        let annotations = written.iter().copied().collect();
+        let port = port(&annotations, &spec, Some(&service), &mut findings);
+        let warnings = findings.warnings.iter().map(|warning| warning.as_str().to_owned());
+        (port.map(|port| port.number), warnings.collect())
+    }
+
+    #[test]
+    fn the_default_port_is_a_containers_and_never_a_native_sidecars() {
+        let proxy =
+            json!([{ "name": "sql", "restartPolicy": "Always", "ports": [{ "containerPort": 5432 }] }]);
+        let spec = json!({ "initContainers": proxy, "containers": [{ "name": "web" }] });
+        assert_eq!(taken(spec.clone(), "web", &[]), (None, vec![]));
+        assert_eq!(taken(spec, "web", &[(PORT, "5432")]).0, Some(5432));
+    }
+
+    #[test]
+    fn a_port_that_is_probably_not_the_services_gets_a_warning() {
+        let port = |number: u16| json!([{ "name": "http", "containerPort": number }]);
+        let spec = json!({ "containers": [{ "name": "proxy", "ports": port(4180) }, { "name": "orders", "ports": port(8080) }] });
+        let (number, warnings) = taken(spec.clone(), "orders", &[]);
+        assert_eq!(number, Some(4180));
+        assert!(
+            warnings[0].contains("of container \"proxy\"; container \"orders\" lists 8080"),
+            "{warnings:?}"
+        );
+        assert_eq!(taken(spec.clone(), "other", &[]), (Some(4180), vec![]));
+        let (number, warnings) = taken(spec, "orders", &[(PORT, "http")]);
+        assert_eq!(number, Some(4180));
+        assert!(
+            warnings[0].contains("port 4180, which is taken, and of port 8080 of container \"orders\""),
+            "{warnings:?}"
         );
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{Decision, Reviewed, check_kind, read_spec, subject};
+use super::decision::{Decision, Reviewed, check_kind, read_spec, subject};
 use crate::annotations::names::{INJECT, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;

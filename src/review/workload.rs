@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Decision, Reviewed, check_kind, subject};
+use super::decision::{Decision, Reviewed, check_kind, subject};
 use crate::annotations::{Annotations, full, names, unknown};
 use crate::configuration::Configuration;
 use crate::json::{Unreadable, read_text, read_value};

@@ -28,7 +28,8 @@ pub fn about(object: &str, settings: &Value) -> Value {
 
 /// A pod with these annotations of the injector.
 pub fn pod<'a>(annotations: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
-    let named = annotations.into_iter().map(|(name, value)| (format!("consul.hashicorp.com/{name}"), json!(value)));
+    let named =
+        annotations.into_iter().map(|(name, value)| (format!("consul.hashicorp.com/{name}"), json!(value)));
     json!({
         "metadata": { "name": "web-0", "annotations": Value::Object(named.collect()) },
         "spec": { "containers": [{ "name": "web", "ports": [{ "name": "http", "containerPort": 8080 }] }] },

@@ -42,7 +42,7 @@ impl ServiceSpec {
         }
         let acls = settings.acl_auth_method.is_some();
         let name = service::name(annotations, pod.spec, pod.spec_path, acls, findings);
-        let port = service::port(annotations, pod.spec, findings);
+        let port = service::port(annotations, pod.spec, name.as_ref(), findings);
         let own_port = port.as_ref().map(|port| port.number);
         let upstreams = upstreams(pod, own_port, settings.consul_namespaces.is_some(), findings);
         let protocol = protocol(annotations, settings, findings);

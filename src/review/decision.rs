@@ -1,0 +1,101 @@
+//! What becomes of a pod, by its metadata, its specification and the mode.
+
+use serde_json::Value;
+
+use crate::annotations::{Annotations, unknown};
+use crate::configuration::Configuration;
+use crate::gate::{self, Gate};
+use crate::json::Unreadable;
+use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
+use crate::mode::candidate::Candidate;
+use crate::mode::plan::Plan;
+use crate::problem::{Findings, Problem};
+use crate::reason::Reason;
+use crate::request::Request;
+use crate::response::Subject;
+use crate::warning::Warning;
+
+/// What becomes of a pod.
+#[derive(Debug)]
+pub enum Decision {
+    Skip { reason: Reason, warnings: Vec<Warning> },
+    Reject { problems: Vec<Problem>, warnings: Vec<Warning> },
+    Inject { plan: Box<Plan>, warnings: Vec<Warning> },
+}
+
+/// A pod, or a workload's pod template, whose metadata has been read.
+pub struct Reviewed<'a> {
+    pub metadata: &'a Metadata,
+    pub annotations: Annotations<'a>,
+    /// The Kubernetes namespace.
+    pub namespace: &'a str,
+    /// Where it stands in the request's object: empty, or `spec.template.`.
+    pub path: &'a str,
+}
+
+impl Reviewed<'_> {
+    pub fn gate(&self, configuration: &Configuration) -> Gate {
+        let mode = configuration.mode.name();
+        gate::check(&self.annotations, self.metadata, self.namespace, &configuration.common, mode)
+    }
+
+    /// Decides about the pod, where the gate is open.
+    pub fn decide(&self, gate: Gate, pod: &Value, configuration: &Configuration) -> anyhow::Result<Decision> {
+        let unreadable = match gate {
+            Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
+            Gate::Open(problem) => problem,
+        };
+        let spec = read_spec(pod, self.path)?;
+        let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
+        let candidate = Candidate {
+            namespace: self.namespace,
+            metadata: self.metadata,
+            annotations: &self.annotations,
+            spec: &spec,
+            spec_path: &format!("{}spec", self.path),
+        };
+        let plan = configuration.mode.plan(&candidate, &mut findings)?;
+        let Findings { problems, warnings } = findings;
+        let mode = configuration.mode.name();
+        match plan {
+            Some(plan) if problems.is_empty() => Ok(Decision::Inject { plan: Box::new(plan), warnings }),
+            _ if self.annotations.ask(mode) => Ok(Decision::Reject { problems, warnings }),
+            // The setting `default` breaks no pod that asks for nothing.
+            _ => {
+                let first = problems.first();
+                let first =
+                    first.map(|problem| problem.to_warning("not injected with Consul Connect by default"));
+                let mut warnings: Vec<Warning> = first.into_iter().collect();
+                warnings.extend(unknown::without_inject(&self.annotations, mode));
+                Ok(Decision::Skip { reason: Reason::NotInjectable, warnings })
+            }
+        }
+    }
+}
+
+pub fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
+    let path = format!("{path}spec");
+    match pod.get("spec") {
+        Some(spec) => PodSpec::read(spec, &path),
+        None => Err(Unreadable::new(path, "a pod needs a specification")),
+    }
+}
+
+/// An object of another kind than the request names is not looked at.
+pub fn check_kind(meta: &PodMeta, kind: &str) -> Result<(), Unreadable> {
+    if meta.kind.is_empty() || meta.kind == kind {
+        Ok(())
+    } else {
+        Err(Unreadable::new("object.kind", format!("the object is not a {kind}")))
+    }
+}
+
+/// Who the request is about; what the request does not say, the object does.
+pub fn subject<'a>(request: &'a Request<'_>, metadata: &'a Metadata) -> Subject<'a> {
+    let names = [&request.namespace, &metadata.namespace];
+    let namespace = names.into_iter().find(|name| !name.is_empty()).map_or("default", String::as_str);
+    let names = [&request.name, &metadata.name];
+    let name = names.into_iter().find(|name| !name.is_empty());
+    let name = name.map_or_else(|| format!("{}*", metadata.generate_name), Clone::clone);
+    Subject { kind: &request.kind.kind, namespace, name }
+}
