@@ -1,6 +1,7 @@
 //! Who is looked at at all: namespaces, opt-in, status. The same in every mode.
 
 use crate::annotations::names::{INJECT, STATUS};
+use crate::annotations::reader::{BOOLEAN, parse_bool};
 use crate::annotations::{Annotations, full, unknown};
 use crate::k8s::pod::Metadata;
 use crate::problem::Problem;
@@ -49,8 +50,8 @@ pub fn check(
         Some((_, Some(false))) => skip(Reason::OptedOut),
         Some((_, Some(true))) => Gate::Open(None),
         Some((written, None)) => {
-            let remedy = "write \"true\" or \"false\", in quotes";
-            Gate::Open(Some(Problem::new(full(INJECT), "is not a boolean", remedy).value(written)))
+            let (why, remedy) = BOOLEAN;
+            Gate::Open(Some(Problem::new(full(INJECT), why, remedy).value(written)))
         }
         None if common.default_inject => Gate::Open(None),
         None => {
@@ -62,15 +63,6 @@ pub fn check(
 /// Whether the pod asks for injection by its annotation.
 pub fn asks(annotations: &Annotations<'_>) -> bool {
     annotations.get(INJECT).and_then(parse_bool) == Some(true)
-}
-
-/// As Go's `strconv.ParseBool`.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn excluded(namespace: &str, common: &Common) -> Option<Reason> {

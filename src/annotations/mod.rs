@@ -4,6 +4,7 @@
 pub mod envoy_args;
 pub mod metadata;
 pub mod names;
+pub mod reader;
 pub mod resources;
 pub mod service;
 pub mod tags;

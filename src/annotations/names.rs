@@ -27,6 +27,55 @@ pub const ENABLE_METRICS: &str = "enable-metrics";
 pub const SCRAPE_PORT: &str = "prometheus-scrape-port";
 pub const SCRAPE_PATH: &str = "prometheus-scrape-path";
 
+// Of dataplane mode.
+pub const DEFAULT_PORT: &str = "connect-service-default-port";
+pub const KUBERNETES_SERVICE: &str = "kubernetes-service";
+pub const PROXY_CONFIG: &str = "proxy-config-map";
+pub const TRANSPARENT_PROXY: &str = "transparent-proxy";
+pub const EXCLUDE_INBOUND_PORTS: &str = "transparent-proxy-exclude-inbound-ports";
+pub const EXCLUDE_OUTBOUND_PORTS: &str = "transparent-proxy-exclude-outbound-ports";
+pub const EXCLUDE_OUTBOUND_CIDRS: &str = "transparent-proxy-exclude-outbound-cidrs";
+pub const EXCLUDE_UIDS: &str = "transparent-proxy-exclude-uids";
+pub const OVERWRITE_PROBES: &str = "transparent-proxy-overwrite-probes";
+pub const CONSUL_DNS: &str = "consul-dns";
+pub const METRICS_MERGING: &str = "enable-metrics-merging";
+pub const MERGED_METRICS_PORT: &str = "merged-metrics-port";
+pub const SERVICE_METRICS_PORT: &str = "service-metrics-port";
+pub const SERVICE_METRICS_PATH: &str = "service-metrics-path";
+pub const PROMETHEUS_CA_FILE: &str = "prometheus-ca-file";
+pub const PROMETHEUS_CA_PATH: &str = "prometheus-ca-path";
+pub const PROMETHEUS_CERT_FILE: &str = "prometheus-cert-file";
+pub const PROMETHEUS_KEY_FILE: &str = "prometheus-key-file";
+pub const MOUNT_VOLUME: &str = "connect-inject-mount-volume";
+pub const USER_VOLUMES: &str = "consul-sidecar-user-volume";
+pub const USER_MOUNTS: &str = "consul-sidecar-user-volume-mount";
+pub const ACCESS_LOG_ENABLED: &str = "consul-sidecar-access-log-enabled";
+pub const ACCESS_LOG_PATH: &str = "consul-sidecar-access-log-path";
+pub const CONCURRENCY: &str = "consul-envoy-proxy-concurrency";
+pub const PROXY_HEALTH_CHECK: &str = "use-proxy-health-check";
+pub const STARTUP_FAILURE_SECONDS: &str = "sidecar-proxy-startup-failure-seconds";
+pub const LIVENESS_FAILURE_SECONDS: &str = "sidecar-proxy-liveness-failure-seconds";
+pub const LIFECYCLE: &str = "enable-sidecar-proxy-lifecycle";
+pub const DRAIN_LISTENERS: &str = "enable-sidecar-proxy-lifecycle-shutdown-drain-listeners";
+pub const SHUTDOWN_GRACE: &str = "sidecar-proxy-lifecycle-shutdown-grace-period-seconds";
+pub const STARTUP_GRACE: &str = "sidecar-proxy-lifecycle-startup-grace-period-seconds";
+pub const GRACEFUL_PORT: &str = "sidecar-proxy-lifecycle-graceful-port";
+pub const GRACEFUL_SHUTDOWN_PATH: &str = "sidecar-proxy-lifecycle-graceful-shutdown-path";
+pub const GRACEFUL_STARTUP_PATH: &str = "sidecar-proxy-lifecycle-graceful-startup-path";
+pub const NATIVE_SIDECAR: &str = "enable-consul-dataplane-as-sidecar";
+pub const NATIVE_PROBE_DELAY: &str = "sidecar-initial-probe-check-delay-seconds";
+pub const NATIVE_PROBE_PERIOD: &str = "sidecar-probe-period-seconds";
+pub const NATIVE_PROBE_FAILURES: &str = "sidecar-probe-failure-threshold";
+pub const NATIVE_PROBE_TIMEOUT: &str = "sidecar-probe-check-timeout-seconds";
+pub const TRANSPARENT_PROXY_STATUS: &str = "transparent-proxy-status";
+pub const REDIRECT_TRAFFIC: &str = "redirect-traffic-config";
+pub const DUAL_STACK: &str = "dual-stack";
+pub const ORIGINAL_POD: &str = "original-pod";
+pub const K8S_VERSION: &str = "consul-k8s-version";
+pub const OLD_K8S_VERSION: &str = "connect-k8s-version";
+/// A label.
+pub const MANAGED_BY: &str = "connect-inject-managed-by";
+
 /// Who reads an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
@@ -62,45 +111,59 @@ pub const TABLE: &[(&str, Reader)] = &[
     (ENABLE_METRICS, EveryMode),
     (SCRAPE_PORT, EveryMode),
     (SCRAPE_PATH, EveryMode),
-    ("transparent-proxy", DATAPLANE),
-    ("transparent-proxy-exclude-inbound-ports", DATAPLANE),
-    ("transparent-proxy-exclude-outbound-ports", DATAPLANE),
-    ("transparent-proxy-exclude-outbound-cidrs", DATAPLANE),
-    ("transparent-proxy-exclude-uids", DATAPLANE),
-    ("transparent-proxy-overwrite-probes", DATAPLANE),
-    ("enable-metrics-merging", DATAPLANE),
-    ("merged-metrics-port", DATAPLANE),
-    ("prometheus-ca-file", DATAPLANE),
-    ("prometheus-ca-path", DATAPLANE),
-    ("prometheus-cert-file", DATAPLANE),
-    ("prometheus-key-file", DATAPLANE),
-    ("service-metrics-port", DATAPLANE),
-    ("service-metrics-path", DATAPLANE),
-    ("connect-inject-mount-volume", DATAPLANE),
+    (DEFAULT_PORT, DATAPLANE),
+    (KUBERNETES_SERVICE, DATAPLANE),
+    (PROXY_CONFIG, DATAPLANE),
+    (TRANSPARENT_PROXY, DATAPLANE),
+    (EXCLUDE_INBOUND_PORTS, DATAPLANE),
+    (EXCLUDE_OUTBOUND_PORTS, DATAPLANE),
+    (EXCLUDE_OUTBOUND_CIDRS, DATAPLANE),
+    (EXCLUDE_UIDS, DATAPLANE),
+    (OVERWRITE_PROBES, DATAPLANE),
+    (CONSUL_DNS, DATAPLANE),
+    (METRICS_MERGING, DATAPLANE),
+    (MERGED_METRICS_PORT, DATAPLANE),
+    (SERVICE_METRICS_PORT, DATAPLANE),
+    (SERVICE_METRICS_PATH, DATAPLANE),
+    (PROMETHEUS_CA_FILE, DATAPLANE),
+    (PROMETHEUS_CA_PATH, DATAPLANE),
+    (PROMETHEUS_CERT_FILE, DATAPLANE),
+    (PROMETHEUS_KEY_FILE, DATAPLANE),
+    (MOUNT_VOLUME, DATAPLANE),
+    (USER_VOLUMES, DATAPLANE),
+    (USER_MOUNTS, DATAPLANE),
+    (ACCESS_LOG_ENABLED, DATAPLANE),
+    (ACCESS_LOG_PATH, DATAPLANE),
+    (CONCURRENCY, DATAPLANE),
+    (PROXY_HEALTH_CHECK, DATAPLANE),
+    (STARTUP_FAILURE_SECONDS, DATAPLANE),
+    (LIVENESS_FAILURE_SECONDS, DATAPLANE),
+    (LIFECYCLE, DATAPLANE),
+    (DRAIN_LISTENERS, DATAPLANE),
+    (SHUTDOWN_GRACE, DATAPLANE),
+    (STARTUP_GRACE, DATAPLANE),
+    (GRACEFUL_PORT, DATAPLANE),
+    (GRACEFUL_SHUTDOWN_PATH, DATAPLANE),
+    (GRACEFUL_STARTUP_PATH, DATAPLANE),
+    (NATIVE_SIDECAR, DATAPLANE),
+    (NATIVE_PROBE_DELAY, DATAPLANE),
+    (NATIVE_PROBE_PERIOD, DATAPLANE),
+    (NATIVE_PROBE_FAILURES, DATAPLANE),
+    (NATIVE_PROBE_TIMEOUT, DATAPLANE),
+    (TRANSPARENT_PROXY_STATUS, DATAPLANE),
+    (REDIRECT_TRAFFIC, DATAPLANE),
+    (DUAL_STACK, DATAPLANE),
+    (ORIGINAL_POD, DATAPLANE),
+    (K8S_VERSION, DATAPLANE),
+    (OLD_K8S_VERSION, DATAPLANE),
     ("connect-inject-mount-volumes", Others),
-    ("consul-sidecar-user-volume", DATAPLANE),
-    ("consul-sidecar-user-volume-mount", DATAPLANE),
     ("consul-sidecar-cpu-limit", Others),
     ("consul-sidecar-cpu-request", Others),
     ("consul-sidecar-memory-limit", Others),
     ("consul-sidecar-memory-request", Others),
-    ("consul-envoy-proxy-concurrency", DATAPLANE),
-    ("enable-sidecar-proxy-lifecycle", DATAPLANE),
-    ("enable-sidecar-proxy-lifecycle-shutdown-drain-listeners", DATAPLANE),
-    ("sidecar-proxy-lifecycle-shutdown-grace-period-seconds", DATAPLANE),
-    ("sidecar-proxy-lifecycle-startup-grace-period-seconds", DATAPLANE),
-    ("sidecar-proxy-lifecycle-graceful-port", DATAPLANE),
-    ("sidecar-proxy-lifecycle-graceful-shutdown-path", DATAPLANE),
-    ("sidecar-proxy-lifecycle-graceful-startup-path", DATAPLANE),
-    ("sidecar-proxy-startup-failure-seconds", DATAPLANE),
-    ("sidecar-proxy-liveness-failure-seconds", DATAPLANE),
-    ("use-proxy-health-check", DATAPLANE),
     ("inject-init-first", Others),
-    ("kubernetes-service", DATAPLANE),
-    ("proxy-config-map", DATAPLANE),
     ("mesh-inject", Others),
     ("mesh-service-destinations", Others),
-    ("connect-k8s-version", DATAPLANE),
 ];
 
 /// Who reads the annotation; `None` if it is not known.

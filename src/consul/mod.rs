@@ -1,6 +1,7 @@
 //! Consul's own terms: names, upstreams, protocols, namespaces, Envoy's arguments. Nothing
 //! here knows Kubernetes.
 
+pub mod catalog_upstream;
 pub mod duration;
 pub mod envoy_args;
 pub mod namespace;

@@ -42,7 +42,7 @@ impl Upstream {
 }
 
 /// Every upstream is a listener of Envoy's and two variables in every container.
-const LIMIT: usize = 500;
+pub(super) const LIMIT: usize = 500;
 
 const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
 
@@ -220,7 +220,7 @@ impl<'i> Parts<'i> {
     }
 }
 
-fn is_datacenter(name: &str) -> bool {
+pub(super) fn is_datacenter(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }

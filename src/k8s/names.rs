@@ -11,6 +11,11 @@ pub fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }
 
+/// Whether a name is a DNS name of lower-case labels.
+pub fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_dns_label)
+}
+
 const KNOWN: &[&str] = &["cpu", "memory", "ephemeral-storage"];
 
 /// What to write instead of a name that no resource of a container has; `None` if the name
@@ -29,7 +34,7 @@ pub fn resource_remedy(name: &str) -> Option<String> {
 
 fn is_resource(name: &str) -> bool {
     if let Some((vendor, own)) = name.split_once('/') {
-        return name.len() <= 253 && vendor.split('.').all(is_dns_label) && is_word(own, 63, b"-_.");
+        return name.len() <= 253 && is_dns_subdomain(vendor) && is_word(own, 63, b"-_.");
     }
     let size = name.strip_prefix("hugepages-").and_then(|size| size.strip_suffix("i"));
     let size = size.and_then(|size| size.strip_suffix(['K', 'M', 'G']));

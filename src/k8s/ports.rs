@@ -55,11 +55,20 @@ impl PodSpec<'_> {
         self.running().flat_map(|container| &container.ports).filter(|port| number(port).is_some())
     }
 
-    /// A port by its name or its number.
+    /// A port of a container that runs, by its name or its number.
     pub fn resolve_port(&self, text: &str) -> Result<u16, Flaw> {
-        let mut named = self.running_ports().filter(|port| name(port) == Some(text)).peekable();
+        self.resolve_port_of(NamedBy::Running, text)
+    }
+
+    /// A port by its name or its number.
+    pub fn resolve_port_of(&self, named_by: NamedBy, text: &str) -> Result<u16, Flaw> {
+        let ports: Vec<&ContainerPort> = match named_by {
+            NamedBy::Running => self.running_ports().collect(),
+            NamedBy::Containers => self.containers.iter().flat_map(|container| &container.ports).collect(),
+        };
+        let mut named = ports.iter().filter(|port| name(port) == Some(text)).peekable();
         if named.peek().is_some() {
-            return named.find(|port| is_tcp(port)).and_then(number).ok_or_else(|| {
+            return named.find(|port| is_tcp(port)).and_then(|port| number(port)).ok_or_else(|| {
                 Flaw::new(
                     "is not a TCP port",
                     "write the name or the number of a TCP port: the mesh carries TCP",
@@ -69,19 +78,24 @@ impl PodSpec<'_> {
         let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse::<u16>() {
             Ok(number) if plain => Ok(number),
-            _ => Err(self.unknown_port(text)),
+            _ => Err(self.unknown_port(named_by, &ports, text)),
         }
     }
 
-    fn unknown_port(&self, text: &str) -> Flaw {
+    fn unknown_port(&self, named_by: NamedBy, ports: &[&ContainerPort], text: &str) -> Flaw {
         const NAMES_SHOWN: usize = 10;
-        let names: Vec<&str> = self.running_ports().filter(|port| is_tcp(port)).filter_map(name).collect();
+        let names: Vec<&str> = ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
         let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
-        let ended = self.init_containers.iter().filter(|container| !container.is_native_sidecar());
-        let of_ended = ended.flat_map(|container| &container.ports).any(|port| name(port) == Some(text));
-        let why = match (numeric, of_ended) {
-            (true, _) => "is not a number from 1 to 65535",
-            (_, true) => "is the name of a port of an init container, which ends before the service runs",
+        let of_init_container =
+            self.init_containers.iter().flat_map(|container| &container.ports).any(|port| name(port) == Some(text));
+        let why = match (numeric, of_init_container, named_by) {
+            (true, ..) => "is not a number from 1 to 65535",
+            (_, true, NamedBy::Running) => {
+                "is the name of a port of an init container, which ends before the service runs"
+            }
+            (_, true, NamedBy::Containers) => {
+                "is the name of a port of an init container, where Consul's controller does not look"
+            }
             _ => "is not the name of a port of this pod",
         };
         let remedy = if names.is_empty() {
@@ -94,6 +108,15 @@ impl PodSpec<'_> {
         };
         Flaw::new(why, remedy)
     }
+}
+
+/// Whose port names count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The containers and the native sidecars.
+    Running,
+    /// The containers alone.
+    Containers,
 }
 
 #[cfg(test)]
@@ -118,6 +141,7 @@ mod tests {
         for text in ["", "0", "080", "65536", "-1", "+80", "nope", "8 0"] {
             assert!(spec.resolve_port(text).is_err(), "{text:?}");
         }
+        assert!(spec.resolve_port_of(NamedBy::Containers, "setup").unwrap_err().why.contains("controller"));
         assert!(spec.resolve_port("htpp").unwrap_err().remedy.contains("http"));
         assert!(spec.lists_port(8080) && !spec.lists_port(53) && !spec.lists_port(9));
     }

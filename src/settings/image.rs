@@ -50,6 +50,12 @@ fn name_and_tag(reference: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The tag of a reference.
+pub fn tag(reference: &str) -> Option<&str> {
+    let (rest, _) = reference.split_once('@').unwrap_or((reference, ""));
+    name_and_tag(rest).1
+}
+
 /// The release that a tag names, as far as features depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
@@ -66,16 +72,22 @@ impl Release {
     /// Of Envoy's own images and of copies that keep their names: `v1.36.4`,
     /// `distroless-v1.34-latest`.
     pub fn of_envoy(reference: &str) -> Option<Self> {
+        Self::of("envoy", reference)
+    }
+
+    /// Of an image whose name has `product` in it.
+    pub fn of(product: &str, reference: &str) -> Option<Self> {
         let (rest, _) = reference.split_once('@').unwrap_or((reference, ""));
         let (name, tag) = name_and_tag(rest);
         let (_, last) = name.rsplit_once('/').unwrap_or(("", name));
-        if !last.contains("envoy") {
+        if !last.contains(product) {
             return None;
         }
         tag?.split('-').find_map(Self::parse)
     }
 
-    fn parse(version: &str) -> Option<Self> {
+    /// Of a version such as `1.36.4`.
+    pub fn parse(version: &str) -> Option<Self> {
         let mut numbers =
             version.strip_prefix('v').unwrap_or(version).split('.').map(|part| {
                 part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()

@@ -1,12 +1,302 @@
-//! The settings of dataplane mode.
+//! The settings of dataplane mode. Their names are those of Consul's Helm chart.
 
+use std::net::IpAddr;
+
+use super::addresses::Addresses;
+use super::dns::DnsSettings;
+use super::lifecycle::LifecycleDefaults;
+use super::metrics::MetricsDefaults;
+use super::native_sidecar::NativeProbe;
+use crate::annotations::reader::url_path_flaw;
+use crate::consul::duration::Millis;
+use crate::consul::envoy_args::EnvoyArgs;
+use crate::consul::namespace::{self, ConsulNamespaces, is_namespace_name};
+use crate::k8s::names::is_dns_subdomain;
+use crate::settings::blocks::{self, Tls};
+use crate::settings::image::{Release, tag};
 use crate::settings::reader::SettingsReader;
+use crate::settings::resources::{Defaults, Resources, resources};
+
+/// The defaults that are not those of both modes.
+pub mod default {
+    use super::Defaults;
+
+    pub const IMAGE_K8S: &str = "hashicorp/consul-k8s-control-plane:2.0.3";
+    pub const IMAGE_DATAPLANE: &str = "hashicorp/consul-dataplane:2.0.3";
+    /// What the injected pods say that they are of.
+    pub const K8S_VERSION: &str = "v2.0.3";
+    /// Of a release `consul` in the namespace `consul`.
+    pub const ADDRESS: &str = "consul-server.consul.svc";
+    pub const HTTP_PORT: u16 = 8500;
+    pub const HTTPS_PORT: u16 = 8501;
+    pub const GRPC_PORT: u16 = 8502;
+    pub const API_TIMEOUT: &str = "5s";
+    pub const LOG_LEVEL: &str = "info";
+    pub const PARTITION: &str = "default";
+    pub const CONCURRENCY: u32 = 2;
+    pub const SHUTDOWN_GRACE_SECONDS: u32 = 30;
+    pub const GRACEFUL_PORT: u16 = 20600;
+    pub const GRACEFUL_SHUTDOWN_PATH: &str = "/graceful_shutdown";
+    pub const GRACEFUL_STARTUP_PATH: &str = "/graceful_startup";
+    pub const MERGED_METRICS_PORT: u16 = 20100;
+    pub const SCRAPE_PORT: u16 = 20200;
+    pub const METRICS_PATH: &str = "/metrics";
+    pub const CLUSTER_DOMAIN: &str = "cluster.local";
+    pub const DNS_OPTIONS: &[&str] = &["ndots:5"];
+
+    pub const SIDECAR: Defaults = Defaults { requests: &[], limits: &[] };
+    pub const INIT: Defaults =
+        Defaults { requests: &[("cpu", "50m"), ("memory", "25Mi")], limits: &[("memory", "150Mi")] };
+}
+
+/// The longest time that a setting or an annotation may ask for, in seconds.
+pub const SECONDS_LIMIT: u32 = 86_400;
+pub const CONCURRENCY_LIMIT: u32 = 1024;
 
 #[derive(Debug)]
-pub struct Settings {}
+pub struct Settings {
+    pub image_k8s: String,
+    pub image_dataplane: String,
+    pub image_pull_policy: Option<String>,
+    pub servers: Servers,
+    pub log: Log,
+    pub init_resources: Resources,
+    pub sidecar: Sidecar,
+    pub lifecycle: LifecycleDefaults,
+    pub native_sidecars: bool,
+    pub native_probe: NativeProbe,
+    pub transparent_proxy: TransparentProxyDefaults,
+    /// Whether the CNI plugin redirects the traffic, not the init container.
+    pub cni: bool,
+    pub dns: DnsSettings,
+    pub metrics: MetricsDefaults,
+    pub access_log_path: Option<String>,
+    /// `None`: Consul namespaces are off.
+    pub consul_namespaces: Option<ConsulNamespaces>,
+    /// `None`: admin partitions are off.
+    pub partition: Option<String>,
+    /// `None`: ACLs are off.
+    pub auth_method: Option<String>,
+    pub tls: Option<Tls>,
+    pub openshift: bool,
+    pub addresses: Addresses,
+}
+
+/// Where the Consul servers are.
+#[derive(Debug)]
+pub struct Servers {
+    pub address: String,
+    /// The HTTPS port where TLS is on.
+    pub http_port: u16,
+    pub grpc_port: u16,
+    pub api_timeout: String,
+    pub skip_server_watch: bool,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    pub level: String,
+    pub json: bool,
+}
+
+#[derive(Debug)]
+pub struct Sidecar {
+    pub resources: Resources,
+    pub concurrency: u32,
+    pub extra_args: EnvoyArgs,
+    /// Zero: no such probe.
+    pub startup_failure_seconds: u32,
+    pub liveness_failure_seconds: u32,
+}
+
+#[derive(Debug)]
+pub struct TransparentProxyDefaults {
+    pub enabled: bool,
+    pub overwrite_probes: bool,
+}
 
 impl Settings {
-    pub fn read(_top: &mut SettingsReader<'_, '_>) -> Self {
-        Settings {}
+    pub fn read(top: &mut SettingsReader<'_, '_>) -> Self {
+        let image_k8s = blocks::image(top, "imageK8S", default::IMAGE_K8S);
+        let image_dataplane = image_dataplane(top);
+        let image_pull_policy = blocks::pull_policy(top);
+        let extra_args = blocks::envoy_extra_args(top);
+        let log = log(top);
+        let api_timeout = api_timeout(top);
+        let native_sidecars = top.bool("nativeSidecars", true);
+        let native_probe = top.block("dataplaneAsSidecarInitContainer", NativeProbe::read);
+        let init_resources = top.block("initContainer", |block| resources(block, &default::INIT));
+        let mut lifecycle = LifecycleDefaults::default();
+        let sidecar = top.block("sidecarProxy", |block| {
+            lifecycle = block.block("lifecycle", LifecycleDefaults::read);
+            Sidecar {
+                resources: resources(block, &default::SIDECAR),
+                concurrency: block.number("concurrency", 0, CONCURRENCY_LIMIT, default::CONCURRENCY),
+                extra_args,
+                startup_failure_seconds: block.number("defaultStartupFailureSeconds", 0, SECONDS_LIMIT, 0),
+                liveness_failure_seconds: block.number("defaultLivenessFailureSeconds", 0, SECONDS_LIMIT, 0),
+            }
+        });
+        let openshift = top.bool("openshift", false);
+        let transparent_proxy = transparent_proxy(top, openshift);
+        let cni = top.block("cni", |block| block.bool("enabled", false));
+        let dns = top.block("dns", DnsSettings::read);
+        let metrics = top.block("metrics", MetricsDefaults::read);
+        let access_log_path = top.block("accessLogs", access_log_path);
+        let consul_namespaces = blocks::consul_namespaces(top, true);
+        let partition = partition(top, consul_namespaces.is_some());
+        let auth_method = blocks::acl_auth_method(top);
+        let tls = blocks::tls(top, false, |_| ());
+        let servers = top.block("servers", |block| {
+            let http_port = block.port("httpPort", default::HTTP_PORT);
+            let https_port = block.port("httpsPort", default::HTTPS_PORT);
+            Servers {
+                address: address(block),
+                http_port: if tls.is_some() { https_port } else { http_port },
+                grpc_port: block.port("grpcPort", default::GRPC_PORT),
+                api_timeout,
+                skip_server_watch: block.bool("skipServerWatch", false),
+            }
+        });
+        let addresses = Addresses { dual_stack: top.bool("dualStack", false) };
+        Settings {
+            image_k8s,
+            image_dataplane,
+            image_pull_policy,
+            servers,
+            log,
+            init_resources,
+            sidecar,
+            lifecycle,
+            native_sidecars,
+            native_probe,
+            transparent_proxy,
+            cni,
+            dns,
+            metrics,
+            access_log_path,
+            consul_namespaces,
+            partition,
+            auth_method,
+            tls,
+            openshift,
+            addresses,
+        }
     }
+
+    /// The version that an injected pod carries. The controllers register only pods of 1.0.0
+    /// or later, or of no version at all.
+    pub fn k8s_version(&self) -> String {
+        let tag = tag(&self.image_k8s).map(|tag| tag.strip_prefix('v').unwrap_or(tag));
+        let version = tag.and_then(|tag| tag.split('-').next());
+        match version.filter(|version| Release::parse(version).is_some_and(|release| release.major > 0)) {
+            Some(version) => format!("v{version}"),
+            None => default::K8S_VERSION.to_owned(),
+        }
+    }
+}
+
+fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
+    /// The first with `-graceful-addr` and `-check-proxy-health`.
+    const OLDEST: Release = Release { major: 1, minor: 9 };
+    let key = "imageConsulDataplane";
+    let image = blocks::image(top, key, default::IMAGE_DATAPLANE);
+    if Release::of("consul-dataplane", &image).is_some_and(|release| release < OLDEST) {
+        let why = "is older than 1.9, which is the first that has all flags that are passed to it";
+        top.problem(key, &image, why, &format!("write a later one, such as {}", default::IMAGE_DATAPLANE));
+    }
+    image
+}
+
+fn log(top: &mut SettingsReader<'_, '_>) -> Log {
+    const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+    let key = "logLevel";
+    let remedy = "write trace, debug, info, warn or error";
+    // The chart's own default is the empty string.
+    let written = top.string_or(key, remedy).filter(|level| !level.is_empty());
+    let level = written.unwrap_or(default::LOG_LEVEL).to_owned();
+    if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+        top.problem(key, &level, "is not a log level", remedy);
+    }
+    Log { level, json: top.bool("logJSON", false) }
+}
+
+fn api_timeout(top: &mut SettingsReader<'_, '_>) -> String {
+    let key = "consulAPITimeout";
+    let remedy = "write a duration such as 5s";
+    let text = top.string_or(key, remedy).unwrap_or(default::API_TIMEOUT);
+    match Millis::parse_go(text) {
+        None => top.problem(key, text, "is not a duration", remedy),
+        Some(Millis(0)) => top.problem(key, text, "leaves no time for an answer", remedy),
+        Some(_) => (),
+    }
+    text.to_owned()
+}
+
+fn transparent_proxy(top: &mut SettingsReader<'_, '_>, openshift: bool) -> TransparentProxyDefaults {
+    top.block("transparentProxy", |block| {
+        let key = "defaultEnabled";
+        let enabled = block.bool(key, true);
+        if enabled && openshift {
+            let why = "is true, and with openshift on the proxy's user is not known, which the redirection of traffic needs";
+            let remedy = "write transparentProxy.defaultEnabled: false, or openshift: false and a security context constraint that lets the proxy run as user 5995";
+            block.problem_without_value(key, why, remedy);
+        }
+        TransparentProxyDefaults { enabled, overwrite_probes: block.bool("defaultOverwriteProbes", true) }
+    })
+}
+
+fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
+    let key = "path";
+    let path = block.name(key)?;
+    if let Some(flaw) = super::volumes::access_log_flaw(path) {
+        block.problem(key, path, &flaw.why, &flaw.remedy);
+    }
+    Some(path.to_owned())
+}
+
+fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<String> {
+    top.block("adminPartitions", |block| {
+        let key = "name";
+        let name = block.name(key);
+        if let Some(name) = name.filter(|name| !is_namespace_name(name)) {
+            block.problem(key, name, "is not the name of an admin partition", namespace::REMEDY);
+        }
+        let enabled = block.bool("enabled", name.is_some());
+        if enabled && !namespaces {
+            let why = "needs Consul namespaces, which are off";
+            block.problem_without_value("enabled", why, "write enableConsulNamespaces: true, or remove it");
+        }
+        enabled.then(|| name.unwrap_or(default::PARTITION).to_owned())
+    })
+}
+
+/// The address of the Consul servers: both programs look it up.
+fn address(block: &mut SettingsReader<'_, '_>) -> String {
+    let key = "address";
+    let address = block.name(key).unwrap_or(default::ADDRESS);
+    if address.starts_with("exec=") {
+        let why = "is a command, which would run in the containers of every pod, where its program is not";
+        let remedy = "write a DNS name that has the servers' addresses, or the address of a load balancer";
+        block.problem(key, address, why, remedy);
+    } else if address.parse::<IpAddr>().is_err() && !is_dns_subdomain(address) {
+        let remedy = format!("write a DNS name or an IP address without a port, such as {}", default::ADDRESS);
+        block.problem(key, address, "is neither a DNS name nor an IP address", &remedy);
+    }
+    address.to_owned()
+}
+
+/// A path of a URL, with the default for an empty one.
+pub fn url_path(block: &mut SettingsReader<'_, '_>, key: &'static str, default: &str) -> String {
+    let path = block.name(key).unwrap_or(default);
+    if let Some(flaw) = url_path_flaw(path) {
+        block.problem(key, path, &flaw.why, &flaw.remedy);
+    }
+    path.to_owned()
+}
+
+/// A port that an unprivileged process may listen on.
+pub fn unprivileged_port(block: &mut SettingsReader<'_, '_>, key: &'static str, default: u16) -> u16 {
+    let number = block.number(key, 1024, u32::from(u16::MAX), u32::from(default));
+    u16::try_from(number).unwrap_or(default)
 }

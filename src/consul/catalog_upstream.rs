@@ -1,0 +1,393 @@
+//! Upstreams as the endpoints controller of consul-k8s reads them:
+//! - `service[.namespace[.partition]]:port[:datacenter][?option=value&...]`
+//! - `service.svc[.NAMESPACE.ns][.PEER.peer|.PARTITION.ap|.DATACENTER.dc]:port[:destination-port]`
+//! - `prepared_query:name:port`
+//!
+//! A list that the controller cannot read leaves the pod unregistered.
+
+use std::net::IpAddr;
+
+use super::namespace::is_namespace_name;
+use super::service_name::{ServiceName, ServiceNameError};
+use super::upstream::{LIMIT, ResolvePort, is_datacenter};
+use crate::problem::{Findings, Flaw, Problem};
+use crate::text::{Quoted, is_word};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogUpstream {
+    /// What was written before the port: the variables' names are made of it.
+    pub written_name: String,
+    pub target: Target,
+    pub port: u16,
+    pub options: Options,
+}
+
+/// Where the upstream's requests go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    pub prepared_query: bool,
+    pub name: String,
+    pub namespace: Option<String>,
+    pub partition: Option<String>,
+    pub peer: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    pub datacenter: Option<String>,
+    pub destination_port: Option<String>,
+    pub local_bind_address: Option<IpAddr>,
+    pub mesh_gateway_mode: Option<String>,
+}
+
+const FORM: &str =
+    "write service:port, service:port:datacenter or prepared_query:name:port, separated by commas";
+const LABELLED_FORM: &str = "write service.svc:port, service.svc.DATACENTER.dc:port or service.svc.PEER.peer:port";
+const LABELLED_FORM_OF_NAMESPACES: &str =
+    "write service.svc.NAMESPACE.ns:port, with .DATACENTER.dc, .PEER.peer or .PARTITION.ap after .ns";
+const OPTIONS_FORM: &str =
+    "write destination_port, local_bind_address, mesh_gateway_mode or datacenter, such as ?mesh_gateway_mode=local";
+
+/// Parses the annotation's value; `subject` names the annotation in problems. `namespaces`
+/// says whether Consul namespaces or partitions are on.
+pub fn parse_list(
+    subject: &str,
+    value: &str,
+    resolve_port: &ResolvePort<'_>,
+    namespaces: bool,
+    findings: &mut Findings,
+) -> Vec<CatalogUpstream> {
+    if value.is_empty() {
+        return Vec::new();
+    }
+    let count = value.split(',').count();
+    if count > LIMIT {
+        let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
+        findings.problem(Problem::new(subject, why, "list the services that the pod calls").value(value));
+        return Vec::new();
+    }
+    let mut upstreams: Vec<(CatalogUpstream, &str)> = Vec::with_capacity(count);
+    for item in value.split(',').map(str::trim) {
+        let mut flaws = Vec::new();
+        let upstream = parse(item, resolve_port, namespaces, &mut flaws);
+        if let Some(upstream) = upstream {
+            if let Some((_, first)) = upstreams.iter().find(|(other, _)| other.listens_as(&upstream)) {
+                let why = format!("has the same local port as the upstream {}", Quoted(first, 60));
+                flaws.push(Flaw::new(why, "give every upstream a local port of its own"));
+            }
+            upstreams.push((upstream, item));
+        }
+        findings.problems.extend(flaws.into_iter().map(|flaw| flaw.at(subject).value(item)));
+    }
+    upstreams.into_iter().map(|(upstream, _)| upstream).collect()
+}
+
+impl CatalogUpstream {
+    fn listens_as(&self, other: &CatalogUpstream) -> bool {
+        self.port == other.port && self.options.local_bind_address == other.options.local_bind_address
+    }
+}
+
+fn parse(
+    item: &str,
+    resolve_port: &ResolvePort<'_>,
+    namespaces: bool,
+    flaws: &mut Vec<Flaw>,
+) -> Option<CatalogUpstream> {
+    let complete = |part: &&str| part.trim_matches(':').contains(':');
+    if item.split_whitespace().filter(complete).count() > 1 {
+        flaws.push(Flaw::new("has upstreams that are not separated by commas", "write a comma between upstreams"));
+        return None;
+    }
+    let mut parts = item.splitn(3, ':').map(str::trim);
+    let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    if first == "prepared_query" {
+        let (Some(name), Some(port)) = (second, third) else {
+            flaws.push(Flaw::new("has no port", FORM));
+            return None;
+        };
+        let port = port_of(port, resolve_port, flaws);
+        check_service(name, flaws);
+        let target = Target { prepared_query: true, name: name.to_owned(), ..Target::default() };
+        return Some(CatalogUpstream {
+            written_name: name.to_owned(),
+            target,
+            port: port?,
+            options: Options::default(),
+        });
+    }
+    let Some(port) = second else {
+        let why = if item.is_empty() { "is an empty part of the list" } else { "has no port" };
+        flaws.push(Flaw::new(why, FORM));
+        return None;
+    };
+    let port = port_of(port, resolve_port, flaws);
+    let pieces: Vec<&str> = first.split('.').map(str::trim).collect();
+    let labelled = pieces.get(1) == Some(&"svc");
+    let (target, datacenter) = match labelled {
+        true => labelled_target(&pieces, namespaces, flaws),
+        false => (plain_target(first, namespaces, flaws), None),
+    };
+    let mut options = third.map_or_else(Options::default, |third| Options::parse(third, labelled, flaws));
+    match (datacenter, &options.datacenter) {
+        (Some(label), Some(option)) if label != *option => {
+            let why = format!("names two datacenters, {} and {}", Quoted(&label, 60), Quoted(option, 60));
+            flaws.push(Flaw::new(why, "write one of them"));
+        }
+        (Some(label), _) => options.datacenter = Some(label),
+        (None, _) => (),
+    }
+    Some(CatalogUpstream { written_name: first.to_owned(), target, port: port?, options })
+}
+
+fn port_of(written: &str, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
+    let flaw = |error: Flaw| match written {
+        "" => Flaw::new("has no port", FORM),
+        port => Flaw::new(format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
+    };
+    resolve_port(written).map_err(|error| flaws.push(flaw(error))).ok()
+}
+
+fn check_service(name: &str, flaws: &mut Vec<Flaw>) {
+    match ServiceName::parse(name) {
+        Ok(_) => (),
+        Err(ServiceNameError::Empty) => flaws.push(Flaw::new("has no name", FORM)),
+        Err(error) => flaws.push(Flaw::new(format!("names a service that {error}"), error.remedy())),
+    }
+}
+
+/// `service`, with Consul namespaces `service[.namespace[.partition]]`.
+fn plain_target(written: &str, namespaces: bool, flaws: &mut Vec<Flaw>) -> Target {
+    let mut pieces = written.splitn(if namespaces { 3 } else { 1 }, '.').map(str::trim);
+    let name = pieces.next().unwrap_or_default();
+    check_service(name, flaws);
+    let mut scope = |kind: &str| {
+        let scope = pieces.next()?;
+        check_scope(kind, scope, flaws);
+        Some(scope.to_owned())
+    };
+    Target {
+        name: name.to_owned(),
+        namespace: scope("namespace"),
+        partition: scope("partition"),
+        ..Target::default()
+    }
+}
+
+/// The target and the datacenter of the labelled form.
+fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> (Target, Option<String>) {
+    let mut target = Target::default();
+    let mut datacenter = None;
+    let (name, labels) = pieces.split_first().map_or(("", pieces), |(name, labels)| (*name, labels));
+    name.clone_into(&mut target.name);
+    check_service(name, flaws);
+    // The controller takes `.ns` before the other labels, and the others only after it.
+    let labels = labels.get(1..).unwrap_or_default();
+    let (scope, last) = match labels {
+        [] => (None, None),
+        [namespace, "ns"] if namespaces => (Some(*namespace), None),
+        [namespace, "ns", last, label] if namespaces => (Some(*namespace), Some((*last, *label))),
+        [last, label] if !namespaces => (None, Some((*last, *label))),
+        _ => {
+            let form = if namespaces { LABELLED_FORM_OF_NAMESPACES } else { LABELLED_FORM };
+            flaws.push(Flaw::new("has labels that Consul's controller does not read", form));
+            return (target, None);
+        }
+    };
+    if let Some(namespace) = scope {
+        check_scope("namespace", namespace, flaws);
+        target.namespace = Some(namespace.to_owned());
+    }
+    match last {
+        None => (),
+        Some((peer, "peer")) => {
+            check_scope("peer", peer, flaws);
+            target.peer = Some(peer.to_owned());
+        }
+        Some((partition, "ap")) if namespaces => {
+            check_scope("partition", partition, flaws);
+            target.partition = Some(partition.to_owned());
+        }
+        Some((name, "dc")) => {
+            check_datacenter(name, flaws);
+            datacenter = Some(name.to_owned());
+        }
+        Some((_, label)) => {
+            let form = if namespaces { LABELLED_FORM_OF_NAMESPACES } else { LABELLED_FORM };
+            let why = format!("has the label {}, which Consul's controller does not read here", Quoted(label, 40));
+            flaws.push(Flaw::new(why, form));
+        }
+    }
+    (target, datacenter)
+}
+
+fn check_scope(kind: &str, name: &str, flaws: &mut Vec<Flaw>) {
+    if !is_namespace_name(name) {
+        let why = format!("names {}, which is not the name of a Consul {kind}", Quoted(name, 80));
+        flaws.push(Flaw::new(why, "write letters, digits and '-', at most 64"));
+    }
+}
+
+fn check_datacenter(name: &str, flaws: &mut Vec<Flaw>) {
+    if !is_datacenter(name) {
+        let why = format!("names {}, which is not the name of a datacenter", Quoted(name, 80));
+        flaws.push(Flaw::new(why, "write letters, digits, '-' and '_'"));
+    }
+}
+
+impl Options {
+    /// Reads what follows the second colon.
+    fn parse(written: &str, labelled: bool, flaws: &mut Vec<Flaw>) -> Self {
+        let mut options = Options::default();
+        let (plain, pairs) = match written.split_once('?') {
+            Some((plain, pairs)) => (plain.trim(), pairs),
+            None if written.contains(['=', '&']) => ("", written),
+            None => (written, ""),
+        };
+        if !plain.is_empty() {
+            options.set(if labelled { "destination_port" } else { "datacenter" }, plain, flaws);
+        }
+        for pair in pairs.split(['&', ';']).map(str::trim).filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some((key, value)) if !value.trim().is_empty() => options.set(key.trim(), value.trim(), flaws),
+                _ => {
+                    let why = format!("has the option {} without a value", Quoted(pair, 60));
+                    flaws.push(Flaw::new(why, OPTIONS_FORM));
+                }
+            }
+        }
+        options
+    }
+
+    fn set(&mut self, key: &str, value: &str, flaws: &mut Vec<Flaw>) {
+        match key {
+            "destination_port" | "destination-port" | "destinationPort" | "port" => {
+                if !is_word(value, 64, b"-_.") {
+                    let why = format!("has the destination port {}, which no service has", Quoted(value, 60));
+                    flaws.push(Flaw::new(why, "write the name of a port of the service"));
+                }
+                self.destination_port = Some(value.to_owned());
+            }
+            "local_bind_address" | "local-bind-address" | "localBindAddress" => match value.parse() {
+                Ok(address) => self.local_bind_address = Some(address),
+                Err(_) => {
+                    let why = format!("has the local address {}, which is not an IP address", Quoted(value, 60));
+                    flaws.push(Flaw::new(why, "write an address such as 127.0.0.2"));
+                }
+            },
+            "mesh_gateway_mode" | "mesh-gateway-mode" | "meshGatewayMode" => {
+                if !["none", "local", "remote"].contains(&value) {
+                    let why = format!("has the mesh gateway mode {}, which does not exist", Quoted(value, 60));
+                    flaws.push(Flaw::new(why, "write none, local or remote"));
+                }
+                self.mesh_gateway_mode = Some(value.to_owned());
+            }
+            "datacenter" | "dc" => {
+                check_datacenter(value, flaws);
+                self.datacenter = Some(value.to_owned());
+            }
+            _ => {
+                let why = format!("has the option {}, which Consul's controller does not know", Quoted(key, 60));
+                flaws.push(Flaw::new(why, OPTIONS_FORM));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve_port(text: &str) -> Result<u16, Flaw> {
+        let error = || Flaw::new("is not a port", "write a number");
+        match text {
+            "http" => Ok(8080),
+            number => number.parse().ok().filter(|number| *number > 0).ok_or_else(error),
+        }
+    }
+
+    fn parsed(value: &str, namespaces: bool) -> (Vec<CatalogUpstream>, Vec<String>) {
+        let mut findings = Findings::default();
+        let upstreams = parse_list("upstreams", value, &resolve_port, namespaces, &mut findings);
+        (upstreams, findings.problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// The one upstream of a value: `name/namespace/partition/peer/datacenter@port`.
+    fn one(value: &str, namespaces: bool) -> String {
+        let (upstreams, problems) = parsed(value, namespaces);
+        assert!(problems.is_empty() && upstreams.len() == 1, "{value}: {problems:?}");
+        let CatalogUpstream { target, port, options, .. } = &upstreams[0];
+        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        let scopes = [&target.namespace, &target.partition, &target.peer, &options.datacenter].map(text);
+        format!("{}/{}@{port}", target.name, scopes.join("/"))
+    }
+
+    #[test]
+    fn the_plain_form() {
+        assert_eq!(one("db:1234", false), "db////@1234");
+        assert_eq!(one(" db : http : dc2 ", false), "db////dc2@8080");
+        assert_eq!(one("db:1234:", false), "db////@1234");
+        assert_eq!(one("db.ns.part:1", false), "db.ns.part////@1");
+        assert_eq!(one("db.ns.part:1", true), "db/ns/part//@1");
+        assert_eq!(one("prepared_query:q.x:1", true), "q.x////@1");
+    }
+
+    #[test]
+    fn the_labelled_form() {
+        assert_eq!(one("db.svc:1", false), "db////@1");
+        assert_eq!(one("db.svc.dc2.dc:1", false), "db////dc2@1");
+        assert_eq!(one("db.svc.east.peer:1", false), "db///east/@1");
+        assert_eq!(one("db.svc.shop.ns:1", true), "db/shop///@1");
+        assert_eq!(one("db.svc.shop.ns.part.ap:1", true), "db/shop/part//@1");
+        assert_eq!(one("db.svc.shop.ns.east.peer:1", true), "db/shop//east/@1");
+        let (upstreams, _) = parsed("db.svc:1:admin", false);
+        assert_eq!(upstreams[0].options.destination_port.as_deref(), Some("admin"));
+        assert_eq!(upstreams[0].written_name, "db.svc");
+    }
+
+    #[test]
+    fn options() {
+        let value = "db:1:dc2?mesh_gateway_mode=local&local_bind_address=127.0.0.2;destination_port=admin";
+        let (upstreams, problems) = parsed(value, false);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(
+            upstreams[0].options,
+            Options {
+                datacenter: Some("dc2".into()),
+                destination_port: Some("admin".into()),
+                local_bind_address: Some([127, 0, 0, 2].into()),
+                mesh_gateway_mode: Some("local".into()),
+            }
+        );
+        assert!(parsed("a:1,b:1:local_bind_address=127.0.0.2", false).1.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        for (value, why) in [
+            ("db", "has no port"),
+            ("db:1,", "is an empty part"),
+            (":", "has no port"),
+            (":1", "has no name"),
+            ("db:0", "has a port, \"0\", that"),
+            ("db:1 cache:2", "not separated by commas"),
+            ("db:1\ncache:2", "not separated by commas"),
+            ("prepared_query:q", "has no port"),
+            ("db.svc.shop.ns:1", "the label \"ns\""),
+            ("db.svc.a.b.c:1", "labels that Consul's controller does not read"),
+            ("db.svc.dc1.dc:1:dc=dc2", "names two datacenters"),
+            ("db:1:bad=1", "has the option \"bad\""),
+            ("db:1:dc=", "without a value"),
+            ("db:1:mesh_gateway_mode=far", "\"far\", which does not exist"),
+            ("db:1:local_bind_address=lo", "not an IP address"),
+            ("db:1:d c", "not the name of a datacenter"),
+            ("a:1,b:1", "same local port as the upstream \"a:1\""),
+        ] {
+            let (_, problems) = parsed(value, false);
+            let found = problems.iter().filter(|problem| problem.contains(why)).count();
+            assert_eq!(found, 1, "{value:?}: {problems:?}");
+        }
+        assert!(parsed("db.svc.shop.ap:1", true).1[0].contains("labels"));
+        assert!(parsed("db.:1", true).1[0].contains("not the name of a Consul namespace"));
+    }
+}

@@ -1,0 +1,110 @@
+//! DNS through Consul: the proxy answers names such as `web.virtual.consul`.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{PodDNSConfig, PodDNSConfigOption};
+
+use super::addresses::Addresses;
+use super::settings::default;
+use crate::annotations::names::CONSUL_DNS;
+use crate::annotations::full;
+use crate::annotations::reader::{AnnotationReader, Empty};
+use crate::k8s::names::is_dns_subdomain;
+use crate::mode::Candidate;
+use crate::problem::Problem;
+use crate::settings::reader::SettingsReader;
+
+/// Where consul-dataplane answers; traffic to port 53 of loopback is redirected to it.
+pub const PORT: u16 = 8600;
+
+/// The block `dns`.
+#[derive(Debug)]
+pub struct DnsSettings {
+    redirection: bool,
+    nameservers: Vec<IpAddr>,
+    cluster_domain: String,
+    searches: Vec<String>,
+    options: Vec<PodDNSConfigOption>,
+}
+
+impl DnsSettings {
+    /// Name servers cannot be guessed: without any, there is no redirection.
+    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
+        let redirection = block.bool("enabled", true) & block.bool("enableRedirection", true);
+        let mut nameservers = Vec::new();
+        for written in block.strings("nameservers", "[\"10.96.0.10\"]").unwrap_or_default() {
+            match written.parse() {
+                Ok(address) => nameservers.push(address),
+                Err(_) => {
+                    let remedy = "write the cluster address of the Service kube-dns";
+                    block.problem("nameservers", &written, "is not an IP address", remedy);
+                }
+            }
+        }
+        // As Kubernetes does. The first is the proxy itself.
+        if nameservers.len() > 2 {
+            let why = "has more than two name servers, and Kubernetes takes three with the proxy itself";
+            block.problem_without_value("nameservers", why, "write at most two");
+        }
+        let key = "clusterDomain";
+        let cluster_domain = block.name(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
+        let remedy = "write a DNS name such as cluster.local";
+        if !is_dns_subdomain(&cluster_domain) {
+            block.problem(key, &cluster_domain, "is not a DNS name", remedy);
+        }
+        let searches = block.strings("searches", "[\"corp.example\"]").unwrap_or_default();
+        for search in searches.iter().filter(|search| !is_dns_subdomain(search)) {
+            block.problem("searches", search, "is not a DNS name", remedy);
+        }
+        let options = block.strings("options", "[\"ndots:5\"]");
+        let defaults = || default::DNS_OPTIONS.iter().map(|option| (*option).to_owned()).collect();
+        let options = options.unwrap_or_else(defaults).iter().map(|option| dns_option(option)).collect();
+        DnsSettings { redirection, nameservers, cluster_domain, searches, options }
+    }
+}
+
+/// An option as in `resolv.conf`.
+fn dns_option(written: &str) -> PodDNSConfigOption {
+    let (name, value) = written.split_once(':').map_or((written, None), |(name, value)| (name, Some(value)));
+    PodDNSConfigOption { name: Some(name.to_owned()), value: value.map(str::to_owned) }
+}
+
+/// The `dnsConfig` of a pod whose names are looked up through the proxy; `None` where they
+/// are not.
+pub fn config(
+    reader: &mut AnnotationReader<'_, '_>,
+    settings: &DnsSettings,
+    addresses: Addresses,
+    pod: &Candidate<'_>,
+    transparent_proxy: bool,
+) -> Option<PodDNSConfig> {
+    let asked = reader.bool(CONSUL_DNS, Empty::Wrong);
+    if asked == Some(true) && !transparent_proxy {
+        reader.warn(format!("{} has no effect without transparent proxy; remove it", full(CONSUL_DNS)));
+    }
+    if !transparent_proxy || !asked.unwrap_or(settings.redirection) {
+        return None;
+    }
+    if settings.nameservers.is_empty() {
+        if asked == Some(true) {
+            let why = "cannot be followed, since the policy's setting dns.nameservers is empty";
+            let remedy = "ask the policy's administrator to set it, or write \"false\"";
+            reader.findings.problem(Problem::new(full(CONSUL_DNS), why, remedy));
+        }
+        return None;
+    }
+    if pod.spec.dns_config.is_some() {
+        let why = "cannot stand beside DNS through Consul, which is on and writes its own";
+        let remedy = format!("remove it, or set {} to \"false\"", full(CONSUL_DNS));
+        reader.findings.problem(Problem::new(format!("{}.dnsConfig", pod.spec_path), why, remedy));
+        return None;
+    }
+    let domain = &settings.cluster_domain;
+    let cluster = [format!("{}.svc.{domain}", pod.namespace), format!("svc.{domain}"), domain.clone()];
+    let nameservers = [addresses.loopback()].into_iter().chain(settings.nameservers.iter().copied());
+    Some(PodDNSConfig {
+        nameservers: Some(nameservers.map(|address| address.to_string()).collect()),
+        searches: Some(cluster.into_iter().chain(settings.searches.iter().cloned()).collect()),
+        options: (!settings.options.is_empty()).then(|| settings.options.clone()),
+    })
+}

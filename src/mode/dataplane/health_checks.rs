@@ -1,0 +1,75 @@
+//! The probes of the proxy itself.
+
+use k8s_openapi::api::core::v1::{ContainerPort, HTTPGetAction, Probe, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::settings::{SECONDS_LIMIT, Sidecar};
+use crate::annotations::names::{LIVENESS_FAILURE_SECONDS, PROXY_HEALTH_CHECK, STARTUP_FAILURE_SECONDS};
+use crate::annotations::reader::{AnnotationReader, Empty};
+
+/// Where other proxies connect to, counted up by the number of the proxy in the pod.
+pub const INBOUND_PORT: u16 = 20000;
+/// Where Envoy answers probes.
+pub const READY_PORT: u16 = 21000;
+
+#[derive(Debug)]
+pub struct HealthChecks {
+    /// Whether Envoy answers HTTP probes on a port of its own.
+    pub ready_port: bool,
+    /// Zero: no such probe.
+    startup_failure_seconds: u32,
+    liveness_failure_seconds: u32,
+}
+
+impl HealthChecks {
+    /// A Job's proxy ends before its container is gone, so that only an annotation adds a
+    /// liveness probe.
+    pub fn read(reader: &mut AnnotationReader<'_, '_>, settings: &Sidecar, job: bool) -> Self {
+        let startup = reader.number(STARTUP_FAILURE_SECONDS, 0, SECONDS_LIMIT);
+        let liveness = reader.number(LIVENESS_FAILURE_SECONDS, 0, SECONDS_LIMIT);
+        HealthChecks {
+            ready_port: reader.bool(PROXY_HEALTH_CHECK, Empty::Absent).unwrap_or(false),
+            startup_failure_seconds: startup.unwrap_or(settings.startup_failure_seconds),
+            liveness_failure_seconds: liveness
+                .unwrap_or(if job { 0 } else { settings.liveness_failure_seconds }),
+        }
+    }
+
+    /// What a probe of the proxy with this number in the pod asks.
+    pub fn handler(&self, index: u16) -> Probe {
+        let port = |first: u16| IntOrString::Int(first.saturating_add(index).into());
+        if self.ready_port {
+            let path = Some("/ready".to_owned());
+            let http_get = HTTPGetAction { path, port: port(READY_PORT), ..Default::default() };
+            return Probe { http_get: Some(http_get), ..Probe::default() };
+        }
+        let tcp_socket = TCPSocketAction { host: None, port: port(INBOUND_PORT) };
+        Probe { tcp_socket: Some(tcp_socket), ..Probe::default() }
+    }
+
+    pub fn readiness(&self, index: u16) -> Probe {
+        Probe { initial_delay_seconds: Some(1), ..self.handler(index) }
+    }
+
+    pub fn startup(&self, index: u16) -> Option<Probe> {
+        self.failing_after(self.startup_failure_seconds, index)
+    }
+
+    pub fn liveness(&self, index: u16) -> Option<Probe> {
+        self.failing_after(self.liveness_failure_seconds, index)
+    }
+
+    fn failing_after(&self, seconds: u32, index: u16) -> Option<Probe> {
+        let failure_threshold = i32::try_from(seconds).ok().filter(|seconds| *seconds > 0)?;
+        let handler = self.handler(index);
+        Some(Probe { period_seconds: Some(1), failure_threshold: Some(failure_threshold), ..handler })
+    }
+
+    pub fn container_port(&self, index: u16) -> Option<ContainerPort> {
+        self.ready_port.then(|| ContainerPort {
+            name: Some(format!("proxy-health-{index}")),
+            container_port: READY_PORT.saturating_add(index).into(),
+            ..ContainerPort::default()
+        })
+    }
+}

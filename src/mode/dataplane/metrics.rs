@@ -1,0 +1,140 @@
+//! Figures for Prometheus: Envoy's own, and merged with those of the app.
+
+use super::addresses::Addresses;
+use super::settings::{default, unprivileged_port, url_path};
+use crate::annotations::names::{
+    ENABLE_METRICS, MERGED_METRICS_PORT, METRICS_MERGING, PROMETHEUS_CA_FILE, PROMETHEUS_CA_PATH,
+    PROMETHEUS_CERT_FILE, PROMETHEUS_KEY_FILE, SCRAPE_PATH, SCRAPE_PORT, SERVICE_METRICS_PATH,
+    SERVICE_METRICS_PORT,
+};
+use crate::annotations::full;
+use crate::annotations::reader::{AnnotationReader, Empty};
+use crate::k8s::kubelet;
+use crate::problem::Problem;
+use crate::settings::reader::SettingsReader;
+
+/// The block `metrics`.
+#[derive(Debug, Clone)]
+pub struct MetricsDefaults {
+    enabled: bool,
+    merging: bool,
+    merged_port: u16,
+    scrape_port: u16,
+    scrape_path: String,
+}
+
+impl MetricsDefaults {
+    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
+        MetricsDefaults {
+            enabled: block.bool("defaultEnabled", false),
+            merging: block.bool("defaultEnableMerging", false),
+            merged_port: unprivileged_port(block, "defaultMergedMetricsPort", default::MERGED_METRICS_PORT),
+            scrape_port: unprivileged_port(block, "defaultPrometheusScrapePort", default::SCRAPE_PORT),
+            scrape_path: url_path(block, "defaultPrometheusScrapePath", default::METRICS_PATH),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    pub enabled: bool,
+    pub scrape_port: u16,
+    pub scrape_path: String,
+    /// Whether merging was asked for, with or without metrics.
+    pub merging: bool,
+    /// `None`: the proxy serves its own figures alone.
+    pub merged: Option<Merged>,
+}
+
+#[derive(Debug)]
+pub struct Merged {
+    port: u16,
+    service_port: u16,
+    service_path: String,
+    tls: Option<Tls>,
+}
+
+/// The files with which the merged figures are served over TLS.
+#[derive(Debug)]
+struct Tls {
+    ca: String,
+    cert: String,
+    key: String,
+}
+
+impl Metrics {
+    /// `service_port` is the service's first port.
+    pub fn read(
+        reader: &mut AnnotationReader<'_, '_>,
+        defaults: &MetricsDefaults,
+        service_port: Option<u16>,
+    ) -> Self {
+        let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(defaults.enabled);
+        let merging = reader.bool(METRICS_MERGING, Empty::Absent).unwrap_or(defaults.merging);
+        let scrape_port = reader.port(SCRAPE_PORT, 1024).unwrap_or(defaults.scrape_port);
+        let scrape_path = reader.path(SCRAPE_PATH).unwrap_or(&defaults.scrape_path).to_owned();
+        let port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
+        let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);
+        let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(default::METRICS_PATH).to_owned();
+        let tls = Tls::read(reader);
+        let merged = service_port
+            .filter(|_| enabled && merging)
+            .map(|service_port| Merged { port, service_port, service_path, tls });
+        Metrics { enabled, scrape_port, scrape_path, merging, merged }
+    }
+
+    pub fn args(&self, addresses: Addresses) -> Vec<String> {
+        let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape_path))];
+        if let Some(Merged { port, service_port, service_path, tls }) = &self.merged {
+            let service = format!("{}{service_path}", addresses.url(*service_port));
+            args.push(format!("-telemetry-prom-merge-port={port}"));
+            args.push(format!("-telemetry-prom-service-metrics-url={}", kubelet::literal(&service)));
+            if let Some(Tls { ca, cert, key }) = tls {
+                args.push(format!("-telemetry-prom-ca-certs-path={}", kubelet::literal(ca)));
+                args.push(format!("-telemetry-prom-cert-file={}", kubelet::literal(cert)));
+                args.push(format!("-telemetry-prom-key-file={}", kubelet::literal(key)));
+            }
+        }
+        args
+    }
+
+    /// What Prometheus looks for on the pod.
+    pub fn annotations(&self) -> impl Iterator<Item = (String, String)> {
+        let annotations = [
+            ("prometheus.io/scrape", "true".to_owned()),
+            ("prometheus.io/port", self.scrape_port.to_string()),
+            ("prometheus.io/path", self.scrape_path.clone()),
+        ];
+        let enabled = self.enabled;
+        annotations.into_iter().filter(move |_| enabled).map(|(name, value)| (name.to_owned(), value))
+    }
+}
+
+impl Tls {
+    /// All three files, or none. consul-dataplane takes a file or a folder of authorities.
+    fn read(reader: &mut AnnotationReader<'_, '_>) -> Option<Self> {
+        let ca_name = match reader.written(PROMETHEUS_CA_FILE) {
+            Some(_) => PROMETHEUS_CA_FILE,
+            None => PROMETHEUS_CA_PATH,
+        };
+        let names = [ca_name, PROMETHEUS_CERT_FILE, PROMETHEUS_KEY_FILE];
+        let written = names.map(|name| (name, reader.written(name)));
+        let (first, _) = written.iter().find(|(_, path)| path.is_some())?;
+        for (name, path) in written {
+            match path {
+                Some(path) if !path.starts_with('/') => {
+                    let remedy = "write a path of the proxy's container that begins with '/'";
+                    reader.problem(name, path, "is not the path of a file", remedy);
+                }
+                Some(_) => (),
+                None => {
+                    let why = format!("is missing beside {}", full(first));
+                    let remedy = "write the authorities, the certificate and its key, or none of them";
+                    reader.findings.problem(Problem::new(full(name), why, remedy));
+                }
+            }
+        }
+        let [ca, cert, key] = written.map(|(_, path)| path.map(str::to_owned));
+        Some(Tls { ca: ca?, cert: cert?, key: key? })
+    }
+}

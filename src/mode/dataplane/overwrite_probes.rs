@@ -1,0 +1,158 @@
+//! HTTP probes of the app under transparent proxy: the kubelet asks listeners of Envoy's,
+//! which the endpoints controller makes of the probes that the pod had.
+
+use k8s_openapi::api::core::v1::Probe;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+
+use crate::annotations::full;
+use crate::annotations::names::{EXCLUDE_INBOUND_PORTS, OVERWRITE_PROBES};
+use crate::annotations::reader::AnnotationReader;
+use crate::k8s::pod::{Container, PodSpec};
+use crate::k8s::ports;
+use crate::mode::plan::ProbePort;
+use crate::problem::Problem;
+use crate::text::Quoted;
+
+/// The kinds of probes and the port of the first container's, in the order of the redirection's
+/// exclusions. The next container's port is one higher.
+const KINDS: [(&str, u16); 3] = [("livenessProbe", 20300), ("readinessProbe", 20400), ("startupProbe", 20500)];
+/// More containers would share ports.
+const CONTAINERS_LIMIT: usize = 100;
+
+fn probe<'p>(container: &'p Container<'_>, kind: &str) -> Option<&'p Probe> {
+    container.probes().find(|(field, _)| *field == kind).map(|(_, probe)| probe)
+}
+
+/// The new ports of the HTTP probes, for each container in the order of [`KINDS`].
+pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
+    if spec.containers.len() > CONTAINERS_LIMIT {
+        let why = format!("has over {CONTAINERS_LIMIT} containers, for whose probes Envoy has not enough ports");
+        let remedy = format!("set {} to \"false\"", full(OVERWRITE_PROBES));
+        reader.findings.problem(Problem::new(format!("{spec_path}.containers"), why, remedy));
+        return Vec::new();
+    }
+    let mut ports = Vec::new();
+    for (index, container) in spec.containers.iter().enumerate() {
+        for (kind, first) in KINDS {
+            if probe(container, kind).is_some_and(|probe| probe.http_get.is_some()) {
+                let number = u16::try_from(index).map_or(first, |index| first.saturating_add(index));
+                ports.push(ProbePort { container: index, probe: kind, port: number });
+            }
+        }
+    }
+    ports
+}
+
+/// Warns of the probes that do not say what they should through the proxy.
+pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader<'_, '_>) {
+    for container in &spec.containers {
+        for (kind, probe) in container.probes() {
+            if let Some(why) = flaw(probe, overwritten) {
+                reader.warn(warning(container, kind, probe, why));
+            }
+        }
+    }
+    for container in spec.init_containers.iter().filter(|container| container.is_native_sidecar()) {
+        for (kind, probe) in container.probes().filter(|(_, probe)| probe.exec.is_none()) {
+            let why = "is a native sidecar's, which transparent proxy does not serve";
+            reader.warn(warning(container, kind, probe, why));
+        }
+    }
+}
+
+fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
+    if probe.tcp_socket.is_some() {
+        return Some("reaches Envoy, not the app, and succeeds whatever the app does");
+    }
+    if probe.grpc.is_some() {
+        return Some("reaches Envoy, which refuses it");
+    }
+    let http = probe.http_get.as_ref()?;
+    if !overwritten {
+        return Some("reaches Envoy, which refuses it, since probes are not overwritten");
+    }
+    if http.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("HTTPS")) {
+        return Some("asks for HTTPS, which Envoy's listener for probes does not speak");
+    }
+    http.host.as_ref().filter(|host| !host.is_empty()).map(|_| "names a host, where Envoy does not listen")
+}
+
+/// Says how the probe gets past Envoy. An overwritten one has to be left alone for that.
+fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str) -> String {
+    let port = ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
+    let overwritten = probe.http_get.is_some() && !container.is_native_sidecar() && !why.contains("overwritten");
+    let leave = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
+    format!(
+        "container {}: the {kind} {why}; set {} to {port}{leave}",
+        Quoted(container.name, 30),
+        full(EXCLUDE_INBOUND_PORTS).trim_start_matches("annotation "),
+    )
+}
+
+/// What the endpoints controller reads of the pod before the injection: the ports of its
+/// containers and HTTP probes.
+#[derive(Debug, Default, Serialize)]
+pub struct OriginalPod<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<OriginalSpec<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginalSpec<'a> {
+    containers: Vec<OriginalContainer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginalContainer<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<OriginalPort<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness_probe: Option<OriginalProbe<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readiness_probe: Option<OriginalProbe<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    startup_probe: Option<OriginalProbe<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginalPort<'a> {
+    name: &'a str,
+    container_port: i32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginalProbe<'a> {
+    http_get: OriginalHttpGet<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginalHttpGet<'a> {
+    port: &'a IntOrString,
+}
+
+impl<'a> OriginalPod<'a> {
+    pub fn of(spec: &'a PodSpec<'_>) -> Self {
+        let probe = |probe: &'a Option<Probe>| {
+            let port = &probe.as_ref()?.http_get.as_ref()?.port;
+            Some(OriginalProbe { http_get: OriginalHttpGet { port } })
+        };
+        let containers = spec.containers.iter().map(|container| OriginalContainer {
+            name: container.name,
+            ports: container.ports.iter().filter_map(named_port).collect(),
+            liveness_probe: probe(&container.liveness_probe),
+            readiness_probe: probe(&container.readiness_probe),
+            startup_probe: probe(&container.startup_probe),
+        });
+        OriginalPod { spec: Some(OriginalSpec { containers: containers.collect() }) }
+    }
+}
+
+/// A port that a probe may name.
+fn named_port(port: &k8s_openapi::api::core::v1::ContainerPort) -> Option<OriginalPort<'_>> {
+    Some(OriginalPort { name: ports::name(port)?, container_port: port.container_port })
+}
