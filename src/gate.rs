@@ -34,7 +34,7 @@ pub fn check(
     mode: ModeName,
 ) -> Gate {
     let inject = annotations.get(INJECT).map(|written| (written, parse_bool(written)));
-    if let Some(reason) = excluded(namespace, common) {
+    if let Some(reason) = excluded(namespace, common, mode) {
         let asked = matches!(inject, Some((_, Some(true))));
         let warnings = if asked { vec![excluded_warning(namespace, reason)] } else { Vec::new() };
         return Gate::Skip { reason, warnings };
@@ -65,8 +65,8 @@ pub fn asks(annotations: &Annotations<'_>) -> bool {
     annotations.get(INJECT).and_then(parse_bool) == Some(true)
 }
 
-fn excluded(namespace: &str, common: &Common) -> Option<Reason> {
-    if SYSTEM_NAMESPACES.contains(&namespace) {
+fn excluded(namespace: &str, common: &Common, mode: ModeName) -> Option<Reason> {
+    if SYSTEM_NAMESPACES.contains(&namespace) || mode.ignored_namespaces().contains(&namespace) {
         return Some(Reason::SystemNamespace);
     }
     if common.deny_namespaces.iter().any(|denied| denied == namespace) {

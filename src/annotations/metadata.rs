@@ -11,8 +11,7 @@ pub const K8S_NAMESPACE_KEY: &str = "k8s-namespace";
 /// Consul's limits, in bytes and pairs.
 const KEY_LIMIT: usize = 128;
 const VALUE_LIMIT: usize = 512;
-/// Two of Consul's 64 are the injector's own.
-const PAIRS_LIMIT: usize = 62;
+const PAIRS_LIMIT: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetaValue {
@@ -33,25 +32,30 @@ impl MetaValue {
     }
 }
 
-pub fn parse(annotations: &Annotations<'_>, findings: &mut Findings) -> Vec<(String, MetaValue)> {
+/// `reserved` are the keys that the mode's registration has already.
+pub fn parse(
+    annotations: &Annotations<'_>,
+    reserved: &[&str],
+    findings: &mut Findings,
+) -> Vec<(String, MetaValue)> {
     let mut pairs = Vec::new();
     for (name, value) in annotations.iter() {
         let Some(key) = name.strip_prefix(META) else { continue };
-        let flaws = key_flaw(key).into_iter().chain(value_flaw(value));
+        let flaws = key_flaw(key, reserved).into_iter().chain(value_flaw(value));
         findings.problems.extend(flaws.map(|flaw| flaw.at(full(name)).value(value)));
         pairs.push((key.to_owned(), MetaValue::parse(value)));
     }
-    if pairs.len() > PAIRS_LIMIT {
-        let why = format!(
-            "are {} pairs, and Consul takes {PAIRS_LIMIT} beside the injector's own two",
-            pairs.len()
-        );
+    let limit = PAIRS_LIMIT.saturating_sub(reserved.len());
+    if pairs.len() > limit {
+        let own = reserved.len();
+        let why =
+            format!("are {} pairs, and Consul takes {limit} beside the injector's own {own}", pairs.len());
         findings.problem(Flaw::new(why, "remove some").at(format!("annotations {PREFIX}{META}*")));
     }
     pairs
 }
 
-fn key_flaw(key: &str) -> Option<Flaw> {
+fn key_flaw(key: &str, reserved: &[&str]) -> Option<Flaw> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let (why, remedy) = if key.is_empty() {
         ("has no key", "write the metadata's key after the last '-'")
@@ -64,7 +68,7 @@ fn key_flaw(key: &str) -> Option<Flaw> {
         ("has a key of over 128 bytes, which Consul refuses", "write a shorter key")
     } else if key.starts_with("consul-") {
         ("has a key beginning with consul-, which Consul keeps for itself", "write another key")
-    } else if [POD_NAME_KEY, K8S_NAMESPACE_KEY].contains(&key) {
+    } else if reserved.contains(&key) {
         ("has a key that the injector sets itself", "remove it, or write another key")
     } else {
         return None;
@@ -81,9 +85,11 @@ fn value_flaw(value: &str) -> Option<Flaw> {
 mod tests {
     use super::*;
 
+    const RESERVED: &[&str] = &[POD_NAME_KEY, K8S_NAMESPACE_KEY];
+
     fn parsed(name: &str, value: &str) -> (Vec<(String, MetaValue)>, Vec<String>) {
         let mut findings = Findings::default();
-        let pairs = parse(&Annotations::from_iter([(name, value)]), &mut findings);
+        let pairs = parse(&Annotations::from_iter([(name, value)]), RESERVED, &mut findings);
         (pairs, findings.problems.iter().map(ToString::to_string).collect())
     }
 
@@ -115,7 +121,7 @@ mod tests {
         let many: Vec<String> = (0..63).map(|index| format!("service-meta-{index}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
         let mut findings = Findings::default();
-        parse(&Annotations::from_iter(many), &mut findings);
+        parse(&Annotations::from_iter(many), RESERVED, &mut findings);
         assert!(findings.problems[0].to_string().contains("are 63 pairs"), "{findings:?}");
     }
 }

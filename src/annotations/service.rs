@@ -65,7 +65,7 @@ fn container_name_problem(error: ServiceNameError, spec_path: &str) -> Problem {
 }
 
 /// With ACLs, a pod can only log in as its service account.
-fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, findings: &mut Findings) {
+pub fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, findings: &mut Findings) {
     let account = spec.service_account();
     // The service account is compared with the name that the service can have.
     let identity = service.identity();

@@ -39,12 +39,12 @@ impl Mode {
     pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
         match self {
             Mode::Agent(settings) => agent::plan(pod, settings, findings),
-            Mode::Dataplane(settings) => Ok(dataplane::plan(pod, settings, findings)),
+            Mode::Dataplane(settings) => dataplane::plan(pod, settings, findings),
         }
     }
 }
 
 /// Whether a container of this name is one that the policy injects, in any mode.
 pub fn is_injected_container(name: &str) -> bool {
-    agent::CONTAINERS.contains(&name) || dataplane::CONTAINERS.contains(&name)
+    agent::CONTAINERS.contains(&name) || dataplane::is_injected_container(name)
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::{Container, Volume};
+use k8s_openapi::api::core::v1::{Container, PodDNSConfig, Volume, VolumeMount};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::shared::upstream_env::UpstreamEnv;
 use crate::k8s::edit::{list, object, set_entries, surround};
@@ -22,6 +22,21 @@ pub struct Plan {
     pub containers: Additions,
     /// The variables of the user's containers.
     pub upstream_env: UpstreamEnv,
+    /// Mounts for the user's ordinary containers, by their position.
+    pub mounts: Vec<(usize, VolumeMount)>,
+    pub probe_ports: Vec<ProbePort>,
+    /// In place of the pod's own.
+    pub dns: Option<PodDNSConfig>,
+}
+
+/// A new port of an HTTP probe of one of the user's ordinary containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbePort {
+    /// Its position.
+    pub container: usize,
+    /// The field of the probe.
+    pub probe: &'static str,
+    pub port: u16,
 }
 
 /// Containers before and after the user's own.
@@ -35,19 +50,25 @@ pub struct Additions {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub service: String,
-    pub port: Option<u16>,
+    pub ports: String,
     pub upstreams: usize,
+    /// What the pod needs before it starts.
+    pub waits_for: Option<&'static str>,
 }
 
 impl Summary {
     pub fn sentence(&self) -> String {
-        let port = self.port.map(|port| format!(" on port {port}")).unwrap_or_default();
+        let ports = match self.ports.as_str() {
+            "" => String::new(),
+            ports => format!(" on port {ports}"),
+        };
         let upstreams = match self.upstreams {
             0 => String::new(),
             1 => ", 1 upstream".to_owned(),
             count => format!(", {count} upstreams"),
         };
-        format!("injected: service {}{port}{upstreams}", self.service)
+        let waits_for = self.waits_for.map(|condition| format!("; {condition}")).unwrap_or_default();
+        format!("injected: service {}{ports}{upstreams}{waits_for}", self.service)
     }
 }
 
@@ -66,6 +87,12 @@ impl Plan {
                 }
             }
         }
+        add_mounts(spec, &self.mounts)?;
+        set_probe_ports(spec, &self.probe_ports)?;
+        if let Some(dns) = &self.dns {
+            spec.insert("dnsPolicy".to_owned(), "None".into());
+            spec.insert("dnsConfig".to_owned(), serde_json::to_value(dns)?);
+        }
         let Additions { first, last } = self.init_containers;
         surround(spec, "initContainers", values(first)?, values(last)?);
         let Additions { first, last } = self.containers;
@@ -73,6 +100,29 @@ impl Plan {
         surround(spec, "volumes", Vec::new(), values(self.volumes)?);
         Ok(())
     }
+}
+
+fn add_mounts(spec: &mut Map<String, Value>, mounts: &[(usize, VolumeMount)]) -> anyhow::Result<()> {
+    for (position, mount) in mounts {
+        let container = container(spec, *position).and_then(Value::as_object_mut);
+        let list = container.and_then(|container| list(container, "volumeMounts"));
+        list.context("volumeMounts is a list")?.push(serde_json::to_value(mount)?);
+    }
+    Ok(())
+}
+
+fn set_probe_ports(spec: &mut Map<String, Value>, ports: &[ProbePort]) -> anyhow::Result<()> {
+    for ProbePort { container: position, probe, port } in ports {
+        let container = container(spec, *position).context("a container has a probe")?;
+        let place = container.pointer_mut(&format!("/{probe}/httpGet/port"));
+        *place.context("an HTTP probe has a port")? = (*port).into();
+    }
+    Ok(())
+}
+
+/// One of the user's ordinary containers.
+fn container(spec: &mut Map<String, Value>, position: usize) -> Option<&mut Value> {
+    spec.get_mut("containers")?.get_mut(position)
 }
 
 fn values<T: Serialize>(objects: Vec<T>) -> serde_json::Result<Vec<Value>> {

@@ -11,6 +11,23 @@ const MODE_KEYS: &[(&str, ModeName)] = &[
     ("agent", ModeName::Agent),
     ("healthChecks", ModeName::Agent),
     ("syncPeriod", ModeName::Agent),
+    ("imageK8S", ModeName::Dataplane),
+    ("imageConsulDataplane", ModeName::Dataplane),
+    ("servers", ModeName::Dataplane),
+    ("consulAPITimeout", ModeName::Dataplane),
+    ("logLevel", ModeName::Dataplane),
+    ("logJSON", ModeName::Dataplane),
+    ("transparentProxy", ModeName::Dataplane),
+    ("cni", ModeName::Dataplane),
+    ("dns", ModeName::Dataplane),
+    ("metrics", ModeName::Dataplane),
+    ("accessLogs", ModeName::Dataplane),
+    ("adminPartitions", ModeName::Dataplane),
+    ("dualStack", ModeName::Dataplane),
+    ("dataplaneAsSidecarInitContainer", ModeName::Dataplane),
+    ("sidecarProxy.lifecycle", ModeName::Dataplane),
+    ("sidecarProxy.defaultStartupFailureSeconds", ModeName::Dataplane),
+    ("sidecarProxy.defaultLivenessFailureSeconds", ModeName::Dataplane),
 ];
 
 /// The mode that alone has `key`.
@@ -35,7 +52,6 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
         | "certs"
         | "caBundle"
         | "cleanupController"
-        | "logLevel"
         | "serviceAccount"
         | "annotations"
         | "extraLabels"
@@ -45,26 +61,27 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
         | "healthChecks.reconcilePeriod"
         | "aclInjectToken"
         | "argocd"
-        | "prepareDataplanesUpgrade"
-        | "imageK8S" => DEPLOYMENT,
+        | "prepareDataplanesUpgrade" => DEPLOYMENT,
         "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
-        "dataplaneAsSidecarInitContainer" => "write nativeSidecars instead, which is true by default",
+        "dataplaneAsSidecarInitContainer.defaultEnabled" => "write nativeSidecars instead, which is true by default",
+        "externalServers" => {
+            "write hosts[0] as servers.address, httpsPort and grpcPort as servers.httpsPort and servers.grpcPort, \
+                     skipServerWatch as servers.skipServerWatch, tlsServerName as tls.serverName"
+        }
+        "dns.clusterIP" | "dns.type" | "dns.annotations" | "dns.additionalSpec" | "dns.proxy" => {
+            "it belongs to Consul's own DNS Service: remove it"
+        }
+        "dualStack.enabled" => "write dualStack: true or false",
+        "acls.authMethodName" => "write acls.authMethod instead",
         "globalConfigACLToken" => "it is for entries that the original's controllers write: remove it",
         "namespaceSelector" => "write it in the ClusterAdmissionPolicy's spec.namespaceSelector",
         "overrideAuthMethodHost" => "it belongs to the auth method in Consul: remove it",
         "aclBindingRuleSelector" => "it belongs to the auth method's binding rule in Consul: remove it",
         "overrideAuthMethodName" => "write acls.authMethod instead",
         "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
-        "transparentProxy"
-        | "cni"
-        | "metrics"
-        | "apiGateway"
-        | "initContainer.image"
-        | "sidecarProxy.lifecycle"
-        | "sidecarProxy.startupFailureSeconds"
-        | "sidecarProxy.livenessFailureSeconds"
-        | "sidecarProxy.defaultStartupFailureSeconds"
-        | "sidecarProxy.defaultLivenessFailureSeconds" => NOT_IN_THIS_MODE,
+        "apiGateway" | "initContainer.image" => NOT_IN_THIS_MODE,
+        "sidecarProxy.startupFailureSeconds" => "write sidecarProxy.defaultStartupFailureSeconds in dataplane mode",
+        "sidecarProxy.livenessFailureSeconds" => "write sidecarProxy.defaultLivenessFailureSeconds in dataplane mode",
         "lifecycleSidecarContainer" | "consulSidecarContainer" => {
             "write its resources as lifecycleSidecar.resources"
         }

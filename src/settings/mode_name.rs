@@ -12,6 +12,17 @@ pub enum ModeName {
     Dataplane,
 }
 
+impl ModeName {
+    /// Kubernetes namespaces that only this mode leaves alone.
+    pub fn ignored_namespaces(self) -> &'static [&'static str] {
+        match self {
+            ModeName::Agent => &[],
+            // The chart's controllers never register its pods.
+            ModeName::Dataplane => &["local-path-storage"],
+        }
+    }
+}
+
 impl fmt::Display for ModeName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

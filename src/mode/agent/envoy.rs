@@ -7,6 +7,7 @@ use super::injection::Injection;
 use super::names::ENVOY;
 use super::{scripts, volumes};
 use crate::k8s::kubelet;
+use crate::mode::shared::volumes::DATA_PATH;
 
 pub fn container(injection: &Injection<'_>) -> Container {
     let settings = injection.settings;
@@ -27,7 +28,7 @@ pub fn container(injection: &Injection<'_>) -> Container {
 fn args(injection: &Injection<'_>) -> Vec<String> {
     let settings = &injection.settings.envoy;
     let extra = injection.service.envoy_args.as_ref().unwrap_or(&settings.extra_args);
-    let mut args = vec!["--config-path".to_owned(), format!("{}/envoy-bootstrap.json", volumes::DATA_PATH)];
+    let mut args = vec!["--config-path".to_owned(), format!("{}/envoy-bootstrap.json", DATA_PATH)];
     if !extra.has("--disable-hot-restart") {
         args.push("--disable-hot-restart".to_owned());
     }

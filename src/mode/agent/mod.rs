@@ -23,11 +23,11 @@ pub use settings::{Settings, default};
 
 use super::candidate::Candidate;
 use super::plan::{Additions, Plan, Summary};
-use super::shared::upstream_env::UpstreamEnv;
-use super::shared::{obstacles, pod_resources, upstream_env};
+use super::shared::upstream_env::{LOOPBACK, Listener, UpstreamEnv};
+use super::shared::{consul_namespace, obstacles, pod_resources, unfinished_job, upstream_env};
 use crate::annotations::names::{NAMESPACE, PORT, PREFIX, SERVICE, STATUS};
 use crate::consul::namespace::Namespace;
-use crate::k8s::job;
+use crate::consul::upstream::Upstream;
 use crate::problem::Findings;
 use injection::Injection;
 use names::{ENVOY, LIFECYCLE};
@@ -43,22 +43,26 @@ pub fn plan(
     obstacles::check(pod, |name| CONTAINERS.contains(&name), is_volume, findings);
     let service = ServiceSpec::read(pod, settings, findings);
     check_pod_resources(pod, settings, service.as_ref(), findings);
-    let namespace = consul_namespace(pod, settings, findings);
+    let namespace = consul_namespace::of(pod, settings.consul_namespaces.as_ref(), findings);
     let Some(service) = service else { return Ok(None) };
-    upstream_env::check_size(&service.upstreams, pod.spec, findings);
+    upstream_env::check_size(service.upstreams.len(), pod.spec, findings);
     let injection = Injection::new(pod, settings, &service, namespace.as_ref())?;
     registration::check_size(&injection.registration, findings);
     if !findings.problems.is_empty() {
         return Ok(None);
     }
-    let upstream_env = UpstreamEnv::new(&service.upstreams, findings);
+    let listeners: Vec<Listener> = service.upstreams.iter().map(listener).collect();
+    let upstream_env = UpstreamEnv::new(&listeners, findings);
     upstream_env.warn_of_kept(pod.spec, findings);
-    warn_of_unfinished_job(pod, settings, findings);
+    if !settings.native_sidecars {
+        unfinished_job::warn(pod, findings);
+    }
     let (init_containers, containers) = containers(&injection)?;
     let summary = Summary {
         service: service.name.to_string(),
-        port: service.port_number(),
+        ports: service.port_number().map(|port| port.to_string()).unwrap_or_default(),
         upstreams: service.upstreams.len(),
+        waits_for: None,
     };
     Ok(Some(Plan {
         summary,
@@ -68,6 +72,7 @@ pub fn plan(
         init_containers,
         containers,
         upstream_env,
+        ..Plan::default()
     }))
 }
 
@@ -98,16 +103,6 @@ fn check_pod_resources(
     pod_resources::check(pod, &injected, findings);
 }
 
-fn consul_namespace(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Option<Namespace> {
-    match settings.consul_namespaces.as_ref()?.of(pod.namespace) {
-        Ok(namespace) => Some(namespace),
-        Err(problem) => {
-            findings.problem(problem);
-            None
-        }
-    }
-}
-
 /// Service and port are written back where the pod does not have them.
 fn annotations(
     pod: &Candidate<'_>,
@@ -132,10 +127,13 @@ fn status() -> (String, String) {
     (format!("{PREFIX}{STATUS}"), "injected".to_owned())
 }
 
-fn warn_of_unfinished_job(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) {
-    if !settings.native_sidecars && job::is_meant_to_finish(pod.metadata, pod.spec) {
-        findings.warn(
-            "this pod is meant to finish and will not, since the sidecars go on running; ask the policy's administrator for nativeSidecars: true, or opt out of injection",
-        );
+/// Where the app reaches an upstream.
+fn listener(upstream: &Upstream) -> Listener {
+    Listener {
+        service: upstream.name.to_string(),
+        written_name: upstream.written_name().into_owned(),
+        datacenter: upstream.datacenter.clone(),
+        address: LOOPBACK.to_owned(),
+        port: upstream.port,
     }
 }

@@ -1,7 +1,7 @@
 //! What a pod asks for, from its annotations.
 
 use super::settings::{Settings, parse_sync_period};
-use crate::annotations::metadata::MetaValue;
+use crate::annotations::metadata::{K8S_NAMESPACE_KEY, MetaValue, POD_NAME_KEY};
 use crate::annotations::names::{NAMESPACE, PROTOCOL, SYNC_PERIOD, UPSTREAMS};
 use crate::annotations::service::ServicePort;
 use crate::annotations::{Annotations, envoy_args, full, metadata, resources, service, tags, unknown};
@@ -11,10 +11,13 @@ use crate::consul::protocol::Protocol;
 use crate::consul::service_name::ServiceName;
 use crate::consul::upstream::{self, Destination, Upstream};
 use crate::mode::candidate::Candidate;
+use crate::mode::shared::upstream_ports;
 use crate::problem::{Findings, Problem};
 use crate::settings::ModeName;
 use crate::settings::resources::Resources;
-use crate::text::Quoted;
+
+/// The keys of the metadata that the injector writes.
+const RESERVED_METADATA: &[&str] = &[POD_NAME_KEY, K8S_NAMESPACE_KEY];
 
 /// The service that a pod registers, complete with the defaults.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl ServiceSpec {
         let protocol = protocol(annotations, settings, findings);
         let envoy_args = envoy_args::parse(annotations, findings);
         let tags = tags::parse(annotations, findings);
-        let metadata = metadata::parse(annotations, findings);
+        let metadata = metadata::parse(annotations, RESERVED_METADATA, findings);
         let envoy_resources = resources::parse(annotations, &settings.envoy.resources, findings);
         let sync_period = sync_period(annotations, settings, findings);
         Some(ServiceSpec {
@@ -79,27 +82,11 @@ fn upstreams(
     let resolve_port = |text: &str| pod.spec.resolve_port(text);
     let upstreams = upstream::parse_list(&full(UPSTREAMS), value, &resolve_port, namespaces, findings);
     for upstream in &upstreams {
-        let (name, port) = (Quoted(upstream.name.as_str(), 60), upstream.port);
-        let is_service = matches!(upstream.destination, Destination::Service { .. });
-        if is_service && !namespaces && upstream.name.as_str().contains('.') {
-            findings.warn(format!(
-                "upstream {name}: Consul namespaces are off, so the dot is part of the service's name; write the name without it if a namespace was meant"
-            ));
+        let name = upstream.name.as_str();
+        if matches!(upstream.destination, Destination::Service { .. }) && !namespaces {
+            upstream_ports::warn_of_dot(name, findings);
         }
-        if port < 1024 {
-            findings.warn(format!(
-                "upstream {name}: local port {port} is privileged and Envoy does not run as root; use a port from 1024 on if it cannot be bound"
-            ));
-        }
-        if own_port == Some(port) {
-            findings.warn(format!(
-                "upstream {name}: local port {port} is the service's own, so Envoy would listen there in its place and send the service's traffic to the upstream; use another port"
-            ));
-        } else if pod.spec.lists_port(port) {
-            findings.warn(format!(
-                "upstream {name}: local port {port} is also a port of this pod's containers, and only one of them can listen on it; use another port"
-            ));
-        }
+        upstream_ports::warn(name, upstream.port, own_port.as_slice(), pod.spec, findings);
     }
     upstreams
 }

@@ -1,20 +1,13 @@
 //! The volumes of the injected containers, and where they are mounted.
 
-use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount,
-    VolumeProjection,
-};
+use k8s_openapi::api::core::v1::{Volume, VolumeMount};
 
-use super::names::{DATA_VOLUME, NO_TOKEN_VOLUME, TOKEN_VOLUME};
+use super::names::NO_TOKEN_VOLUME;
 use super::settings::Settings;
-
-pub const DATA_PATH: &str = "/consul/connect-inject";
-/// Where Kubernetes mounts service-account tokens.
-const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-const TOKEN_SECONDS: i64 = 3600;
+use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, TOKEN_PATH, in_memory, mount, read_only, token};
 
 pub fn volumes(settings: &Settings) -> Vec<Volume> {
-    let mut volumes = vec![in_memory(DATA_VOLUME), in_memory(NO_TOKEN_VOLUME)];
+    let mut volumes = vec![in_memory(DATA), in_memory(NO_TOKEN_VOLUME)];
     if settings.acl_auth_method.is_some() {
         volumes.push(token());
     }
@@ -23,36 +16,10 @@ pub fn volumes(settings: &Settings) -> Vec<Volume> {
 
 /// The mounts of the containers that talk to Consul.
 pub fn consul_mounts(settings: &Settings) -> Vec<VolumeMount> {
-    let token = if settings.acl_auth_method.is_some() { TOKEN_VOLUME } else { NO_TOKEN_VOLUME };
-    vec![mount(DATA_VOLUME, DATA_PATH), read_only(mount(token, TOKEN_PATH))]
+    let token = if settings.acl_auth_method.is_some() { TOKEN } else { NO_TOKEN_VOLUME };
+    vec![mount(DATA, DATA_PATH), read_only(mount(token, TOKEN_PATH))]
 }
 
 pub fn envoy_mounts() -> Vec<VolumeMount> {
-    vec![read_only(mount(DATA_VOLUME, DATA_PATH)), read_only(mount(NO_TOKEN_VOLUME, TOKEN_PATH))]
-}
-
-/// In memory, since the cluster autoscaler does not remove nodes with pods that have an
-/// emptyDir on disk.
-fn in_memory(name: &str) -> Volume {
-    let directory = EmptyDirVolumeSource { medium: Some("Memory".to_owned()), ..Default::default() };
-    Volume { name: name.to_owned(), empty_dir: Some(directory), ..Default::default() }
-}
-
-fn token() -> Volume {
-    let token = ServiceAccountTokenProjection {
-        path: "token".to_owned(),
-        expiration_seconds: Some(TOKEN_SECONDS),
-        ..Default::default()
-    };
-    let source = VolumeProjection { service_account_token: Some(token), ..Default::default() };
-    let projected = ProjectedVolumeSource { default_mode: Some(0o444), sources: Some(vec![source]) };
-    Volume { name: TOKEN_VOLUME.to_owned(), projected: Some(projected), ..Default::default() }
-}
-
-fn mount(name: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..Default::default() }
-}
-
-fn read_only(mount: VolumeMount) -> VolumeMount {
-    VolumeMount { read_only: Some(true), ..mount }
+    vec![read_only(mount(DATA, DATA_PATH)), read_only(mount(NO_TOKEN_VOLUME, TOKEN_PATH))]
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{PodDNSConfig, PodDNSConfigOption};
 
 use super::addresses::Addresses;
-use super::settings::default;
+use super::default;
 use crate::annotations::names::CONSUL_DNS;
 use crate::annotations::full;
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_subdomain;
-use crate::mode::Candidate;
+use crate::mode::candidate::Candidate;
 use crate::problem::Problem;
 use crate::settings::reader::SettingsReader;
 
@@ -28,9 +28,11 @@ pub struct DnsSettings {
 }
 
 impl DnsSettings {
-    /// Name servers cannot be guessed: without any, there is no redirection.
-    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
-        let redirection = block.bool("enabled", true) & block.bool("enableRedirection", true);
+    /// Redirection follows transparent proxy, as in the chart. Name servers cannot be guessed:
+    /// without any, there is no redirection.
+    pub fn read(block: &mut SettingsReader<'_, '_>, transparent_proxy: bool) -> Self {
+        let enabled = block.bool("enabled", transparent_proxy);
+        let redirection = block.bool("enableRedirection", enabled) && enabled;
         let mut nameservers = Vec::new();
         for written in block.strings("nameservers", "[\"10.96.0.10\"]").unwrap_or_default() {
             match written.parse() {

@@ -3,14 +3,31 @@
 use k8s_openapi::api::core::v1::{ContainerPort, HTTPGetAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::settings::{SECONDS_LIMIT, Sidecar};
+use super::default::SECONDS_LIMIT;
 use crate::annotations::names::{LIVENESS_FAILURE_SECONDS, PROXY_HEALTH_CHECK, STARTUP_FAILURE_SECONDS};
 use crate::annotations::reader::{AnnotationReader, Empty};
+use crate::settings::reader::SettingsReader;
 
 /// Where other proxies connect to, counted up by the number of the proxy in the pod.
 pub const INBOUND_PORT: u16 = 20000;
 /// Where Envoy answers probes.
 pub const READY_PORT: u16 = 21000;
+
+/// The settings `sidecarProxy.defaultStartupFailureSeconds` and `.defaultLivenessFailureSeconds`.
+#[derive(Debug)]
+pub struct HealthDefaults {
+    startup_failure_seconds: u32,
+    liveness_failure_seconds: u32,
+}
+
+impl HealthDefaults {
+    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
+        HealthDefaults {
+            startup_failure_seconds: block.number("defaultStartupFailureSeconds", 0, SECONDS_LIMIT, 0),
+            liveness_failure_seconds: block.number("defaultLivenessFailureSeconds", 0, SECONDS_LIMIT, 0),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct HealthChecks {
@@ -24,14 +41,14 @@ pub struct HealthChecks {
 impl HealthChecks {
     /// A Job's proxy ends before its container is gone, so that only an annotation adds a
     /// liveness probe.
-    pub fn read(reader: &mut AnnotationReader<'_, '_>, settings: &Sidecar, job: bool) -> Self {
+    pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &HealthDefaults, job: bool) -> Self {
         let startup = reader.number(STARTUP_FAILURE_SECONDS, 0, SECONDS_LIMIT);
         let liveness = reader.number(LIVENESS_FAILURE_SECONDS, 0, SECONDS_LIMIT);
         HealthChecks {
             ready_port: reader.bool(PROXY_HEALTH_CHECK, Empty::Absent).unwrap_or(false),
-            startup_failure_seconds: startup.unwrap_or(settings.startup_failure_seconds),
+            startup_failure_seconds: startup.unwrap_or(defaults.startup_failure_seconds),
             liveness_failure_seconds: liveness
-                .unwrap_or(if job { 0 } else { settings.liveness_failure_seconds }),
+                .unwrap_or(if job { 0 } else { defaults.liveness_failure_seconds }),
         }
     }
 

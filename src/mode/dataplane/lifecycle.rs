@@ -1,6 +1,7 @@
 //! How the proxy starts and ends beside the app.
 
-use super::settings::{SECONDS_LIMIT, default, unprivileged_port, url_path};
+use super::block_values::{unprivileged_port, url_path};
+use super::default::{self, SECONDS_LIMIT};
 use crate::annotations::names::{
     DRAIN_LISTENERS, GRACEFUL_PORT, GRACEFUL_SHUTDOWN_PATH, GRACEFUL_STARTUP_PATH, LIFECYCLE, SHUTDOWN_GRACE,
     STARTUP_GRACE,

@@ -1,7 +1,8 @@
 //! Figures for Prometheus: Envoy's own, and merged with those of the app.
 
 use super::addresses::Addresses;
-use super::settings::{default, unprivileged_port, url_path};
+use super::block_values::{unprivileged_port, url_path};
+use super::default;
 use crate::annotations::names::{
     ENABLE_METRICS, MERGED_METRICS_PORT, METRICS_MERGING, PROMETHEUS_CA_FILE, PROMETHEUS_CA_PATH,
     PROMETHEUS_CERT_FILE, PROMETHEUS_KEY_FILE, SCRAPE_PATH, SCRAPE_PORT, SERVICE_METRICS_PATH,

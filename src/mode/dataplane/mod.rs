@@ -1,17 +1,183 @@
-//! Dataplane mode: `consul-dataplane` beside the app, registered by the chart's controllers.
+//! Dataplane mode: consul-dataplane beside the app. The chart's controllers register the pod.
+//! The files have the names of those of consul-k8s's webhook where there are such.
 
+mod addresses;
+mod block_values;
+mod constants;
+mod consul_dataplane_sidecar;
+mod container_init;
+mod default;
+mod dns;
+mod envoy_args;
+mod health_checks;
+mod injection;
+mod lifecycle;
+mod metrics;
+mod native_sidecar;
+mod overwrite_probes;
+mod pod_options;
+mod proxy;
+mod redirect_traffic;
+mod service;
 mod settings;
+mod users;
+mod volumes;
+mod written_back;
 
 pub use settings::Settings;
 
 use super::candidate::Candidate;
-use super::plan::Plan;
-use crate::problem::{Findings, Problem};
+use super::plan::{Additions, Plan, Summary};
+use super::shared::upstream_env::{self, Listener, UpstreamEnv};
+use super::shared::volumes::{DATA, DATA_PATH, in_memory, mount, token};
+use super::shared::{consul_namespace, obstacles, pod_resources, unfinished_job};
+use crate::consul::catalog_upstream::CatalogUpstream;
+use crate::problem::Findings;
+use injection::Injection;
+use k8s_openapi::api::core::v1::Volume;
+use pod_options::PodOptions;
+use redirect_traffic::Redirected;
+use volumes::AccessLog;
 
-/// The names of the injected containers.
-pub const CONTAINERS: &[&str] = &["consul-connect-inject-init", "consul-dataplane"];
+/// Whether a container of this name is one that this mode injects.
+pub fn is_injected_container(name: &str) -> bool {
+    [constants::INIT, constants::SIDECAR].into_iter().any(|injected| {
+        let rest = name.strip_prefix(injected);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
+}
 
-pub fn plan(_pod: &Candidate<'_>, _settings: &Settings, findings: &mut Findings) -> Option<Plan> {
-    findings.problem(Problem::new("setting mode", "is not ready", "write agent").value("dataplane"));
-    None
+/// What is added to the pod; no plan where the findings have a problem.
+pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
+    obstacles::check(pod, is_injected_container, |name| volumes::NAMES.contains(&name), findings);
+    users::check(pod, settings, findings);
+    let options = PodOptions::read(pod, settings, findings);
+    let namespace = consul_namespace::of(pod, settings.consul_namespaces.as_ref(), findings);
+    upstream_env::check_size(options.upstreams.len(), pod.spec, findings);
+    check_pod_resources(pod, settings, &options, findings);
+    if !findings.problems.is_empty() {
+        return Ok(None);
+    }
+    let listeners: Vec<Listener> = options.upstreams.iter().map(|upstream| listener(upstream, settings)).collect();
+    let upstream_env = UpstreamEnv::new(&listeners, findings);
+    upstream_env.warn_of_kept(pod.spec, findings);
+    if options.native.is_none() {
+        unfinished_job::warn(pod, findings);
+    }
+    let injection = Injection {
+        settings,
+        options: &options,
+        service_account: pod.spec.service_account(),
+        namespace: namespace.as_ref(),
+        redirection: redirection(settings, &options)?,
+        proxies: injection::proxies(pod, settings, &options),
+    };
+    let (init_containers, containers) = containers(&injection);
+    let mounts = options.volumes.mounted_in.iter().map(|position| (*position, mount(DATA, DATA_PATH)));
+    let transparent_proxy = options.transparent_proxy.as_ref();
+    Ok(Some(Plan {
+        annotations: written_back::annotations(pod, &injection)?,
+        labels: written_back::labels(),
+        volumes: volumes(&injection),
+        init_containers,
+        containers,
+        upstream_env,
+        mounts: mounts.collect(),
+        probe_ports: transparent_proxy.map(|proxy| proxy.probe_ports.clone()).unwrap_or_default(),
+        dns: options.dns.clone(),
+        summary: summary(&options),
+    }))
+}
+
+fn check_pod_resources(
+    pod: &Candidate<'_>,
+    settings: &Settings,
+    options: &PodOptions,
+    findings: &mut Findings,
+) {
+    let proxies = options.services.names.len().max(1);
+    let injected = pod_resources::Injected {
+        init: &settings.init_resources,
+        sidecars: &vec![(constants::SIDECAR, &options.resources); proxies],
+        native: options.native.is_some(),
+    };
+    pod_resources::check(pod, &injected, findings);
+}
+
+/// Where the app reaches an upstream.
+fn listener(upstream: &CatalogUpstream, settings: &Settings) -> Listener {
+    let address = upstream.options.local_bind_address.unwrap_or_else(|| settings.addresses.loopback());
+    Listener {
+        service: upstream.target.name.clone(),
+        written_name: upstream.written_name.clone(),
+        datacenter: upstream.options.datacenter.clone(),
+        address: address.to_string(),
+        port: upstream.port,
+    }
+}
+
+fn redirection(settings: &Settings, options: &PodOptions) -> anyhow::Result<Option<String>> {
+    let Some(proxy) = &options.transparent_proxy else { return Ok(None) };
+    let probe_ports: Vec<u16> = proxy.probe_ports.iter().map(|probe| probe.port).collect();
+    let redirected = Redirected {
+        dns: options.dns.is_some(),
+        metrics: &options.metrics,
+        health: &options.health,
+        probe_ports: &probe_ports,
+    };
+    redirect_traffic::config(&proxy.excluded, &redirected, settings.addresses).map(Some)
+}
+
+/// Native sidecars start before the user's init containers, which can use the mesh. Otherwise
+/// those run first: with their traffic redirected, they would reach nothing. An ordinary
+/// sidecar is the first container where it waits for its app, and the last where it does not.
+fn containers(injection: &Injection<'_>) -> (Additions, Additions) {
+    let native = injection.options.native.is_some();
+    let mut init_containers = Vec::new();
+    let mut sidecars = Vec::new();
+    for proxy in &injection.proxies {
+        init_containers.push(container_init::container(injection, proxy));
+        let sidecar = consul_dataplane_sidecar::container(injection, proxy);
+        if native {
+            init_containers.push(sidecar);
+        } else {
+            sidecars.push(sidecar);
+        }
+    }
+    let placed = |containers, first| match first {
+        true => Additions { first: containers, last: Vec::new() },
+        false => Additions { first: Vec::new(), last: containers },
+    };
+    let managed = injection.options.lifecycle.managed.is_some();
+    (placed(init_containers, native), placed(sidecars, managed))
+}
+
+fn volumes(injection: &Injection<'_>) -> Vec<Volume> {
+    let options = injection.options;
+    let tokens: Vec<_> = injection.proxies.iter().filter_map(|proxy| proxy.token.as_ref()).collect();
+    let own_token = tokens.iter().any(|token| matches!(token, proxy::Token::Pod));
+    let mut volumes = vec![in_memory(DATA)];
+    volumes.extend(own_token.then(token));
+    volumes.extend(options.access_log.as_ref().map(|_| AccessLog::volume()));
+    volumes.extend(options.volumes.volumes.iter().cloned());
+    volumes.extend(tokens.iter().filter_map(|token| token.secret_volume()));
+    volumes
+}
+
+/// The Service cannot be seen from here, so that it says what the pod will wait for.
+fn summary(options: &PodOptions) -> Summary {
+    let services = &options.services;
+    let names: Vec<&str> = services.names.iter().map(|name| name.as_str()).collect();
+    let ports: Vec<&str> = services.ports.iter().map(|port| port.written.as_str()).collect();
+    let (service, waits_for) = match names.as_slice() {
+        [] => ("named by its Kubernetes Service".to_owned(), "it starts once one Service selects it"),
+        [name] => ((*name).to_owned(), "it starts once one Kubernetes Service selects it"),
+        names => (names.join(","), "it starts once a Kubernetes Service of each name selects it"),
+    };
+    Summary {
+        service,
+        ports: ports.join(","),
+        upstreams: options.upstreams.len(),
+        waits_for: Some(waits_for),
+    }
 }

@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{ExecAction, Probe};
 
 use super::addresses::Addresses;
+use super::default::SECONDS_LIMIT;
 use super::health_checks::HealthChecks;
-use super::settings::SECONDS_LIMIT;
 use crate::annotations::names::{
     NATIVE_PROBE_DELAY, NATIVE_PROBE_FAILURES, NATIVE_PROBE_PERIOD, NATIVE_PROBE_TIMEOUT, NATIVE_SIDECAR,
 };

@@ -8,7 +8,7 @@ use super::addresses::Addresses;
 use super::health_checks::{HealthChecks, INBOUND_PORT, READY_PORT};
 use super::metrics::Metrics;
 use super::settings::Settings;
-use super::{INIT_USER, SIDECAR_USER, dns};
+use super::{dns, users};
 use crate::annotations::names::{
     EXCLUDE_INBOUND_PORTS, EXCLUDE_OUTBOUND_CIDRS, EXCLUDE_OUTBOUND_PORTS, EXCLUDE_UIDS, TRANSPARENT_PROXY,
 };
@@ -138,11 +138,11 @@ pub fn config(excluded: &Excluded, redirected: &Redirected<'_>, addresses: Addre
     inbound.extend(redirected.probe_ports.iter().map(u16::to_string));
     inbound.extend(excluded.inbound_ports.iter().cloned());
     let list = |items: Vec<String>| (!items.is_empty()).then_some(items);
-    let uids = [INIT_USER.to_string()].into_iter().chain(excluded.uids.iter().cloned());
+    let uids = [users::INIT.to_string()].into_iter().chain(excluded.uids.iter().cloned());
     let config = Config {
         consul_dns_ip: if redirected.dns { addresses.loopback().to_string() } else { String::new() },
         consul_dns_port: if redirected.dns { dns::PORT } else { 0 },
-        proxy_user_id: SIDECAR_USER.to_string(),
+        proxy_user_id: users::SIDECAR.to_string(),
         proxy_inbound_port: INBOUND_PORT,
         proxy_outbound_port: OUTBOUND_PORT,
         exclude_inbound_ports: list(inbound),

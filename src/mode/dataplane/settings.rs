@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use super::addresses::Addresses;
+use super::default::{self, CONCURRENCY_LIMIT};
 use super::dns::DnsSettings;
 use super::lifecycle::LifecycleDefaults;
 use super::metrics::MetricsDefaults;
+use super::health_checks::HealthDefaults;
 use super::native_sidecar::NativeProbe;
-use crate::annotations::reader::url_path_flaw;
+use super::volumes;
 use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::namespace::{self, ConsulNamespaces, is_namespace_name};
@@ -15,43 +17,7 @@ use crate::k8s::names::is_dns_subdomain;
 use crate::settings::blocks::{self, Tls};
 use crate::settings::image::{Release, tag};
 use crate::settings::reader::SettingsReader;
-use crate::settings::resources::{Defaults, Resources, resources};
-
-/// The defaults that are not those of both modes.
-pub mod default {
-    use super::Defaults;
-
-    pub const IMAGE_K8S: &str = "hashicorp/consul-k8s-control-plane:2.0.3";
-    pub const IMAGE_DATAPLANE: &str = "hashicorp/consul-dataplane:2.0.3";
-    /// What the injected pods say that they are of.
-    pub const K8S_VERSION: &str = "v2.0.3";
-    /// Of a release `consul` in the namespace `consul`.
-    pub const ADDRESS: &str = "consul-server.consul.svc";
-    pub const HTTP_PORT: u16 = 8500;
-    pub const HTTPS_PORT: u16 = 8501;
-    pub const GRPC_PORT: u16 = 8502;
-    pub const API_TIMEOUT: &str = "5s";
-    pub const LOG_LEVEL: &str = "info";
-    pub const PARTITION: &str = "default";
-    pub const CONCURRENCY: u32 = 2;
-    pub const SHUTDOWN_GRACE_SECONDS: u32 = 30;
-    pub const GRACEFUL_PORT: u16 = 20600;
-    pub const GRACEFUL_SHUTDOWN_PATH: &str = "/graceful_shutdown";
-    pub const GRACEFUL_STARTUP_PATH: &str = "/graceful_startup";
-    pub const MERGED_METRICS_PORT: u16 = 20100;
-    pub const SCRAPE_PORT: u16 = 20200;
-    pub const METRICS_PATH: &str = "/metrics";
-    pub const CLUSTER_DOMAIN: &str = "cluster.local";
-    pub const DNS_OPTIONS: &[&str] = &["ndots:5"];
-
-    pub const SIDECAR: Defaults = Defaults { requests: &[], limits: &[] };
-    pub const INIT: Defaults =
-        Defaults { requests: &[("cpu", "50m"), ("memory", "25Mi")], limits: &[("memory", "150Mi")] };
-}
-
-/// The longest time that a setting or an annotation may ask for, in seconds.
-pub const SECONDS_LIMIT: u32 = 86_400;
-pub const CONCURRENCY_LIMIT: u32 = 1024;
+use crate::settings::resources::{Resources, resources};
 
 #[derive(Debug)]
 pub struct Settings {
@@ -104,9 +70,7 @@ pub struct Sidecar {
     pub resources: Resources,
     pub concurrency: u32,
     pub extra_args: EnvoyArgs,
-    /// Zero: no such probe.
-    pub startup_failure_seconds: u32,
-    pub liveness_failure_seconds: u32,
+    pub health: HealthDefaults,
 }
 
 #[derive(Debug)]
@@ -133,14 +97,13 @@ impl Settings {
                 resources: resources(block, &default::SIDECAR),
                 concurrency: block.number("concurrency", 0, CONCURRENCY_LIMIT, default::CONCURRENCY),
                 extra_args,
-                startup_failure_seconds: block.number("defaultStartupFailureSeconds", 0, SECONDS_LIMIT, 0),
-                liveness_failure_seconds: block.number("defaultLivenessFailureSeconds", 0, SECONDS_LIMIT, 0),
+                health: HealthDefaults::read(block),
             }
         });
         let openshift = top.bool("openshift", false);
         let transparent_proxy = transparent_proxy(top, openshift);
         let cni = top.block("cni", |block| block.bool("enabled", false));
-        let dns = top.block("dns", DnsSettings::read);
+        let dns = top.block("dns", |block| DnsSettings::read(block, transparent_proxy.enabled));
         let metrics = top.block("metrics", MetricsDefaults::read);
         let access_log_path = top.block("accessLogs", access_log_path);
         let consul_namespaces = blocks::consul_namespaces(top, true);
@@ -249,7 +212,7 @@ fn transparent_proxy(top: &mut SettingsReader<'_, '_>, openshift: bool) -> Trans
 fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
     let key = "path";
     let path = block.name(key)?;
-    if let Some(flaw) = super::volumes::access_log_flaw(path) {
+    if let Some(flaw) = volumes::access_log_flaw(path) {
         block.problem(key, path, &flaw.why, &flaw.remedy);
     }
     Some(path.to_owned())
@@ -284,19 +247,4 @@ fn address(block: &mut SettingsReader<'_, '_>) -> String {
         block.problem(key, address, "is neither a DNS name nor an IP address", &remedy);
     }
     address.to_owned()
-}
-
-/// A path of a URL, with the default for an empty one.
-pub fn url_path(block: &mut SettingsReader<'_, '_>, key: &'static str, default: &str) -> String {
-    let path = block.name(key).unwrap_or(default);
-    if let Some(flaw) = url_path_flaw(path) {
-        block.problem(key, path, &flaw.why, &flaw.remedy);
-    }
-    path.to_owned()
-}
-
-/// A port that an unprivileged process may listen on.
-pub fn unprivileged_port(block: &mut SettingsReader<'_, '_>, key: &'static str, default: u16) -> u16 {
-    let number = block.number(key, 1024, u32::from(u16::MAX), u32::from(default));
-    u16::try_from(number).unwrap_or(default)
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume, VolumeMount};
 use serde::de::DeserializeOwned;
 
-use super::settings::Settings;
 use crate::annotations::names::{ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, MOUNT_VOLUME, USER_MOUNTS, USER_VOLUMES};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_label;
@@ -103,14 +102,14 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    pub fn read(reader: &mut AnnotationReader<'_, '_>, settings: &Settings) -> Option<Self> {
+    pub fn read(reader: &mut AnnotationReader<'_, '_>, default_path: Option<&str>) -> Option<Self> {
         let enabled = reader.bool(ACCESS_LOG_ENABLED, Empty::Absent).unwrap_or(true);
         let written = reader.written(ACCESS_LOG_PATH);
         if let Some((written, flaw)) = written.and_then(|written| Some((written, access_log_flaw(written)?))) {
             reader.flaw(ACCESS_LOG_PATH, written, flaw);
             return None;
         }
-        let path = written.or(settings.access_log_path.as_deref()).filter(|_| enabled)?;
+        let path = written.or(default_path).filter(|_| enabled)?;
         let (folder, _) = path.rsplit_once('/')?;
         Some(AccessLog { path: path.to_owned(), folder: folder.to_owned() })
     }

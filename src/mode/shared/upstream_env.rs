@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::consul::upstream::Upstream;
 use crate::k8s::edit::list;
 use crate::k8s::kubelet;
 use crate::k8s::pod::PodSpec;
 use crate::problem::{Findings, Problem};
 use crate::text::Quoted;
 
-/// Every upstream's listener is on loopback.
+/// Where an upstream's listener is, unless a mode says otherwise.
 pub const LOOPBACK: &str = "127.0.0.1";
 
 const HOST: &str = "_CONNECT_SERVICE_HOST";
@@ -23,9 +22,9 @@ const VARIABLES_LIMIT: usize = 50_000;
 
 /// Reports a pod with so many containers and upstreams that their variables would make it too
 /// large.
-pub fn check_size(upstreams: &[Upstream], spec: &PodSpec<'_>, findings: &mut Findings) {
+pub fn check_size(upstreams: usize, spec: &PodSpec<'_>, findings: &mut Findings) {
     let containers = spec.all_containers().count();
-    let variables = (2 * upstreams.len()).saturating_mul(containers);
+    let variables = upstreams.saturating_mul(2).saturating_mul(containers);
     if variables > VARIABLES_LIMIT {
         let why = format!(
             "need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}"
@@ -33,6 +32,17 @@ pub fn check_size(upstreams: &[Upstream], spec: &PodSpec<'_>, findings: &mut Fin
         let remedy = "use fewer upstreams or fewer containers";
         findings.problem(Problem::new("the pod's upstreams", why, remedy));
     }
+}
+
+/// An upstream as the app reaches it.
+#[derive(Debug)]
+pub struct Listener {
+    pub service: String,
+    /// What was written before the port: the variables' names are made of it.
+    pub written_name: String,
+    pub datacenter: Option<String>,
+    pub address: String,
+    pub port: u16,
 }
 
 /// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream: names and values in the
@@ -43,24 +53,25 @@ pub struct UpstreamEnv(Vec<(String, String)>);
 impl UpstreamEnv {
     /// Of two upstreams with one name, the first has it; a later one in another datacenter
     /// gets a name with the datacenter.
-    pub fn new(upstreams: &[Upstream], findings: &mut Findings) -> Self {
+    pub fn new(upstreams: &[Listener], findings: &mut Findings) -> Self {
         let mut taken = BTreeSet::new();
         let mut variables = Vec::new();
         for upstream in upstreams {
-            let plain = variable_name(&upstream.written_name());
+            let plain = variable_name(&upstream.written_name);
             let name = match &upstream.datacenter {
                 Some(datacenter) if taken.contains(&plain) => format!("{plain}_{}", letters(datacenter)),
                 _ => plain,
             };
             if !taken.insert(name.clone()) {
                 findings.warn(format!(
-                    "upstream {}: the variables {name:.60}{HOST} and _PORT are an earlier upstream's; use the address {LOOPBACK}:{} for this one",
-                    Quoted(upstream.name.as_str(), 50),
+                    "upstream {}: the variables {name:.60}{HOST} and _PORT are an earlier upstream's; use the address {}:{} for this one",
+                    Quoted(&upstream.service, 50),
+                    upstream.address,
                     upstream.port
                 ));
                 continue;
             }
-            variables.push((format!("{name}{HOST}"), LOOPBACK.to_owned()));
+            variables.push((format!("{name}{HOST}"), upstream.address.clone()));
             variables.push((format!("{name}{PORT}"), upstream.port.to_string()));
         }
         UpstreamEnv(variables)
@@ -117,13 +128,20 @@ fn letters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consul::upstream::parse_list;
 
     fn names(upstreams: &str) -> (Vec<String>, usize) {
         let mut findings = Findings::default();
-        let resolve = |text: &str| PodSpec::default().resolve_port(text);
-        let upstreams = parse_list("u", upstreams, &resolve, false, &mut findings);
-        assert!(findings.problems.is_empty(), "{findings:?}");
+        let listener = |upstream: &str| {
+            let parts: Vec<&str> = upstream.split(':').collect();
+            Listener {
+                service: parts[0].to_owned(),
+                written_name: parts[0].to_owned(),
+                datacenter: parts.get(2).map(|datacenter| (*datacenter).to_owned()),
+                address: LOOPBACK.to_owned(),
+                port: parts[1].parse().unwrap(),
+            }
+        };
+        let upstreams: Vec<Listener> = upstreams.split(',').map(listener).collect();
         let UpstreamEnv(variables) = UpstreamEnv::new(&upstreams, &mut findings);
         let ports =
             variables.iter().filter_map(|(name, port)| Some(format!("{}={port}", name.strip_suffix(PORT)?)));
@@ -132,7 +150,7 @@ mod tests {
 
     #[test]
     fn names_are_what_a_shell_can_read() {
-        assert_eq!(names("my-svc.far:1,prepared_query:geo:2,0day:3").0, ["MY_SVC_FAR=1", "GEO=2", "_0DAY=3"]);
+        assert_eq!(names("my-svc.far:1,geo:2,0day:3").0, ["MY_SVC_FAR=1", "GEO=2", "_0DAY=3"]);
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! Names that people, tools and the endpoints controller know.
+
+/// Begins the name of each init container, or is it.
+pub const INIT: &str = "consul-connect-inject-init";
+pub const SIDECAR: &str = "consul-dataplane";
+
+/// The controller registers the pods that have it as a label.
+pub const MANAGED_BY_CONTROLLER: &str = "consul-k8s-endpoints-controller";
+pub const INJECTED: &str = "injected";

@@ -1,0 +1,52 @@
+//! Arguments for Envoy, which consul-dataplane starts with arguments of its own.
+
+use crate::annotations::reader::AnnotationReader;
+use crate::annotations::{envoy_args, full};
+use crate::annotations::names::ENVOY_ARGS;
+use crate::consul::envoy_args::EnvoyArgs;
+use crate::problem::Flaw;
+
+/// The annotation's arguments, or else the setting's, as words.
+pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &EnvoyArgs, several: bool) -> Vec<String> {
+    let own = envoy_args::parse(reader.annotations, reader.findings);
+    let args = own.as_ref().unwrap_or(defaults);
+    if let Some(flaw) = flaw(args, several) {
+        reader.findings.problem(flaw.at(full(ENVOY_ARGS)));
+    }
+    words(args)
+}
+
+/// Envoy refuses a flag that it gets twice. consul-dataplane takes `--log-level`,
+/// `--concurrency` and the drain flags of the user's in place of its own.
+fn flaw(args: &EnvoyArgs, several: bool) -> Option<Flaw> {
+    let dataplanes = |flag: &&&str| args.has(flag);
+    if args.has("--log-format") {
+        let why = "has --log-format, which consul-dataplane passes already";
+        return Some(Flaw::new(why, "leave it out; the policy's setting logJSON chooses the format"));
+    }
+    let base_id = ["--base-id", "--use-dynamic-base-id"];
+    base_id.iter().find(dataplanes).filter(|_| several).map(|flag| {
+        let why = format!("has {flag}, and each proxy of several services gets a base id already");
+        Flaw::new(why, "leave it out")
+    })
+}
+
+fn words(args: &EnvoyArgs) -> Vec<String> {
+    // consul-dataplane passes the first already, and knows the second by its long name only.
+    let words = args.iter().filter(|word| *word != "--disable-hot-restart");
+    words.map(|word| if word == "-l" { "--log-level" } else { word }.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_that_consul_dataplane_passes() {
+        let args = |text: &str| EnvoyArgs::parse(text).unwrap();
+        assert_eq!(words(&args("-l debug --disable-hot-restart --x y")), ["--log-level", "debug", "--x", "y"]);
+        assert!(flaw(&args("--log-format x"), false).unwrap().why.contains("--log-format"));
+        assert!(flaw(&args("--base-id 1"), true).is_some() && flaw(&args("--base-id 1"), false).is_none());
+        assert_eq!(flaw(&args("--concurrency 1 --log-level info"), true), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! The services of the pod: one, or several, each with a proxy of its own.
+
+use super::constants::{INIT, SIDECAR};
+use super::settings::Settings;
+use crate::annotations::full;
+use crate::annotations::names::{
+    DEFAULT_PORT, KUBERNETES_SERVICE, METRICS_MERGING, ENABLE_METRICS, PORT, SERVICE, TRANSPARENT_PROXY,
+};
+use crate::annotations::reader::AnnotationReader;
+use crate::annotations::service::check_identity;
+use crate::consul::service_name::ServiceName;
+use crate::k8s::names::is_dns_label;
+use crate::k8s::ports;
+use crate::mode::candidate::Candidate;
+use crate::problem::Problem;
+
+#[derive(Debug, Default)]
+pub struct Services {
+    /// Empty where the Kubernetes Service names the service.
+    pub names: Vec<ServiceName>,
+    /// In the order of the annotation or of the first container.
+    pub ports: Vec<Port>,
+    /// The value for the annotation where the pod has none.
+    pub written_back: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// A name or a number.
+    pub written: String,
+    pub number: u16,
+}
+
+impl Services {
+    pub fn read(reader: &mut AnnotationReader<'_, '_>, pod: &Candidate<'_>, settings: &Settings) -> Self {
+        let names = names(reader);
+        if settings.auth_method.is_some() {
+            check_account(reader, pod, &names);
+        }
+        let (ports, written_back) = match reader.get(PORT) {
+            Some(written) => (listed_ports(reader, written), None),
+            None => default_ports(pod),
+        };
+        let services = Services { names, ports, written_back };
+        services.check_default_port(reader);
+        services.check_counts(reader);
+        check_kubernetes_service(reader);
+        services
+    }
+
+    /// Whether each service has a proxy of its own.
+    pub fn are_several(&self) -> bool {
+        self.names.len() > 1
+    }
+
+    /// Reports what the proxies of several services cannot have.
+    pub fn check_together(&self, reader: &mut AnnotationReader<'_, '_>, transparent_proxy: bool, metrics: bool, merging: bool) {
+        let Some(written) = reader.get(SERVICE).filter(|_| self.are_several()) else { return };
+        let mut report = |on: bool, what: &str, annotation: &str| {
+            if on {
+                let why = format!("names several services, which {what} does not support");
+                let remedy = format!("set {} to \"false\"", full(annotation));
+                reader.problem(SERVICE, written, &why, &remedy);
+            }
+        };
+        report(transparent_proxy, "transparent proxy", TRANSPARENT_PROXY);
+        report(metrics, "the proxy's metrics", ENABLE_METRICS);
+        report(merging, "merging of metrics", METRICS_MERGING);
+    }
+
+    fn check_default_port(&self, reader: &mut AnnotationReader<'_, '_>) {
+        let Some(written) = reader.written(DEFAULT_PORT).map(str::trim) else { return };
+        let is_listed = |port: &Port| port.written == written || written.parse() == Ok(port.number);
+        if !self.ports.iter().any(is_listed) {
+            let ports: Vec<&str> = self.ports.iter().map(|port| port.written.as_str()).collect();
+            let remedy = match ports.as_slice() {
+                [] => format!("list it in {}", full(PORT)),
+                ports => format!("write one of {}", ports.join(", ")),
+            };
+            reader.problem(DEFAULT_PORT, written, "is not a port of the service", &remedy);
+        }
+    }
+
+    /// Several services have a port each, one together, or none.
+    fn check_counts(&self, reader: &mut AnnotationReader<'_, '_>) {
+        let (services, ports) = (self.names.len(), self.ports.len());
+        if !self.are_several() || ports < 2 || ports == services {
+            return;
+        }
+        let why = format!("has {ports} ports for {services} services");
+        let remedy = "write a port for each service, in the order of connect-service";
+        match reader.get(PORT) {
+            Some(written) => reader.problem(PORT, written, &why, remedy),
+            None => {
+                let why = format!("is missing, and the first container {why}");
+                reader.findings.problem(Problem::new(full(PORT), why, remedy));
+            }
+        }
+    }
+}
+
+/// An empty name is as good as none: then the Kubernetes Service names the service.
+fn names(reader: &mut AnnotationReader<'_, '_>) -> Vec<ServiceName> {
+    let Some(written) = reader.written(SERVICE) else { return Vec::new() };
+    let items: Vec<&str> = written.split(',').map(str::trim).collect();
+    let several = items.len() > 1;
+    let mut names: Vec<ServiceName> = Vec::new();
+    for item in items {
+        match ServiceName::parse(item) {
+            Err(error) => reader.problem(SERVICE, item, &error.to_string(), error.remedy()),
+            Ok(name) if names.contains(&name) => {
+                reader.problem(SERVICE, item, "is named twice", "name each service once");
+            }
+            Ok(name) => {
+                if several {
+                    check_length(reader, item);
+                }
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Of several services, each is the name of a Kubernetes Service, and ends the names of
+/// containers.
+fn check_length(reader: &mut AnnotationReader<'_, '_>, name: &str) {
+    const CONTAINER_NAME_LIMIT: usize = 63;
+    let room = CONTAINER_NAME_LIMIT.saturating_sub(INIT.len().max(SIDECAR.len())).saturating_sub(1);
+    if name.len() > room || !is_dns_label(name) {
+        let why = "cannot be one of several services, whose names are those of containers too";
+        let remedy = format!("write lower-case letters, digits and '-', at most {room}");
+        reader.problem(SERVICE, name, why, &remedy);
+    }
+}
+
+/// With ACLs, a pod logs in as its service account, which has to be named like the service.
+/// Of several services, each has a service account of its own.
+fn check_account(reader: &mut AnnotationReader<'_, '_>, pod: &Candidate<'_>, names: &[ServiceName]) {
+    match names {
+        [name] => check_identity(name, pod.spec, pod.spec_path, reader.findings),
+        [] if pod.spec.service_account() == "default" => reader.warn(format!(
+            "{}.serviceAccountName: with ACLs on, \"default\" cannot log in to Consul; create a ServiceAccount with the name of the pod's Service and write it here",
+            pod.spec_path
+        )),
+        _ => (),
+    }
+}
+
+/// The ports of the annotation. An empty value leaves them to the Kubernetes Service.
+fn listed_ports(reader: &mut AnnotationReader<'_, '_>, written: &str) -> Vec<Port> {
+    let mut ports = Vec::new();
+    if written.trim().is_empty() {
+        return ports;
+    }
+    for item in written.split(',').map(str::trim) {
+        match reader.resolve_port(item) {
+            Ok(number) => ports.push(Port { written: item.to_owned(), number }),
+            Err(flaw) => reader.flaw(PORT, item, flaw),
+        }
+    }
+    ports
+}
+
+/// The TCP ports of the first container: the mesh carries no others.
+fn default_ports(pod: &Candidate<'_>) -> (Vec<Port>, Option<String>) {
+    let listed = pod.spec.containers.first().into_iter().flat_map(|container| &container.ports);
+    let ports: Vec<Port> = listed
+        .filter(|port| ports::is_tcp(port))
+        .filter_map(|port| {
+            let number = ports::number(port)?;
+            let written = ports::name(port).map_or_else(|| number.to_string(), str::to_owned);
+            Some(Port { written, number })
+        })
+        .collect();
+    let written: Vec<&str> = ports.iter().map(|port| port.written.as_str()).collect();
+    let written_back = (!written.is_empty()).then(|| written.join(","));
+    (ports, written_back)
+}
+
+fn check_kubernetes_service(reader: &mut AnnotationReader<'_, '_>) {
+    if let Some(written) = reader.written(KUBERNETES_SERVICE).filter(|written| !is_dns_label(written)) {
+        let remedy = "write the name of the Service of this pod that Consul is to take";
+        reader.problem(KUBERNETES_SERVICE, written, "is not the name of a Kubernetes Service", remedy);
+    }
+}

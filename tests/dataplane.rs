@@ -1,0 +1,514 @@
+//! Dataplane mode, asked of the built `policy.wasm`: what a user sees of a pod and of its
+//! mistakes. `tests/dataplane_conformance.rs` compares it with the chart's webhook.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Answer, PREFIX, container, containers, names, payload, policy, web};
+
+const INIT: &str = "consul-connect-inject-init";
+const SIDECAR: &str = "consul-dataplane";
+const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+
+/// Creates a pod in the namespace `shop`, with these settings of the mode.
+fn ask(pod: &Value, settings: Value) -> Answer {
+    support::ask(pod, &dataplane(settings))
+}
+
+fn dataplane(mut settings: Value) -> Value {
+    settings["mode"] = json!("dataplane");
+    settings
+}
+
+fn injected(annotations: &[(&str, &str)], settings: Value) -> Value {
+    ask(&web(annotations), settings).pod()
+}
+
+fn annotation<'p>(pod: &'p Value, name: &str) -> &'p str {
+    let value = &pod["metadata"]["annotations"][format!("{PREFIX}{name}")];
+    value.as_str().unwrap_or_else(|| panic!("no {name}: {pod:#}"))
+}
+
+fn words<'c>(container: &'c Value, field: &str) -> Vec<&'c str> {
+    container[field].as_array().into_iter().flatten().map(|word| word.as_str().unwrap()).collect()
+}
+
+/// The value of a variable.
+fn variable<'c>(container: &'c Value, name: &str) -> &'c Value {
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables.filter(|variable| variable["name"] == name).map(|variable| &variable["value"]).next().unwrap_or(&Value::Null)
+}
+
+/// The settings' problems.
+fn refusal(settings: Value) -> String {
+    let answer = policy().validate_settings(&dataplane(settings)).unwrap();
+    answer.message.unwrap_or_default()
+}
+
+mod the_pod {
+    use super::*;
+
+    #[test]
+    fn hello_world_in_the_default_installation() {
+        let answer = ask(&web(&[]), json!({}));
+        let pod = answer.pod();
+        assert_eq!(answer.warnings, [""; 0]);
+        assert_eq!(names(&pod["spec"]["initContainers"]), [INIT, SIDECAR]);
+        assert_eq!(names(&pod["spec"]["containers"]), ["web"]);
+        assert_eq!(container(&pod, SIDECAR)["restartPolicy"], "Always");
+        let init = container(&pod, INIT);
+        assert_eq!(words(init, "command"), ["consul-k8s-control-plane"]);
+        assert_eq!(
+            words(init, "args"),
+            [
+                "connect-init",
+                "-pod-name=$(POD_NAME)",
+                "-pod-namespace=$(POD_NAMESPACE)",
+                "-log-level=info",
+                "-log-json=false"
+            ]
+        );
+        assert_eq!(init["securityContext"]["capabilities"]["add"], json!(["NET_ADMIN"]));
+        assert_eq!(pod["metadata"]["labels"][format!("{PREFIX}connect-inject-managed-by")], "consul-k8s-endpoints-controller");
+        for (name, value) in [
+            ("connect-inject-status", "injected"),
+            ("connect-service-port", "http,admin"),
+            ("transparent-proxy", "true"),
+            ("transparent-proxy-overwrite-probes", "true"),
+            ("enable-metrics", "false"),
+            ("enable-sidecar-proxy-lifecycle", "true"),
+            ("sidecar-proxy-lifecycle-shutdown-grace-period-seconds", "30"),
+            ("consul-k8s-version", "v2.0.3"),
+            ("original-pod", "{}"),
+        ] {
+            assert_eq!(annotation(&pod, name), value, "{name}");
+        }
+        assert_eq!(pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"], "web");
+    }
+
+    #[test]
+    fn no_injected_container_runs_a_shell() {
+        for settings in [json!({}), json!({ "nativeSidecars": false, "acls": { "enabled": true } })] {
+            let pod = injected(&[("connect-service", "web"), ("envoy-extra-args", "--service-zone '$(POD_NAME) `id`'")], settings);
+            for name in [INIT, SIDECAR] {
+                let container = container(&pod, name);
+                assert!(!container.to_string().contains("/bin/sh"), "{container:#}");
+            }
+            // The kubelet expands no text of the user's.
+            assert!(words(container(&pod, SIDECAR), "args").contains(&"$$(POD_NAME) `id`"));
+        }
+    }
+
+    #[test]
+    fn the_order_of_containers() {
+        let mut pod = web(&[]);
+        pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
+        let native = ask(&pod, json!({})).pod();
+        assert_eq!(names(&native["spec"]["initContainers"]), [INIT, SIDECAR, "migrate"]);
+        let ordinary = ask(&pod, json!({ "nativeSidecars": false })).pod();
+        assert_eq!(names(&ordinary["spec"]["initContainers"]), ["migrate", INIT]);
+        assert_eq!(names(&ordinary["spec"]["containers"]), [SIDECAR, "web"]);
+        let lifecycle = json!({ "lifecycle": { "defaultEnabled": false } });
+        let ordinary = ask(&pod, json!({ "nativeSidecars": false, "sidecarProxy": lifecycle })).pod();
+        assert_eq!(names(&ordinary["spec"]["containers"]), ["web", SIDECAR]);
+        let by_annotation = injected(&[("enable-consul-dataplane-as-sidecar", "false")], json!({}));
+        assert_eq!(names(&by_annotation["spec"]["containers"]), [SIDECAR, "web"]);
+    }
+
+    #[test]
+    fn a_namespace_that_enforces_restricted_takes_it_with_the_cni_plugin_or_without_transparent_proxy() {
+        for settings in [json!({ "cni": { "enabled": true } }), json!({ "transparentProxy": { "defaultEnabled": false } })] {
+            let pod = injected(&[], settings);
+            for name in [INIT, SIDECAR] {
+                let context = &container(&pod, name)["securityContext"];
+                assert_eq!(context["runAsNonRoot"], true, "{name}");
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+                assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
+                assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            }
+            assert_eq!(container(&pod, INIT)["securityContext"]["runAsUser"], 5996);
+        }
+    }
+
+    #[test]
+    fn the_cni_plugin_reads_the_redirection_from_the_pod() {
+        let excluded = [("transparent-proxy-exclude-inbound-ports", " admin , 7 "), ("transparent-proxy-exclude-uids", "1000")];
+        let pod = injected(&excluded, json!({ "cni": { "enabled": true } }));
+        assert_eq!(annotation(&pod, "transparent-proxy-status"), "enabled");
+        let config: Value = serde_json::from_str(annotation(&pod, "redirect-traffic-config")).unwrap();
+        assert_eq!(config["ExcludeInboundPorts"], json!(["9090", "7"]));
+        assert_eq!(config["ExcludeUIDs"], json!(["5996", "1000"]));
+        assert_eq!(config["ProxyUserID"], "5995");
+        assert!(config["IptablesProvider"].is_null());
+        assert!(variable(container(&pod, INIT), "CONSUL_REDIRECT_TRAFFIC_CONFIG").is_null());
+    }
+
+    #[test]
+    fn probes_ask_envoy_and_the_controller_learns_what_they_asked() {
+        let mut pod = web(&[]);
+        let probe = json!({ "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 3 });
+        pod["spec"]["containers"][0]["readinessProbe"] = probe.clone();
+        pod["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "side", "livenessProbe": probe }));
+        let after = ask(&pod, json!({ "nativeSidecars": false })).pod();
+        let (web, side) = (container(&after, "web"), container(&after, "side"));
+        assert_eq!(web["readinessProbe"], json!({ "httpGet": { "path": "/health", "port": 20400 }, "periodSeconds": 3 }));
+        assert_eq!(side["livenessProbe"]["httpGet"]["port"], 20301);
+        let config: Value = serde_json::from_str(variable(container(&after, INIT), "CONSUL_REDIRECT_TRAFFIC_CONFIG").as_str().unwrap()).unwrap();
+        assert_eq!(config["ExcludeInboundPorts"], json!(["20400", "20301"]));
+        let original: Value = serde_json::from_str(annotation(&after, "original-pod")).unwrap();
+        assert_eq!(
+            original,
+            json!({ "spec": { "containers": [
+                { "name": "web", "ports": [{ "name": "http", "containerPort": 8080 }, { "name": "admin", "containerPort": 9090 }],
+                  "readinessProbe": { "httpGet": { "port": "http" } } },
+                { "name": "side", "livenessProbe": { "httpGet": { "port": "http" } } },
+            ] } })
+        );
+        let kept = ask(&pod, json!({ "transparentProxy": { "defaultOverwriteProbes": false } })).pod();
+        assert_eq!(container(&kept, "web")["readinessProbe"], probe);
+    }
+
+    #[test]
+    fn a_job_ends_with_its_app() {
+        let mut pod = web(&[]);
+        pod["metadata"]["ownerReferences"] = json!([{ "kind": "Job", "apiVersion": "batch/v1", "name": "x", "uid": "u" }]);
+        pod["spec"]["restartPolicy"] = json!("Never");
+        let settings = json!({ "sidecarProxy": { "defaultLivenessFailureSeconds": 60 } });
+        let answer = ask(&pod, settings.clone());
+        let after = answer.pod();
+        let sidecar = container(&after, SIDECAR);
+        assert!(words(sidecar, "args").contains(&"-shutdown-grace-period-seconds=0"));
+        assert!(sidecar["livenessProbe"].is_null());
+        assert_eq!(answer.warnings, [""; 0]);
+        let mut ordinary = settings;
+        ordinary["nativeSidecars"] = json!(false);
+        assert!(ask(&pod, ordinary).warnings.iter().any(|warning| warning.contains("meant to finish and will not")));
+    }
+
+    #[test]
+    fn dns_through_consul_needs_name_servers() {
+        assert!(injected(&[], json!({}))["spec"]["dnsConfig"].is_null());
+        let settings = json!({ "dns": { "nameservers": ["10.96.0.10"], "searches": ["corp.example"] } });
+        let pod = injected(&[], settings.clone());
+        assert_eq!(pod["spec"]["dnsPolicy"], "None");
+        assert_eq!(
+            pod["spec"]["dnsConfig"],
+            json!({ "nameservers": ["127.0.0.1", "10.96.0.10"], "options": [{ "name": "ndots", "value": "5" }],
+                "searches": ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"] })
+        );
+        assert!(injected(&[("consul-dns", "false")], settings)["spec"]["dnsConfig"].is_null());
+        let answer = ask(&web(&[("consul-dns", "true")]), json!({}));
+        assert!(answer.message().contains("the policy's setting dns.nameservers is empty; ask the policy's administrator"));
+    }
+
+    #[test]
+    fn several_services_have_a_proxy_each() {
+        let annotations = [("connect-service", "web,web-admin"), ("transparent-proxy", "false")];
+        let settings = json!({ "acls": { "enabled": true }, "nativeSidecars": false });
+        let pod = injected(&annotations, settings.clone());
+        let init = [format!("{INIT}-web"), format!("{INIT}-web-admin")];
+        assert_eq!(names(&pod["spec"]["initContainers"]), init);
+        let second = container(&pod, "consul-dataplane-web-admin");
+        let args = words(second, "args");
+        for arg in ["-envoy-admin-bind-port=19001", "-graceful-port=20601", "--base-id", "-proxy-service-id-path=/consul/connect-inject/proxyid-web-admin"] {
+            assert!(args.contains(&arg), "{arg}: {args:?}");
+        }
+        assert_eq!(second["readinessProbe"]["tcpSocket"]["port"], 20001);
+        assert_eq!(variable(second, "DP_ENVOY_ADMIN_BIND_PORT"), "19001");
+        let tokens: Vec<&str> = names(&pod["spec"]["volumes"]).into_iter().skip(1).collect();
+        assert_eq!(tokens, ["consul-connect-inject-token", "web-admin-service-account"]);
+        let together = ask(&web(&[("connect-service", "web,web-admin"), ("enable-metrics", "true")]), settings);
+        for annotation in ["transparent-proxy", "enable-metrics"] {
+            assert!(together.message().contains(&format!("set annotation {PREFIX}{annotation} to \"false\"")));
+        }
+    }
+}
+
+mod acls_and_tls {
+    use super::*;
+
+    #[test]
+    fn only_the_injected_containers_get_a_token() {
+        let mut pod = web(&[("connect-service", "web")]);
+        pod["spec"]["automountServiceAccountToken"] = json!(false);
+        let after = ask(&pod, json!({ "acls": { "enabled": true, "authMethod": "mine" } })).pod();
+        for name in [INIT, SIDECAR] {
+            let mounts = names(&container(&after, name)["volumeMounts"]);
+            assert_eq!(mounts, ["consul-connect-inject-data", "consul-connect-inject-token"]);
+        }
+        assert_eq!(container(&after, "web"), container(&pod, "web"));
+        let init = container(&after, INIT);
+        assert!(words(init, "args").ends_with(&["-service-account-name=web", "-service-name=web"]));
+        assert_eq!(variable(init, "CONSUL_LOGIN_AUTH_METHOD"), "mine");
+        assert!(words(container(&after, SIDECAR), "args").contains(&"-login-auth-method=mine"));
+    }
+
+    #[test]
+    fn the_service_account_is_named_like_the_service() {
+        let settings = json!({ "acls": { "enabled": true } });
+        let answer = ask(&web(&[("connect-service", "api")]), settings.clone());
+        assert!(answer.message().contains("spec.serviceAccountName: \"web\" is not the service's name \"api\""));
+        let mut pod = web(&[]);
+        pod["spec"].as_object_mut().unwrap().remove("serviceAccountName");
+        let answer = ask(&pod, settings);
+        assert!(answer.warnings[0].contains("spec.serviceAccountName: with ACLs on, \"default\" cannot log in"));
+    }
+
+    #[test]
+    fn tls_namespaces_and_partitions() {
+        let settings = json!({
+            "tls": { "enabled": true, "caCert": CA, "serverName": "server.dc1.consul" },
+            "enableConsulNamespaces": true, "consulNamespaces": { "mirroringK8SPrefix": "k8s-" },
+            "adminPartitions": { "name": "part1" }, "acls": { "enabled": true },
+            "servers": { "address": "consul.example.com", "skipServerWatch": true },
+        });
+        let pod = injected(&[("connect-service", "web")], settings);
+        let (init, sidecar) = (container(&pod, INIT), container(&pod, SIDECAR));
+        for (name, value) in [
+            ("CONSUL_ADDRESSES", "consul.example.com"),
+            ("CONSUL_HTTP_PORT", "8501"),
+            ("CONSUL_CACERT_PEM", CA),
+            ("CONSUL_TLS_SERVER_NAME", "server.dc1.consul"),
+            ("CONSUL_NAMESPACE", "k8s-shop"),
+            ("CONSUL_LOGIN_NAMESPACE", "default"),
+            ("CONSUL_PARTITION", "part1"),
+        ] {
+            assert_eq!(variable(init, name), value, "{name}");
+        }
+        let args = words(sidecar, "args");
+        for arg in ["-ca-certs=/consul/connect-inject/consul-ca.pem", "-service-namespace=k8s-shop", "-service-partition=part1", "-login-partition=part1", "-server-watch-disabled=true"] {
+            assert!(args.contains(&arg), "{arg}: {args:?}");
+        }
+        assert_eq!(annotation(&pod, "consul-namespace"), "k8s-shop");
+    }
+}
+
+mod what_a_user_reads {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_at_once_each_with_its_remedy() {
+        let pod = web(&[
+            ("transparent-proxy", "yes"),
+            ("connect-service-port", "htpp"),
+            ("connect-service-upstreams", "db:1234 cache:1235,db"),
+            ("consul-envoy-proxy-concurrency", "many"),
+            ("transparent-proxy-exclude-outbound-cidrs", "10.0.0.0/33"),
+            ("sidecar-proxy-cpu-limit", "x"),
+            ("enable-metrics", "on"),
+            ("connect-inject-mount-volume", "wep"),
+            ("consul-sidecar-user-volume", "{}"),
+            ("prometheus-scrape-port", "80"),
+        ]);
+        let answer = ask(&pod, json!({}));
+        for part in [
+            "transparent-proxy: \"yes\" is not a boolean; write \"true\" or \"false\", in quotes",
+            "connect-service-port: \"htpp\" is not the name of a port of this pod; write a number from 1 to 65535 or one of the pod's port names: \"http\", \"admin\"",
+            "connect-service-upstreams: \"db:1234 cache:1235\" has upstreams that are not separated by commas",
+            "connect-service-upstreams: \"db\" has no port",
+            "consul-envoy-proxy-concurrency: \"many\" is not a number from 0 to 1024",
+            "exclude-outbound-cidrs: \"10.0.0.0/33\" is neither an IP address nor a block",
+            "sidecar-proxy-cpu-limit: \"x\" is not a quantity",
+            "enable-metrics: \"on\" is not a boolean",
+            "mount-volume: \"wep\" is not the name of a container of this pod; write names of \"web\"",
+            "consul-sidecar-user-volume: \"{}\" is not a JSON list of volumes",
+            "prometheus-scrape-port: \"80\" is below 1024",
+        ] {
+            assert!(answer.message().contains(part), "{part}: {}", answer.message());
+        }
+        assert!(answer.message().starts_with("this pod cannot join the Consul service mesh, there are 11 problems:"));
+    }
+
+    #[test]
+    fn a_workload_says_it_at_apply() {
+        let pod = web(&[("transparent-proxy-exclude-uids", "root")]);
+        let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" },
+            "spec": { "template": { "metadata": pod["metadata"], "spec": pod["spec"] } } });
+        let request = json!({ "uid": "u", "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
+            "operation": "CREATE", "namespace": "shop", "object": object });
+        let answer = support::ask_request(&request, &dataplane(json!({})));
+        assert!(answer.message().contains("transparent-proxy-exclude-uids: \"root\" is not the number of a user"));
+    }
+
+    #[test]
+    fn pods_that_cannot_be_redirected() {
+        for (path, value, why) in [
+            ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is true"),
+            ("/spec/os", json!({ "name": "windows" }), "spec.os.name: is windows"),
+            ("/spec/dnsConfig", json!({}), "spec.dnsConfig: cannot stand beside DNS through Consul"),
+            ("/spec/securityContext", json!({ "runAsUser": 5995 }), "spec.securityContext.runAsUser: \"5995\" is the user of consul-dataplane"),
+            ("/spec/volumes", json!([{ "name": "consul-connect-inject-data" }]), "spec.volumes[0].name: \"consul-connect-inject-data\" is that of an injected volume"),
+            ("/spec/initContainers", json!([{ "name": "consul-dataplane-x" }]), "spec.initContainers[0].name: \"consul-dataplane-x\" is that of an injected container"),
+        ] {
+            let mut pod = web(&[]);
+            let (parent, field) = path.rsplit_once('/').unwrap();
+            pod.pointer_mut(parent).unwrap()[field] = value;
+            let answer = ask(&pod, json!({ "dns": { "nameservers": ["10.96.0.10"] } }));
+            assert!(answer.message().contains(why), "{}", answer.message());
+        }
+    }
+
+    #[test]
+    fn probes_that_say_nothing_through_the_proxy() {
+        for (probe, warning) in [
+            (json!({ "tcpSocket": { "port": "http" } }), "the readinessProbe reaches Envoy, not the app, and succeeds whatever the app does; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8080\""),
+            (json!({ "grpc": { "port": 9090 } }), "the readinessProbe reaches Envoy, which refuses it; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"9090\""),
+            (json!({ "httpGet": { "port": 8443, "scheme": "HTTPS" } }), "asks for HTTPS, which Envoy's listener for probes does not speak; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8443\" and transparent-proxy-overwrite-probes to \"false\""),
+        ] {
+            let mut pod = web(&[]);
+            pod["spec"]["containers"][0]["readinessProbe"] = probe;
+            let warnings = ask(&pod, json!({})).warnings;
+            assert!(warnings.len() == 1 && warnings[0].contains(warning), "{warnings:?}");
+            assert_eq!(ask(&pod, json!({ "transparentProxy": { "defaultEnabled": false } })).warnings, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_killed_before_it_ends() {
+        let warned = |pod: &Value, annotations: &[(&str, &str)]| {
+            let mut all = web(annotations);
+            all["spec"]["terminationGracePeriodSeconds"] = pod.clone();
+            ask(&all, json!({})).warnings.iter().any(|warning| warning.contains("is not below terminationGracePeriodSeconds"))
+        };
+        let grace = "sidecar-proxy-lifecycle-shutdown-grace-period-seconds";
+        assert!(warned(&json!(10), &[]) && warned(&json!(30), &[(grace, "30")]) && warned(&Value::Null, &[(grace, "31")]));
+        assert!(!warned(&json!(30), &[]) && !warned(&json!(60), &[(grace, "30")]) && !warned(&json!(0), &[(grace, "0")]));
+    }
+
+    #[test]
+    fn annotations_of_the_other_mode() {
+        let answer = ask(&web(&[("connect-sync-period", "10s")]), json!({}));
+        assert!(answer.warnings[0].contains("belongs to mode agent and has no effect here"), "{:?}", answer.warnings);
+        let answer = support::ask(&web(&[("transparent-proxy", "true")]), &json!({}));
+        assert!(answer.warnings[0].contains("belongs to mode dataplane and has no effect here"), "{:?}", answer.warnings);
+    }
+
+    #[test]
+    fn the_log_says_what_the_pod_waits_for() {
+        let line = |annotations: &[(&str, &str)]| {
+            let (policy, logs) = policy().with_logs();
+            let payload = payload("shop", &web(annotations).to_string(), &dataplane(json!({})).to_string());
+            policy.call("validate", payload.as_bytes()).unwrap();
+            logs.take().into_iter().filter_map(|line| line.message).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(
+            line(&[]),
+            "Pod shop/web-0: injected: service named by its Kubernetes Service on port http,admin; it starts once one Service selects it"
+        );
+        assert_eq!(
+            line(&[("connect-service", "api"), ("connect-service-upstreams", "db:1234")]),
+            "Pod shop/web-0: injected: service api on port http,admin, 1 upstream; it starts once one Kubernetes Service selects it"
+        );
+    }
+}
+
+mod settings {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_to_write() {
+        for (settings, part) in [
+            (json!({ "servers": { "address": "exec=discover -q" } }), "setting servers.address: \"exec=discover -q\" is a command"),
+            (json!({ "servers": { "address": "consul.example.com:8502" } }), "is neither a DNS name nor an IP address"),
+            (json!({ "openshift": true }), "setting transparentProxy.defaultEnabled: is true, and with openshift on"),
+            (json!({ "adminPartitions": { "enabled": true } }), "setting adminPartitions.enabled: needs Consul namespaces"),
+            (json!({ "imageConsulDataplane": "hashicorp/consul-dataplane:1.8.2" }), "is older than 1.9"),
+            (json!({ "imageEnvoy": "envoy:1" }), "setting imageEnvoy: is a setting of mode agent, and the mode is dataplane; remove it, or write mode: agent"),
+            (json!({ "logLevel": "loud" }), "setting logLevel: \"loud\" is not a log level; write trace, debug, info, warn or error"),
+            (json!({ "dns": { "nameservers": ["kube-dns"] } }), "setting dns.nameservers: \"kube-dns\" is not an IP address"),
+            (json!({ "externalServers": {} }), "write hosts[0] as servers.address"),
+        ] {
+            let message = refusal(settings.clone());
+            assert!(message.contains(part), "{settings}: {message}");
+        }
+        assert_eq!(refusal(json!({})), "");
+        assert_eq!(refusal(json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } })), "");
+        let other = policy().validate_settings(&json!({ "transparentProxy": {} })).unwrap();
+        assert!(other.message.unwrap().contains("is a setting of mode dataplane, and the mode is agent"));
+    }
+
+    #[test]
+    fn openshift_chooses_the_users() {
+        let pod = injected(&[], json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } }));
+        for name in [INIT, SIDECAR] {
+            let context = &container(&pod, name)["securityContext"];
+            assert!(context["runAsUser"].is_null() && context["runAsNonRoot"] == true, "{context}");
+        }
+        let settings = json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } });
+        assert!(ask(&web(&[("transparent-proxy", "true")]), settings).message().contains("cannot be followed on OpenShift"));
+    }
+
+    #[test]
+    fn the_pods_version_is_that_of_the_image() {
+        for (image, version) in [
+            ("hashicorp/consul-k8s-control-plane:1.9.1", "v1.9.1"),
+            ("r/k8s:v2.1.0-ubi", "v2.1.0"),
+            ("r/k8s:latest", "v2.0.3"),
+            ("r/k8s", "v2.0.3"),
+        ] {
+            assert_eq!(annotation(&injected(&[], json!({ "imageK8S": image })), "consul-k8s-version"), version);
+        }
+    }
+}
+
+mod promises {
+    use super::*;
+
+    #[test]
+    fn what_was_injected_is_left_alone() {
+        for settings in [json!({}), json!({ "nativeSidecars": false, "cni": { "enabled": true } })] {
+            let answer = ask(&injected(&[], settings.clone()), settings);
+            assert_eq!((answer.accepted, answer.reason()), (true, "already-injected"));
+            assert!(answer.mutated_object.is_none());
+        }
+    }
+
+    #[test]
+    fn the_same_pod_gives_the_same_bytes() {
+        let pod = web(&[("connect-service-upstreams", "db:1,cache:2")]);
+        let settings = json!({ "acls": { "enabled": true }, "metrics": { "defaultEnabled": true } });
+        assert_eq!(ask(&pod, settings.clone()).text(), ask(&pod, settings).text());
+    }
+
+    #[test]
+    fn the_namespaces_that_the_controllers_ignore() {
+        let ask = |settings: &Value| support::ask_in("local-path-storage", &web(&[]), settings);
+        assert_eq!(ask(&dataplane(json!({}))).reason(), "system-namespace");
+        assert_eq!(ask(&json!({})).reason(), "injected");
+    }
+
+    #[test]
+    fn only_what_the_injection_needs_is_changed() {
+        let mut pod = web(&[]);
+        pod["spec"]["x-unknown"] = json!({ "big": 9_007_199_254_740_993_i64, "empty": [] });
+        pod["spec"]["containers"][0]["x-unknown"] = json!(1.5);
+        let after = ask(&pod, json!({})).pod();
+        assert_eq!(after["spec"]["x-unknown"], pod["spec"]["x-unknown"]);
+        assert_eq!(container(&after, "web"), container(&pod, "web"));
+    }
+
+    /// The policy server compares lists place by place, and applies what differs.
+    #[test]
+    fn the_patch_is_small() {
+        for (containers, variables, operations, bytes) in [(1, 20, 20, 8_000), (12, 60, 60, 20_000)] {
+            let mut pod = web(&[("connect-service-upstreams", "db:1234,cache:1235,queue:1236")]);
+            let mut container = pod["spec"]["containers"][0].clone();
+            let value = "x".repeat(40);
+            container["env"] = (0..variables).map(|index| json!({ "name": format!("V{index}"), "value": value })).collect();
+            pod["spec"]["containers"] = (0..containers)
+                .map(|index| {
+                    let mut own = container.clone();
+                    own["name"] = json!(format!("app-{index}"));
+                    own
+                })
+                .collect();
+            let after = ask(&pod, json!({})).pod();
+            let patch = json_patch::diff(&pod, &after);
+            let size = serde_json::to_string(&patch).unwrap().len();
+            println!("{} bytes of pod: {} operations, {size} bytes", pod.to_string().len(), patch.len());
+            assert!(patch.len() <= operations && size <= bytes, "{} operations, {size} bytes", patch.len());
+            assert_eq!(super::containers(&after).count(), containers + 2);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The chart's webhook and controller, case by case.
+//!
+//! `test_data/dataplane/webhook-2.0.3.jsonl` holds what the pod webhook of consul-k8s 2.0.3
+//! did with several hundred pods, and `registrations-2.0.3.jsonl` what its endpoints
+//! controller registered of them. The policy does the same, or the difference is one of
+//! [`REASONS`]: few and general. A difference without a reason fails, and so does a reason
+//! that no case needs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use support::PREFIX;
+use support::webhook::{Case, Difference, cases};
+
+struct Reason {
+    says: &'static str,
+    explains: fn(&Difference) -> bool,
+}
+
+/// The table, and a test for every reason: that some case needs it.
+macro_rules! reasons {
+    ($($name:ident { $($reason:tt)* })*) => {
+        const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
+
+        mod a_case_needs {
+            $(#[test]
+            fn $name() {
+                let needed = super::COMPARED.needed[stringify!($name)];
+                println!("{needed} differences");
+                assert!(needed > 0);
+            })*
+        }
+    };
+}
+
+reasons! {
+    crashes {
+        says: "where the webhook crashes, the policy answers",
+        explains: |it| it.theirs == "panic",
+    }
+    checked_values {
+        says: "a value that the webhook takes in silence and that cannot work is rejected, at the latest when a container would fail; spaces in lists are left out",
+        explains: |it| {
+            UNCHECKED.iter().any(|name| it.rejects(name)) || it.rejection().is_some_and(|it| it.contains("/service-meta-")) || trimmed(it)
+        },
+    }
+    checked_upstreams {
+        says: "upstreams that the controller cannot register are rejected, and so are two on one port",
+        explains: |it| it.rejects("connect-service-upstreams"),
+    }
+    checked_service {
+        says: "the service's name, ports and, with ACLs, account are checked; UDP is not among the default ports, with which the controller registers nothing",
+        explains: |it| {
+            let names = ["connect-service", "connect-service-port", "connect-service-default-port", "kubernetes-service"];
+            let account = |problem: &str| problem.starts_with("spec.serviceAccountName: ");
+            let first = &it.case.pod["spec"]["containers"][0]["ports"];
+            names.iter().any(|name| it.rejects(name))
+                || (it.case.acls() && it.rejection().is_some_and(account))
+                || (it.place == format!("annotations/{PREFIX}connect-service-port") && first.to_string().contains("UDP"))
+        },
+    }
+    checked_resources {
+        says: "negative amounts and requests over their limits are rejected; other amounts stay as they were written",
+        explains: |it| {
+            let whys = ["is negative", "is over the ", "is under the "];
+            let rejected = it.rejection().is_some_and(|problem| {
+                problem.contains("sidecar-proxy-") && whys.iter().any(|why| problem.contains(why))
+            });
+            rejected || as_written(it)
+        },
+    }
+    checked_settings {
+        says: "names of namespaces that no namespace can have are refused in the settings",
+        explains: |it| it.rejection().is_some_and(|problem| problem.starts_with("setting k8s")),
+    }
+    what_no_pod_has {
+        says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected",
+        explains: |it| {
+            let whys = ["spec.hostNetwork: ", " is windows", "is that of an injected", "a pod needs "];
+            it.place == "outcome" && it.theirs == "injected" && it.ours.as_str().is_some_and(|problem| whys.iter().any(|why| problem.contains(why)))
+        },
+    }
+    own_token {
+        says: "with ACLs the policy mounts a token of its own, and needs none of the pod's",
+        explains: own_token,
+    }
+    nobody_is_asked {
+        says: "neither Kubernetes nor Consul is asked at admission: the Namespace's labels and the access log are settings, and the Secret of one of several services has the service's name",
+        explains: |it| {
+            let messages = ["error getting namespace metadata", "secrets ", "serviceaccounts "];
+            let label = |label: &String| label.parse::<bool>().is_err();
+            messages.iter().any(|message| it.is_injected_where(message))
+                || (it.is_injected_where("") && (it.case.namespace.labels.values().any(label) || !it.case.consul.is_null()))
+                || it.place.starts_with(&format!("annotations/{PREFIX}consul-sidecar-access-log-"))
+                || (it.place.starts_with("volumes/") && it.place.ends_with("-service-account"))
+        },
+    }
+    openshift_users {
+        says: "OpenShift chooses the users of the containers, and transparent proxy, which has to know them, is off there",
+        explains: |it| it.case.is_on("global.openshift.enabled"),
+    }
+    ignored_namespace {
+        says: "a namespace that the chart's controllers ignore is not injected",
+        explains: |it| it.case.namespace.name == "local-path-storage" && it.ours == "system-namespace",
+    }
+    no_shell {
+        says: "the init container runs its program directly, with no shell between",
+        explains: |it| it.init() && it.place.ends_with("/args/form") && it.theirs == "shell" && it.ours == "exec",
+    }
+    no_cpu_limit {
+        says: "the init container has no CPU limit that nobody wrote",
+        explains: |it| {
+            it.init()
+                && it.place.ends_with("/resources/limits")
+                && it.theirs == json!({ "cpu": "50m", "memory": "150Mi" })
+                && it.ours == json!({ "memory": "150Mi" })
+        },
+    }
+    numeric_user {
+        says: "an init container that does not redirect traffic has a user of its own, so that the pod's root is not its",
+        explains: |it| {
+            let fields = ["/securityContext/runAsUser", "/securityContext/runAsGroup"];
+            it.init() && fields.iter().any(|field| it.place.ends_with(field)) && it.theirs.is_null() && it.ours == 5996
+        },
+    }
+    resolved_annotations {
+        says: "what the controller would decide by the chart's defaults and the namespace's labels is written onto the pod",
+        explains: |it| {
+            let names = [
+                "transparent-proxy",
+                "transparent-proxy-overwrite-probes",
+                "enable-metrics",
+                "prometheus-scrape-port",
+                "enable-sidecar-proxy-lifecycle",
+                "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
+            ];
+            names.iter().any(|name| it.place == format!("annotations/{PREFIX}{name}"))
+                && it.theirs.as_str().is_none_or(str::is_empty)
+        },
+    }
+    default_container {
+        says: "kubectl logs and exec take the app's container, not the sidecar",
+        explains: |it| it.place == "annotations/kubectl.kubernetes.io/default-container" && it.theirs.is_null(),
+    }
+    reduced_original {
+        says: "the annotation original-pod has what the controller reads, not the whole pod",
+        explains: |it| it.place == format!("annotations/{PREFIX}original-pod"),
+    }
+    native_sidecar {
+        says: "init container and native sidecar run before the user's init containers, which can use the mesh; its startup probe asks its own Envoy, with the settings' times",
+        explains: |it| {
+            let order = it.place == "initContainers/order"
+                && sorted(&it.theirs) == sorted(&it.ours)
+                && it.case.pod["spec"]["initContainers"].is_array();
+            order || it.place.ends_with("/env/DP_ENVOY_ADMIN_BIND_PORT") || native_probe(it)
+        },
+    }
+    jobs_end {
+        says: "the proxy of a Job's pod ends with its app",
+        explains: |it| {
+            let job = it.case.pod["metadata"]["ownerReferences"].to_string().contains("\"Job\"");
+            job && ["/args/-shutdown-grace-period-seconds", "/livenessProbe"].iter().any(|place| it.place.ends_with(place))
+        },
+    }
+    arguments_that_work {
+        says: "Envoy gets the words that were written, without quotes and without a flag that consul-dataplane passes itself; consul-dataplane gets the flag for Prometheus' authorities that it has",
+        explains: |it| it.place.ends_with("/args/--") || it.place.contains("/args/-telemetry-prom-ca-certs-"),
+    }
+    names_of_variables {
+        says: "a variable's name is one that a shell can read, prepared queries have variables, and a second datacenter is in the name",
+        explains: names_of_variables,
+    }
+    values_of_variables {
+        says: "a variable says where the upstream listens; the container's own stays, and of two upstreams with one name the first has it",
+        explains: values_of_variables,
+    }
+    cluster_domain {
+        says: "the search domains of a pod are those of its own namespace, whatever the cluster's domain",
+        explains: |it| it.place == "spec/dnsConfig" && it.theirs["nameservers"] == it.ours["nameservers"],
+    }
+    spaces {
+        says: "spaces round a port are left out",
+        explains: |it| {
+            let port = it.case.annotation("connect-service-port").unwrap_or_default();
+            it.is_injected_where("is not a valid port") && port != port.trim()
+        },
+    }
+    default_account {
+        says: "a pod without a service account has the one called default",
+        explains: |it| it.place.ends_with("/args/-service-account-name") && it.theirs == "" && it.ours == "default",
+    }
+}
+
+/// The annotations whose values the webhook takes as they are, or as good as absent.
+const UNCHECKED: &[&str] = &[
+    "transparent-proxy-exclude-inbound-ports",
+    "transparent-proxy-exclude-outbound-ports",
+    "transparent-proxy-exclude-outbound-cidrs",
+    "transparent-proxy-exclude-uids",
+    "consul-dns",
+    "connect-inject-mount-volume",
+    "consul-envoy-proxy-concurrency",
+    "use-proxy-health-check",
+    "sidecar-proxy-startup-failure-seconds",
+    "sidecar-proxy-liveness-failure-seconds",
+    "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
+    "sidecar-proxy-lifecycle-startup-grace-period-seconds",
+    "sidecar-proxy-lifecycle-graceful-shutdown-path",
+    "sidecar-proxy-lifecycle-graceful-startup-path",
+    "enable-sidecar-proxy-lifecycle-shutdown-drain-listeners",
+    "sidecar-initial-probe-check-delay-seconds",
+    "sidecar-probe-period-seconds",
+    "sidecar-probe-failure-threshold",
+    "sidecar-probe-check-timeout-seconds",
+    "prometheus-scrape-path",
+    "service-metrics-path",
+    "prometheus-ca-file",
+    "prometheus-ca-path",
+    "prometheus-cert-file",
+    "prometheus-key-file",
+    "consul-sidecar-user-volume",
+    "consul-sidecar-user-volume-mount",
+    "consul-sidecar-access-log-enabled",
+    "consul-sidecar-access-log-path",
+    "envoy-extra-args",
+    "proxy-config-map",
+];
+
+impl Difference<'_> {
+    /// A problem of the policy's where the webhook injects.
+    fn rejection(&self) -> Option<&str> {
+        let problem = self.ours.as_str().filter(|_| self.place == "outcome" && self.theirs != "panic")?;
+        problem.strip_prefix("- ")
+    }
+
+    /// The policy reports a problem of that annotation.
+    fn rejects(&self, annotation: &str) -> bool {
+        self.rejection().is_some_and(|problem| problem.starts_with(&format!("annotation {PREFIX}{annotation}: ")))
+    }
+
+    /// The webhook rejects with this word, and the policy injects.
+    fn is_injected_where(&self, word: &str) -> bool {
+        self.theirs == "rejected" && self.ours == "injected" && self.case.outcome.message.contains(word)
+    }
+
+    /// Whether the place is in the init container.
+    fn init(&self) -> bool {
+        self.place.starts_with("initContainers/consul-connect-inject-init")
+    }
+
+    /// The variable of an upstream in a container of the user's.
+    fn variable(&self) -> Option<&str> {
+        let (container, name) = self.place.split_once("/env/")?;
+        (!container.contains("/consul-") && name.contains("_CONNECT_SERVICE_")).then_some(name)
+    }
+}
+
+fn own_token(it: &Difference) -> bool {
+    let token = "consul-connect-inject-token";
+    it.is_injected_where("unable to find service account token volumeMount")
+        || it.place == format!("volumes/{token}")
+        || (it.place.ends_with("/mounts/var/run/secrets/kubernetes.io/serviceaccount") && it.ours["name"] == token)
+        || it.place.ends_with("/env/CONSUL_LOGIN_BEARER_TOKEN_FILE")
+}
+
+/// A container that a list with spaces names.
+fn trimmed(it: &Difference) -> bool {
+    let list = it.case.annotation("connect-inject-mount-volume").unwrap_or_default();
+    it.theirs.is_null() && it.place.ends_with("/mounts/consul/connect-inject") && list.contains(' ')
+}
+
+/// The Go types write an amount in its canonical form.
+fn as_written(it: &Difference) -> bool {
+    let amounts = |list: &Value| list.as_object().cloned().unwrap_or_default();
+    let changed = amounts(&it.ours).into_iter().filter(|(name, amount)| it.theirs.get(name) != Some(amount));
+    let written = |amount: &Value| it.case.pod["metadata"]["annotations"].to_string().contains(&amount.to_string());
+    it.place.contains("/resources/")
+        && amounts(&it.ours).keys().eq(amounts(&it.theirs).keys())
+        && changed.into_iter().all(|(_, amount)| written(&amount))
+}
+
+/// The chart passes the times to the webhook only where all proxies are native sidecars. In dual
+/// stack Envoy does not listen where the command asks.
+fn native_probe(it: &Difference) -> bool {
+    let times = it.case.values.keys().any(|path| path.contains(".dataplaneAsSidecarInitContainer."));
+    it.place.ends_with("/startupProbe") && (it.case.is_on("global.dualStack.enabled") || times)
+}
+
+/// The upstreams of the pod: the parts of each.
+fn upstreams<'c>(it: &Difference<'c>) -> Vec<Vec<&'c str>> {
+    let list = it.case.annotation("connect-service-upstreams").unwrap_or_default();
+    list.split(',').map(|upstream| upstream.split(':').map(str::trim).collect()).collect()
+}
+
+fn readable(name: &str) -> String {
+    let name = name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+fn names_of_variables(it: &Difference) -> bool {
+    let Some(name) = it.variable().and_then(|name| name.split_once("_CONNECT_SERVICE_")).map(|(name, _)| name) else {
+        return false;
+    };
+    upstreams(it).iter().any(|parts| match parts.as_slice() {
+        ["prepared_query", query, ..] => it.theirs.is_null() && readable(query) == name,
+        [upstream, _, rest @ ..] => {
+            let theirs = upstream.to_uppercase().replace('-', "_");
+            let datacenter = rest.first().map(|datacenter| format!("{}_{}", readable(upstream), readable(datacenter)));
+            let renamed = readable(upstream) != theirs
+                && ((it.ours.is_null() && name == theirs) || (it.theirs.is_null() && name == readable(upstream)));
+            renamed || (it.theirs.is_null() && datacenter.as_deref() == Some(name))
+        }
+        _ => false,
+    })
+}
+
+fn values_of_variables(it: &Difference) -> bool {
+    let (Some(variable), false) = (it.variable(), it.theirs.is_null() || it.ours.is_null()) else { return false };
+    let own = |container: &Value| container["env"].as_array().into_iter().flatten().any(|own| own["name"] == variable);
+    let mut containers = it.case.pod["spec"]["containers"].as_array().into_iter().flatten();
+    let name = variable.split("_CONNECT_SERVICE_").next();
+    let named = |parts: &Vec<&str>| parts.first().map(|upstream| readable(upstream)).as_deref() == name;
+    let several = upstreams(it).iter().filter(|parts| named(parts)).count() > 1;
+    let bound = it.case.annotation("connect-service-upstreams").is_some_and(|list| list.contains("local_bind_address"));
+    containers.any(own) || several || bound
+}
+
+fn sorted(list: &Value) -> Vec<String> {
+    let mut items: Vec<String> = list.as_array().into_iter().flatten().map(Value::to_string).collect();
+    items.sort();
+    items
+}
+
+struct Compared {
+    cases: usize,
+    /// How many differences each reason explains first.
+    needed: BTreeMap<&'static str, usize>,
+    unexplained: Vec<String>,
+}
+
+static COMPARED: LazyLock<Compared> = LazyLock::new(|| {
+    let cases = cases();
+    let mut needed: BTreeMap<_, _> = REASONS.iter().map(|(name, _)| (*name, 0)).collect();
+    let mut unexplained = Vec::new();
+    for difference in cases.iter().flat_map(Case::differences) {
+        match REASONS.iter().find(|(_, reason)| (reason.explains)(&difference)) {
+            Some((name, _)) => *needed.get_mut(name).unwrap() += 1,
+            None => {
+                let Difference { case, place, theirs, ours } = difference;
+                unexplained.push(format!("{}: {place}\n    theirs: {theirs}\n    ours:   {ours}", case.id));
+            }
+        }
+    }
+    Compared { cases: cases.len(), needed, unexplained }
+});
+
+#[test]
+fn every_difference_has_a_reason() {
+    let Compared { cases, unexplained, .. } = &*COMPARED;
+    assert!(*cases > 0);
+    assert!(unexplained.is_empty(), "{} without a reason:\n{}", unexplained.len(), unexplained.join("\n"));
+}
