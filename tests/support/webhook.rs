@@ -21,8 +21,8 @@ pub struct Case {
     pub namespace: Namespace,
     #[serde(default)]
     pub pod: Value,
-    /// The object's text, where it is not a pod.
-    raw: Option<String>,
+    /// The object's text, where the API server would not send it.
+    pub raw: Option<String>,
     #[serde(default)]
     pub consul: Value,
     #[serde(rename = "resolvConf")]
@@ -236,6 +236,7 @@ fn without_nulls(value: Value) -> Value {
 fn without_empty(value: &Value) -> Value {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
+        Value::Number(number) => number.as_u64() == Some(0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
