@@ -37,7 +37,11 @@ fn words<'c>(container: &'c Value, field: &str) -> Vec<&'c str> {
 /// The value of a variable.
 fn variable<'c>(container: &'c Value, name: &str) -> &'c Value {
     let variables = container["env"].as_array().into_iter().flatten();
-    variables.filter(|variable| variable["name"] == name).map(|variable| &variable["value"]).next().unwrap_or(&Value::Null)
+    variables
+        .filter(|variable| variable["name"] == name)
+        .map(|variable| &variable["value"])
+        .next()
+        .unwrap_or(&Value::Null)
 }
 
 /// The settings' problems.
@@ -70,7 +74,10 @@ mod the_pod {
             ]
         );
         assert_eq!(init["securityContext"]["capabilities"]["add"], json!(["NET_ADMIN"]));
-        assert_eq!(pod["metadata"]["labels"][format!("{PREFIX}connect-inject-managed-by")], "consul-k8s-endpoints-controller");
+        assert_eq!(
+            pod["metadata"]["labels"][format!("{PREFIX}connect-inject-managed-by")],
+            "consul-k8s-endpoints-controller"
+        );
         for (name, value) in [
             ("connect-inject-status", "injected"),
             ("connect-service-port", "http,admin"),
@@ -90,7 +97,10 @@ mod the_pod {
     #[test]
     fn no_injected_container_runs_a_shell() {
         for settings in [json!({}), json!({ "nativeSidecars": false, "acls": { "enabled": true } })] {
-            let pod = injected(&[("connect-service", "web"), ("envoy-extra-args", "--service-zone '$(POD_NAME) `id`'")], settings);
+            let pod = injected(
+                &[("connect-service", "web"), ("envoy-extra-args", "--service-zone '$(POD_NAME) `id`'")],
+                settings,
+            );
             for name in [INIT, SIDECAR] {
                 let container = container(&pod, name);
                 assert!(!container.to_string().contains("/bin/sh"), "{container:#}");
@@ -118,7 +128,10 @@ mod the_pod {
 
     #[test]
     fn a_namespace_that_enforces_restricted_takes_it_with_the_cni_plugin_or_without_transparent_proxy() {
-        for settings in [json!({ "cni": { "enabled": true } }), json!({ "transparentProxy": { "defaultEnabled": false } })] {
+        for settings in [
+            json!({ "cni": { "enabled": true } }),
+            json!({ "transparentProxy": { "defaultEnabled": false } }),
+        ] {
             let pod = injected(&[], settings);
             for name in [INIT, SIDECAR] {
                 let context = &container(&pod, name)["securityContext"];
@@ -133,7 +146,10 @@ mod the_pod {
 
     #[test]
     fn the_cni_plugin_reads_the_redirection_from_the_pod() {
-        let excluded = [("transparent-proxy-exclude-inbound-ports", " admin , 7 "), ("transparent-proxy-exclude-uids", "1000")];
+        let excluded = [
+            ("transparent-proxy-exclude-inbound-ports", " admin , 7 "),
+            ("transparent-proxy-exclude-uids", "1000"),
+        ];
         let pod = injected(&excluded, json!({ "cni": { "enabled": true } }));
         assert_eq!(annotation(&pod, "transparent-proxy-status"), "enabled");
         let config: Value = serde_json::from_str(annotation(&pod, "redirect-traffic-config")).unwrap();
@@ -149,12 +165,21 @@ mod the_pod {
         let mut pod = web(&[]);
         let probe = json!({ "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 3 });
         pod["spec"]["containers"][0]["readinessProbe"] = probe.clone();
-        pod["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "side", "livenessProbe": probe }));
+        pod["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "side", "livenessProbe": probe }));
         let after = ask(&pod, json!({ "nativeSidecars": false })).pod();
         let (web, side) = (container(&after, "web"), container(&after, "side"));
-        assert_eq!(web["readinessProbe"], json!({ "httpGet": { "path": "/health", "port": 20400 }, "periodSeconds": 3 }));
+        assert_eq!(
+            web["readinessProbe"],
+            json!({ "httpGet": { "path": "/health", "port": 20400 }, "periodSeconds": 3 })
+        );
         assert_eq!(side["livenessProbe"]["httpGet"]["port"], 20301);
-        let config: Value = serde_json::from_str(variable(container(&after, INIT), "CONSUL_REDIRECT_TRAFFIC_CONFIG").as_str().unwrap()).unwrap();
+        let config: Value = serde_json::from_str(
+            variable(container(&after, INIT), "CONSUL_REDIRECT_TRAFFIC_CONFIG").as_str().unwrap(),
+        )
+        .unwrap();
         assert_eq!(config["ExcludeInboundPorts"], json!(["20400", "20301"]));
         let original: Value = serde_json::from_str(annotation(&after, "original-pod")).unwrap();
         assert_eq!(
@@ -172,7 +197,8 @@ mod the_pod {
     #[test]
     fn a_job_ends_with_its_app() {
         let mut pod = web(&[]);
-        pod["metadata"]["ownerReferences"] = json!([{ "kind": "Job", "apiVersion": "batch/v1", "name": "x", "uid": "u" }]);
+        pod["metadata"]["ownerReferences"] =
+            json!([{ "kind": "Job", "apiVersion": "batch/v1", "name": "x", "uid": "u" }]);
         pod["spec"]["restartPolicy"] = json!("Never");
         let settings = json!({ "sidecarProxy": { "defaultLivenessFailureSeconds": 60 } });
         let answer = ask(&pod, settings.clone());
@@ -183,7 +209,12 @@ mod the_pod {
         assert_eq!(answer.warnings, [""; 0]);
         let mut ordinary = settings;
         ordinary["nativeSidecars"] = json!(false);
-        assert!(ask(&pod, ordinary).warnings.iter().any(|warning| warning.contains("meant to finish and will not")));
+        assert!(
+            ask(&pod, ordinary)
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("meant to finish and will not"))
+        );
     }
 
     #[test]
@@ -199,7 +230,11 @@ mod the_pod {
         );
         assert!(injected(&[("consul-dns", "false")], settings)["spec"]["dnsConfig"].is_null());
         let answer = ask(&web(&[("consul-dns", "true")]), json!({}));
-        assert!(answer.message().contains("the policy's setting dns.nameservers is empty; ask the policy's administrator"));
+        assert!(
+            answer
+                .message()
+                .contains("the policy's setting dns.nameservers is empty; ask the policy's administrator")
+        );
     }
 
     #[test]
@@ -211,16 +246,24 @@ mod the_pod {
         assert_eq!(names(&pod["spec"]["initContainers"]), init);
         let second = container(&pod, "consul-dataplane-web-admin");
         let args = words(second, "args");
-        for arg in ["-envoy-admin-bind-port=19001", "-graceful-port=20601", "--base-id", "-proxy-service-id-path=/consul/connect-inject/proxyid-web-admin"] {
+        for arg in [
+            "-envoy-admin-bind-port=19001",
+            "-graceful-port=20601",
+            "--base-id",
+            "-proxy-service-id-path=/consul/connect-inject/proxyid-web-admin",
+        ] {
             assert!(args.contains(&arg), "{arg}: {args:?}");
         }
         assert_eq!(second["readinessProbe"]["tcpSocket"]["port"], 20001);
         assert_eq!(variable(second, "DP_ENVOY_ADMIN_BIND_PORT"), "19001");
         let tokens: Vec<&str> = names(&pod["spec"]["volumes"]).into_iter().skip(1).collect();
         assert_eq!(tokens, ["consul-connect-inject-token", "web-admin-service-account"]);
-        let together = ask(&web(&[("connect-service", "web,web-admin"), ("enable-metrics", "true")]), settings);
+        let together =
+            ask(&web(&[("connect-service", "web,web-admin"), ("enable-metrics", "true")]), settings);
         for annotation in ["transparent-proxy", "enable-metrics"] {
-            assert!(together.message().contains(&format!("set annotation {PREFIX}{annotation} to \"false\"")));
+            assert!(
+                together.message().contains(&format!("set annotation {PREFIX}{annotation} to \"false\""))
+            );
         }
     }
 }
@@ -248,11 +291,15 @@ mod acls_and_tls {
     fn the_service_account_is_named_like_the_service() {
         let settings = json!({ "acls": { "enabled": true } });
         let answer = ask(&web(&[("connect-service", "api")]), settings.clone());
-        assert!(answer.message().contains("spec.serviceAccountName: \"web\" is not the service's name \"api\""));
+        assert!(
+            answer.message().contains("spec.serviceAccountName: \"web\" is not the service's name \"api\"")
+        );
         let mut pod = web(&[]);
         pod["spec"].as_object_mut().unwrap().remove("serviceAccountName");
         let answer = ask(&pod, settings);
-        assert!(answer.warnings[0].contains("spec.serviceAccountName: with ACLs on, \"default\" cannot log in"));
+        assert!(
+            answer.warnings[0].contains("spec.serviceAccountName: with ACLs on, \"default\" cannot log in")
+        );
     }
 
     #[test]
@@ -277,7 +324,13 @@ mod acls_and_tls {
             assert_eq!(variable(init, name), value, "{name}");
         }
         let args = words(sidecar, "args");
-        for arg in ["-ca-certs=/consul/connect-inject/consul-ca.pem", "-service-namespace=k8s-shop", "-service-partition=part1", "-login-partition=part1", "-server-watch-disabled=true"] {
+        for arg in [
+            "-ca-certs=/consul/connect-inject/consul-ca.pem",
+            "-service-namespace=k8s-shop",
+            "-service-partition=part1",
+            "-login-partition=part1",
+            "-server-watch-disabled=true",
+        ] {
             assert!(args.contains(&arg), "{arg}: {args:?}");
         }
         assert_eq!(annotation(&pod, "consul-namespace"), "k8s-shop");
@@ -317,7 +370,11 @@ mod what_a_user_reads {
         ] {
             assert!(answer.message().contains(part), "{part}: {}", answer.message());
         }
-        assert!(answer.message().starts_with("this pod cannot join the Consul service mesh, there are 11 problems:"));
+        assert!(
+            answer
+                .message()
+                .starts_with("this pod cannot join the Consul service mesh, there are 11 problems:")
+        );
     }
 
     #[test]
@@ -328,7 +385,9 @@ mod what_a_user_reads {
         let request = json!({ "uid": "u", "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
             "operation": "CREATE", "namespace": "shop", "object": object });
         let answer = support::ask_request(&request, &dataplane(json!({})));
-        assert!(answer.message().contains("transparent-proxy-exclude-uids: \"root\" is not the number of a user"));
+        assert!(
+            answer.message().contains("transparent-proxy-exclude-uids: \"root\" is not the number of a user")
+        );
     }
 
     #[test]
@@ -337,9 +396,21 @@ mod what_a_user_reads {
             ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is true"),
             ("/spec/os", json!({ "name": "windows" }), "spec.os.name: is windows"),
             ("/spec/dnsConfig", json!({}), "spec.dnsConfig: cannot stand beside DNS through Consul"),
-            ("/spec/securityContext", json!({ "runAsUser": 5995 }), "spec.securityContext.runAsUser: \"5995\" is the user of consul-dataplane"),
-            ("/spec/volumes", json!([{ "name": "consul-connect-inject-data" }]), "spec.volumes[0].name: \"consul-connect-inject-data\" is that of an injected volume"),
-            ("/spec/initContainers", json!([{ "name": "consul-dataplane-x" }]), "spec.initContainers[0].name: \"consul-dataplane-x\" is that of an injected container"),
+            (
+                "/spec/securityContext",
+                json!({ "runAsUser": 5995 }),
+                "spec.securityContext.runAsUser: \"5995\" is the user of consul-dataplane",
+            ),
+            (
+                "/spec/volumes",
+                json!([{ "name": "consul-connect-inject-data" }]),
+                "spec.volumes[0].name: \"consul-connect-inject-data\" is that of an injected volume",
+            ),
+            (
+                "/spec/initContainers",
+                json!([{ "name": "consul-dataplane-x" }]),
+                "spec.initContainers[0].name: \"consul-dataplane-x\" is that of an injected container",
+            ),
         ] {
             let mut pod = web(&[]);
             let (parent, field) = path.rsplit_once('/').unwrap();
@@ -352,15 +423,27 @@ mod what_a_user_reads {
     #[test]
     fn probes_that_say_nothing_through_the_proxy() {
         for (probe, warning) in [
-            (json!({ "tcpSocket": { "port": "http" } }), "the readinessProbe reaches Envoy, not the app, and succeeds whatever the app does; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8080\""),
-            (json!({ "grpc": { "port": 9090 } }), "the readinessProbe reaches Envoy, which refuses it; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"9090\""),
-            (json!({ "httpGet": { "port": 8443, "scheme": "HTTPS" } }), "asks for HTTPS, which Envoy's listener for probes does not speak; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8443\" and transparent-proxy-overwrite-probes to \"false\""),
+            (
+                json!({ "tcpSocket": { "port": "http" } }),
+                "the readinessProbe reaches Envoy, not the app, and succeeds whatever the app does; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8080\"",
+            ),
+            (
+                json!({ "grpc": { "port": 9090 } }),
+                "the readinessProbe reaches Envoy, which refuses it; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"9090\"",
+            ),
+            (
+                json!({ "httpGet": { "port": 8443, "scheme": "HTTPS" } }),
+                "asks for HTTPS, which Envoy's listener for probes does not speak; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8443\" and transparent-proxy-overwrite-probes to \"false\"",
+            ),
         ] {
             let mut pod = web(&[]);
             pod["spec"]["containers"][0]["readinessProbe"] = probe;
             let warnings = ask(&pod, json!({})).warnings;
             assert!(warnings.len() == 1 && warnings[0].contains(warning), "{warnings:?}");
-            assert_eq!(ask(&pod, json!({ "transparentProxy": { "defaultEnabled": false } })).warnings, [""; 0]);
+            assert_eq!(
+                ask(&pod, json!({ "transparentProxy": { "defaultEnabled": false } })).warnings,
+                [""; 0]
+            );
         }
     }
 
@@ -369,19 +452,38 @@ mod what_a_user_reads {
         let warned = |pod: &Value, annotations: &[(&str, &str)]| {
             let mut all = web(annotations);
             all["spec"]["terminationGracePeriodSeconds"] = pod.clone();
-            ask(&all, json!({})).warnings.iter().any(|warning| warning.contains("is not below terminationGracePeriodSeconds"))
+            ask(&all, json!({}))
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("is not below terminationGracePeriodSeconds"))
         };
         let grace = "sidecar-proxy-lifecycle-shutdown-grace-period-seconds";
-        assert!(warned(&json!(10), &[]) && warned(&json!(30), &[(grace, "30")]) && warned(&Value::Null, &[(grace, "31")]));
-        assert!(!warned(&json!(30), &[]) && !warned(&json!(60), &[(grace, "30")]) && !warned(&json!(0), &[(grace, "0")]));
+        assert!(
+            warned(&json!(10), &[])
+                && warned(&json!(30), &[(grace, "30")])
+                && warned(&Value::Null, &[(grace, "31")])
+        );
+        assert!(
+            !warned(&json!(30), &[])
+                && !warned(&json!(60), &[(grace, "30")])
+                && !warned(&json!(0), &[(grace, "0")])
+        );
     }
 
     #[test]
     fn annotations_of_the_other_mode() {
         let answer = ask(&web(&[("connect-sync-period", "10s")]), json!({}));
-        assert!(answer.warnings[0].contains("belongs to mode agent and has no effect here"), "{:?}", answer.warnings);
+        assert!(
+            answer.warnings[0].contains("belongs to mode agent and has no effect here"),
+            "{:?}",
+            answer.warnings
+        );
         let answer = support::ask(&web(&[("transparent-proxy", "true")]), &json!({}));
-        assert!(answer.warnings[0].contains("belongs to mode dataplane and has no effect here"), "{:?}", answer.warnings);
+        assert!(
+            answer.warnings[0].contains("belongs to mode dataplane and has no effect here"),
+            "{:?}",
+            answer.warnings
+        );
     }
 
     #[test]
@@ -409,34 +511,63 @@ mod settings {
     #[test]
     fn what_cannot_work_is_refused_with_what_to_write() {
         for (settings, part) in [
-            (json!({ "servers": { "address": "exec=discover -q" } }), "setting servers.address: \"exec=discover -q\" is a command"),
-            (json!({ "servers": { "address": "consul.example.com:8502" } }), "is neither a DNS name nor an IP address"),
-            (json!({ "openshift": true }), "setting transparentProxy.defaultEnabled: is true, and with openshift on"),
-            (json!({ "adminPartitions": { "enabled": true } }), "setting adminPartitions.enabled: needs Consul namespaces"),
+            (
+                json!({ "servers": { "address": "exec=discover -q" } }),
+                "setting servers.address: \"exec=discover -q\" is a command",
+            ),
+            (
+                json!({ "servers": { "address": "consul.example.com:8502" } }),
+                "is neither a DNS name nor an IP address",
+            ),
+            (
+                json!({ "openshift": true }),
+                "setting transparentProxy.defaultEnabled: is true, and with openshift on",
+            ),
+            (
+                json!({ "adminPartitions": { "enabled": true } }),
+                "setting adminPartitions.enabled: needs Consul namespaces",
+            ),
             (json!({ "imageConsulDataplane": "hashicorp/consul-dataplane:1.8.2" }), "is older than 1.9"),
-            (json!({ "imageEnvoy": "envoy:1" }), "setting imageEnvoy: is a setting of mode agent, and the mode is dataplane; remove it, or write mode: agent"),
-            (json!({ "logLevel": "loud" }), "setting logLevel: \"loud\" is not a log level; write trace, debug, info, warn or error"),
-            (json!({ "dns": { "nameservers": ["kube-dns"] } }), "setting dns.nameservers: \"kube-dns\" is not an IP address"),
+            (
+                json!({ "imageEnvoy": "envoy:1" }),
+                "setting imageEnvoy: is a setting of mode agent, and the mode is dataplane; remove it, or write mode: agent",
+            ),
+            (
+                json!({ "logLevel": "loud" }),
+                "setting logLevel: \"loud\" is not a log level; write trace, debug, info, warn or error",
+            ),
+            (
+                json!({ "dns": { "nameservers": ["kube-dns"] } }),
+                "setting dns.nameservers: \"kube-dns\" is not an IP address",
+            ),
             (json!({ "externalServers": {} }), "write hosts[0] as servers.address"),
         ] {
             let message = refusal(settings.clone());
             assert!(message.contains(part), "{settings}: {message}");
         }
         assert_eq!(refusal(json!({})), "");
-        assert_eq!(refusal(json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } })), "");
+        assert_eq!(
+            refusal(json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } })),
+            ""
+        );
         let other = policy().validate_settings(&json!({ "transparentProxy": {} })).unwrap();
         assert!(other.message.unwrap().contains("is a setting of mode dataplane, and the mode is agent"));
     }
 
     #[test]
     fn openshift_chooses_the_users() {
-        let pod = injected(&[], json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } }));
+        let pod =
+            injected(&[], json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } }));
         for name in [INIT, SIDECAR] {
             let context = &container(&pod, name)["securityContext"];
             assert!(context["runAsUser"].is_null() && context["runAsNonRoot"] == true, "{context}");
         }
         let settings = json!({ "openshift": true, "transparentProxy": { "defaultEnabled": false } });
-        assert!(ask(&web(&[("transparent-proxy", "true")]), settings).message().contains("cannot be followed on OpenShift"));
+        assert!(
+            ask(&web(&[("transparent-proxy", "true")]), settings)
+                .message()
+                .contains("cannot be followed on OpenShift")
+        );
     }
 
     #[test]
@@ -447,7 +578,10 @@ mod settings {
             ("r/k8s:latest", "v2.0.3"),
             ("r/k8s", "v2.0.3"),
         ] {
-            assert_eq!(annotation(&injected(&[], json!({ "imageK8S": image })), "consul-k8s-version"), version);
+            assert_eq!(
+                annotation(&injected(&[], json!({ "imageK8S": image })), "consul-k8s-version"),
+                version
+            );
         }
     }
 }
@@ -495,7 +629,8 @@ mod promises {
             let mut pod = web(&[("connect-service-upstreams", "db:1234,cache:1235,queue:1236")]);
             let mut container = pod["spec"]["containers"][0].clone();
             let value = "x".repeat(40);
-            container["env"] = (0..variables).map(|index| json!({ "name": format!("V{index}"), "value": value })).collect();
+            container["env"] =
+                (0..variables).map(|index| json!({ "name": format!("V{index}"), "value": value })).collect();
             pod["spec"]["containers"] = (0..containers)
                 .map(|index| {
                     let mut own = container.clone();

@@ -250,7 +250,8 @@ impl Difference<'_> {
 
     /// The policy reports a problem of that annotation.
     fn rejects(&self, annotation: &str) -> bool {
-        self.rejection().is_some_and(|problem| problem.starts_with(&format!("annotation {PREFIX}{annotation}: ")))
+        self.rejection()
+            .is_some_and(|problem| problem.starts_with(&format!("annotation {PREFIX}{annotation}: ")))
     }
 
     /// The webhook rejects with this word, and the policy injects.
@@ -274,7 +275,8 @@ fn own_token(it: &Difference) -> bool {
     let token = "consul-connect-inject-token";
     it.is_injected_where("unable to find service account token volumeMount")
         || it.place == format!("volumes/{token}")
-        || (it.place.ends_with("/mounts/var/run/secrets/kubernetes.io/serviceaccount") && it.ours["name"] == token)
+        || (it.place.ends_with("/mounts/var/run/secrets/kubernetes.io/serviceaccount")
+            && it.ours["name"] == token)
         || it.place.ends_with("/env/CONSUL_LOGIN_BEARER_TOKEN_FILE")
 }
 
@@ -282,7 +284,8 @@ fn own_token(it: &Difference) -> bool {
 /// with the numbers of named ports.
 fn trimmed(it: &Difference) -> bool {
     let list = it.case.annotation("connect-inject-mount-volume").unwrap_or_default();
-    let mounted = it.theirs.is_null() && it.place.ends_with("/mounts/consul/connect-inject") && list.contains(' ');
+    let mounted =
+        it.theirs.is_null() && it.place.ends_with("/mounts/consul/connect-inject") && list.contains(' ');
     let redirection = ["redirect-traffic-config", "CONSUL_REDIRECT_TRAFFIC_CONFIG"];
     if mounted || !redirection.iter().any(|name| it.place.ends_with(name)) {
         return mounted;
@@ -290,7 +293,8 @@ fn trimmed(it: &Difference) -> bool {
     let mut theirs = it.theirs.clone();
     for list in ["ExcludeInboundPorts", "ExcludeOutboundPorts", "ExcludeOutboundCIDRs", "ExcludeUIDs"] {
         let items = theirs[list].as_array().into_iter().flatten().map(|item| text(item).trim().to_owned());
-        let items: Vec<String> = items.filter(|item| !item.is_empty()).map(|item| port_number(&it.case.pod, item)).collect();
+        let items: Vec<String> =
+            items.filter(|item| !item.is_empty()).map(|item| port_number(&it.case.pod, item)).collect();
         theirs[list] = if items.is_empty() { Value::Null } else { json!(items) };
     }
     theirs == it.ours
@@ -311,7 +315,8 @@ fn text(value: &Value) -> &str {
 fn as_written(it: &Difference) -> bool {
     let amounts = |list: &Value| list.as_object().cloned().unwrap_or_default();
     let changed = amounts(&it.ours).into_iter().filter(|(name, amount)| it.theirs.get(name) != Some(amount));
-    let written = |amount: &Value| it.case.pod["metadata"]["annotations"].to_string().contains(&amount.to_string());
+    let written =
+        |amount: &Value| it.case.pod["metadata"]["annotations"].to_string().contains(&amount.to_string());
     it.place.contains("/resources/")
         && amounts(&it.ours).keys().eq(amounts(&it.theirs).keys())
         && changed.into_iter().all(|(_, amount)| written(&amount))
@@ -336,16 +341,20 @@ fn readable(name: &str) -> String {
 }
 
 fn names_of_variables(it: &Difference) -> bool {
-    let Some(name) = it.variable().and_then(|name| name.split_once("_CONNECT_SERVICE_")).map(|(name, _)| name) else {
+    let Some(name) =
+        it.variable().and_then(|name| name.split_once("_CONNECT_SERVICE_")).map(|(name, _)| name)
+    else {
         return false;
     };
     upstreams(it).iter().any(|parts| match parts.as_slice() {
         ["prepared_query", query, ..] => it.theirs.is_null() && readable(query) == name,
         [upstream, _, rest @ ..] => {
             let theirs = upstream.to_uppercase().replace('-', "_");
-            let datacenter = rest.first().map(|datacenter| format!("{}_{}", readable(upstream), readable(datacenter)));
+            let datacenter =
+                rest.first().map(|datacenter| format!("{}_{}", readable(upstream), readable(datacenter)));
             let renamed = readable(upstream) != theirs
-                && ((it.ours.is_null() && name == theirs) || (it.theirs.is_null() && name == readable(upstream)));
+                && ((it.ours.is_null() && name == theirs)
+                    || (it.theirs.is_null() && name == readable(upstream)));
             renamed || (it.theirs.is_null() && datacenter.as_deref() == Some(name))
         }
         _ => false,
@@ -353,13 +362,20 @@ fn names_of_variables(it: &Difference) -> bool {
 }
 
 fn values_of_variables(it: &Difference) -> bool {
-    let (Some(variable), false) = (it.variable(), it.theirs.is_null() || it.ours.is_null()) else { return false };
-    let own = |container: &Value| container["env"].as_array().into_iter().flatten().any(|own| own["name"] == variable);
+    let (Some(variable), false) = (it.variable(), it.theirs.is_null() || it.ours.is_null()) else {
+        return false;
+    };
+    let own = |container: &Value| {
+        container["env"].as_array().into_iter().flatten().any(|own| own["name"] == variable)
+    };
     let mut containers = it.case.pod["spec"]["containers"].as_array().into_iter().flatten();
     let name = variable.split("_CONNECT_SERVICE_").next();
     let named = |parts: &Vec<&str>| parts.first().map(|upstream| readable(upstream)).as_deref() == name;
     let several = upstreams(it).iter().filter(|parts| named(parts)).count() > 1;
-    let bound = it.case.annotation("connect-service-upstreams").is_some_and(|list| list.contains("local_bind_address"));
+    let bound = it
+        .case
+        .annotation("connect-service-upstreams")
+        .is_some_and(|list| list.contains("local_bind_address"));
     containers.any(own) || several || bound
 }
 

@@ -131,7 +131,8 @@ mod tests {
         let annotations = Annotations::from_iter([("x", value)]);
         let mut findings = Findings::default();
         let (annotations, spec) = (&annotations, &spec);
-        let mut reader = AnnotationReader { annotations, spec, ports: NamedBy::Containers, findings: &mut findings };
+        let mut reader =
+            AnnotationReader { annotations, spec, ports: NamedBy::Containers, findings: &mut findings };
         let value = read(&mut reader);
         (value, findings.problems.iter().map(ToString::to_string).collect())
     }
@@ -145,7 +146,9 @@ mod tests {
             assert_eq!(value, None);
             assert_eq!(
                 problems,
-                [format!("annotation consul.hashicorp.com/x: \"{text}\" is not a boolean; write \"true\" or \"false\", in quotes")]
+                [format!(
+                    "annotation consul.hashicorp.com/x: \"{text}\" is not a boolean; write \"true\" or \"false\", in quotes"
+                )]
             );
         }
     }
@@ -159,7 +162,9 @@ mod tests {
         }
         assert_eq!(read("admin", |reader| reader.port("x", 1024)).0, Some(9090));
         assert_eq!(read("", |reader| reader.port("x", 1024)), (None, vec![]));
-        for (text, why) in [("80", "is below 1024"), ("0x10", "is not"), ("nope", "is not the name of a port")] {
+        for (text, why) in
+            [("80", "is below 1024"), ("0x10", "is not"), ("nope", "is not the name of a port")]
+        {
             let (value, problems) = read(text, |reader| reader.port("x", 1024));
             assert!(value.is_none() && problems[0].contains(why), "{problems:?}");
         }

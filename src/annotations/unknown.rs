@@ -1,8 +1,8 @@
 //! Annotations that have no effect, because of their name or because the pod is not injected.
 
 use super::names::{
-    self, DUAL_STACK, INJECT, K8S_VERSION, NAMESPACE, OLD_K8S_VERSION, ORIGINAL_POD, PREFIX, REDIRECT_TRAFFIC, Reader,
-    STATUS, TRANSPARENT_PROXY_STATUS,
+    self, DUAL_STACK, INJECT, K8S_VERSION, NAMESPACE, OLD_K8S_VERSION, ORIGINAL_POD, PREFIX,
+    REDIRECT_TRAFFIC, Reader, STATUS, TRANSPARENT_PROXY_STATUS,
 };
 use super::{Annotations, full};
 use crate::nearest::nearest;

@@ -42,11 +42,11 @@ pub struct Options {
 
 const FORM: &str =
     "write service:port, service:port:datacenter or prepared_query:name:port, separated by commas";
-const LABELLED_FORM: &str = "write service.svc:port, service.svc.DATACENTER.dc:port or service.svc.PEER.peer:port";
+const LABELLED_FORM: &str =
+    "write service.svc:port, service.svc.DATACENTER.dc:port or service.svc.PEER.peer:port";
 const LABELLED_FORM_OF_NAMESPACES: &str =
     "write service.svc.NAMESPACE.ns:port, with .DATACENTER.dc, .PEER.peer or .PARTITION.ap after .ns";
-const OPTIONS_FORM: &str =
-    "write destination_port, local_bind_address, mesh_gateway_mode or datacenter, such as ?mesh_gateway_mode=local";
+const OPTIONS_FORM: &str = "write destination_port, local_bind_address, mesh_gateway_mode or datacenter, such as ?mesh_gateway_mode=local";
 
 /// Parses the annotation's value; `subject` names the annotation in problems. `namespaces`
 /// says whether Consul namespaces or partitions are on.
@@ -96,7 +96,10 @@ fn parse(
 ) -> Option<CatalogUpstream> {
     let complete = |part: &&str| part.trim_matches(':').contains(':');
     if item.split_whitespace().filter(complete).count() > 1 {
-        flaws.push(Flaw::new("has upstreams that are not separated by commas", "write a comma between upstreams"));
+        flaws.push(Flaw::new(
+            "has upstreams that are not separated by commas",
+            "write a comma between upstreams",
+        ));
         return None;
     }
     let mut parts = item.splitn(3, ':').map(str::trim);
@@ -214,7 +217,8 @@ fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> 
         }
         Some((_, label)) => {
             let form = if namespaces { LABELLED_FORM_OF_NAMESPACES } else { LABELLED_FORM };
-            let why = format!("has the label {}, which Consul's controller does not read here", Quoted(label, 40));
+            let why =
+                format!("has the label {}, which Consul's controller does not read here", Quoted(label, 40));
             flaws.push(Flaw::new(why, form));
         }
     }
@@ -249,7 +253,9 @@ impl Options {
         }
         for pair in pairs.split(['&', ';']).map(str::trim).filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
-                Some((key, value)) if !value.trim().is_empty() => options.set(key.trim(), value.trim(), flaws),
+                Some((key, value)) if !value.trim().is_empty() => {
+                    options.set(key.trim(), value.trim(), flaws)
+                }
                 _ => {
                     let why = format!("has the option {} without a value", Quoted(pair, 60));
                     flaws.push(Flaw::new(why, OPTIONS_FORM));
@@ -271,13 +277,15 @@ impl Options {
             "local_bind_address" | "local-bind-address" | "localBindAddress" => match value.parse() {
                 Ok(address) => self.local_bind_address = Some(address),
                 Err(_) => {
-                    let why = format!("has the local address {}, which is not an IP address", Quoted(value, 60));
+                    let why =
+                        format!("has the local address {}, which is not an IP address", Quoted(value, 60));
                     flaws.push(Flaw::new(why, "write an address such as 127.0.0.2"));
                 }
             },
             "mesh_gateway_mode" | "mesh-gateway-mode" | "meshGatewayMode" => {
                 if !["none", "local", "remote"].contains(&value) {
-                    let why = format!("has the mesh gateway mode {}, which does not exist", Quoted(value, 60));
+                    let why =
+                        format!("has the mesh gateway mode {}, which does not exist", Quoted(value, 60));
                     flaws.push(Flaw::new(why, "write none, local or remote"));
                 }
                 self.mesh_gateway_mode = Some(value.to_owned());
@@ -287,7 +295,8 @@ impl Options {
                 self.datacenter = Some(value.to_owned());
             }
             _ => {
-                let why = format!("has the option {}, which Consul's controller does not know", Quoted(key, 60));
+                let why =
+                    format!("has the option {}, which Consul's controller does not know", Quoted(key, 60));
                 flaws.push(Flaw::new(why, OPTIONS_FORM));
             }
         }

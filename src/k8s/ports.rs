@@ -84,10 +84,14 @@ impl PodSpec<'_> {
 
     fn unknown_port(&self, named_by: NamedBy, ports: &[&ContainerPort], text: &str) -> Flaw {
         const NAMES_SHOWN: usize = 10;
-        let names: Vec<&str> = ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
+        let names: Vec<&str> =
+            ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
         let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
-        let of_init_container =
-            self.init_containers.iter().flat_map(|container| &container.ports).any(|port| name(port) == Some(text));
+        let of_init_container = self
+            .init_containers
+            .iter()
+            .flat_map(|container| &container.ports)
+            .any(|port| name(port) == Some(text));
         let why = match (numeric, of_init_container, named_by) {
             (true, ..) => "is not a number from 1 to 65535",
             (_, true, NamedBy::Running) => {

@@ -63,7 +63,9 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
         | "argocd"
         | "prepareDataplanesUpgrade" => DEPLOYMENT,
         "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
-        "dataplaneAsSidecarInitContainer.defaultEnabled" => "write nativeSidecars instead, which is true by default",
+        "dataplaneAsSidecarInitContainer.defaultEnabled" => {
+            "write nativeSidecars instead, which is true by default"
+        }
         "externalServers" => {
             "write hosts[0] as servers.address, httpsPort and grpcPort as servers.httpsPort and servers.grpcPort, \
                      skipServerWatch as servers.skipServerWatch, tlsServerName as tls.serverName"
@@ -80,8 +82,12 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
         "overrideAuthMethodName" => "write acls.authMethod instead",
         "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
         "apiGateway" | "initContainer.image" => NOT_IN_THIS_MODE,
-        "sidecarProxy.startupFailureSeconds" => "write sidecarProxy.defaultStartupFailureSeconds in dataplane mode",
-        "sidecarProxy.livenessFailureSeconds" => "write sidecarProxy.defaultLivenessFailureSeconds in dataplane mode",
+        "sidecarProxy.startupFailureSeconds" => {
+            "write sidecarProxy.defaultStartupFailureSeconds in dataplane mode"
+        }
+        "sidecarProxy.livenessFailureSeconds" => {
+            "write sidecarProxy.defaultLivenessFailureSeconds in dataplane mode"
+        }
         "lifecycleSidecarContainer" | "consulSidecarContainer" => {
             "write its resources as lifecycleSidecar.resources"
         }

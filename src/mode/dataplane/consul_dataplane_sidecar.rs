@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 
+use super::health_checks::READY_PORT;
 use super::injection::Injection;
 use super::proxy::{Proxy, Token};
 use super::volumes::AccessLog;
 use super::{dns, users};
-use super::health_checks::READY_PORT;
 use crate::k8s::kubelet;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{PodDNSConfig, PodDNSConfigOption};
 
 use super::addresses::Addresses;
 use super::default;
-use crate::annotations::names::CONSUL_DNS;
 use crate::annotations::full;
+use crate::annotations::names::CONSUL_DNS;
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_subdomain;
 use crate::mode::candidate::Candidate;

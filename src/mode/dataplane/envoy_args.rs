@@ -1,8 +1,8 @@
 //! Arguments for Envoy, which consul-dataplane starts with arguments of its own.
 
+use crate::annotations::names::ENVOY_ARGS;
 use crate::annotations::reader::AnnotationReader;
 use crate::annotations::{envoy_args, full};
-use crate::annotations::names::ENVOY_ARGS;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::problem::Flaw;
 
@@ -44,7 +44,10 @@ mod tests {
     #[test]
     fn flags_that_consul_dataplane_passes() {
         let args = |text: &str| EnvoyArgs::parse(text).unwrap();
-        assert_eq!(words(&args("-l debug --disable-hot-restart --x y")), ["--log-level", "debug", "--x", "y"]);
+        assert_eq!(
+            words(&args("-l debug --disable-hot-restart --x y")),
+            ["--log-level", "debug", "--x", "y"]
+        );
         assert!(flaw(&args("--log-format x"), false).unwrap().why.contains("--log-format"));
         assert!(flaw(&args("--base-id 1"), true).is_some() && flaw(&args("--base-id 1"), false).is_none());
         assert_eq!(flaw(&args("--concurrency 1 --log-level info"), true), None);

@@ -47,8 +47,11 @@ impl HealthChecks {
         HealthChecks {
             ready_port: reader.bool(PROXY_HEALTH_CHECK, Empty::Absent).unwrap_or(false),
             startup_failure_seconds: startup.unwrap_or(defaults.startup_failure_seconds),
-            liveness_failure_seconds: liveness
-                .unwrap_or(if job { 0 } else { defaults.liveness_failure_seconds }),
+            liveness_failure_seconds: liveness.unwrap_or(if job {
+                0
+            } else {
+                defaults.liveness_failure_seconds
+            }),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::block_values::{unprivileged_port, url_path};
 use super::default::{self, SECONDS_LIMIT};
+use crate::annotations::full;
 use crate::annotations::names::{
     DRAIN_LISTENERS, GRACEFUL_PORT, GRACEFUL_SHUTDOWN_PATH, GRACEFUL_STARTUP_PATH, LIFECYCLE, SHUTDOWN_GRACE,
     STARTUP_GRACE,
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
-use crate::annotations::full;
 use crate::k8s::kubelet;
 use crate::settings::reader::SettingsReader;
 
@@ -29,7 +29,12 @@ impl LifecycleDefaults {
         LifecycleDefaults {
             enabled: block.bool("defaultEnabled", true),
             drain_listeners: block.bool("defaultEnableShutdownDrainListeners", true),
-            shutdown_grace_seconds: block.number("defaultShutdownGracePeriodSeconds", 0, SECONDS_LIMIT, grace),
+            shutdown_grace_seconds: block.number(
+                "defaultShutdownGracePeriodSeconds",
+                0,
+                SECONDS_LIMIT,
+                grace,
+            ),
             startup_grace_seconds: block.number("defaultStartupGracePeriodSeconds", 0, SECONDS_LIMIT, 0),
             graceful_port: unprivileged_port(block, "defaultGracefulPort", default::GRACEFUL_PORT),
             shutdown_path: url_path(block, "defaultGracefulShutdownPath", default::GRACEFUL_SHUTDOWN_PATH),
@@ -66,8 +71,11 @@ impl Lifecycle {
             let mut path = |name: &str, default: &str| reader.path(name).unwrap_or(default).to_owned();
             Managed {
                 drain_listeners: drain_listeners.unwrap_or(defaults.drain_listeners),
-                shutdown_grace_seconds: shutdown_grace
-                    .unwrap_or(if job { 0 } else { defaults.shutdown_grace_seconds }),
+                shutdown_grace_seconds: shutdown_grace.unwrap_or(if job {
+                    0
+                } else {
+                    defaults.shutdown_grace_seconds
+                }),
                 startup_grace_seconds: startup_grace.unwrap_or(defaults.startup_grace_seconds),
                 shutdown_path: path(GRACEFUL_SHUTDOWN_PATH, &defaults.shutdown_path),
                 startup_path: path(GRACEFUL_STARTUP_PATH, &defaults.startup_path),
@@ -100,7 +108,9 @@ impl Lifecycle {
             if managed.drain_listeners {
                 args.push("-shutdown-drain-listeners".to_owned());
             }
-            let Managed { shutdown_grace_seconds, startup_grace_seconds, shutdown_path, startup_path, .. } = managed;
+            let Managed {
+                shutdown_grace_seconds, startup_grace_seconds, shutdown_path, startup_path, ..
+            } = managed;
             args.extend([
                 format!("-shutdown-grace-period-seconds={shutdown_grace_seconds}"),
                 format!("-graceful-shutdown-path={}", kubelet::literal(shutdown_path)),

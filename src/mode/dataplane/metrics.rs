@@ -3,12 +3,12 @@
 use super::addresses::Addresses;
 use super::block_values::{unprivileged_port, url_path};
 use super::default;
+use crate::annotations::full;
 use crate::annotations::names::{
     ENABLE_METRICS, MERGED_METRICS_PORT, METRICS_MERGING, PROMETHEUS_CA_FILE, PROMETHEUS_CA_PATH,
     PROMETHEUS_CERT_FILE, PROMETHEUS_KEY_FILE, SCRAPE_PATH, SCRAPE_PORT, SERVICE_METRICS_PATH,
     SERVICE_METRICS_PORT,
 };
-use crate::annotations::full;
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
 use crate::problem::Problem;
@@ -78,9 +78,12 @@ impl Metrics {
         let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);
         let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(default::METRICS_PATH).to_owned();
         let tls = Tls::read(reader);
-        let merged = service_port
-            .filter(|_| enabled && merging)
-            .map(|service_port| Merged { port, service_port, service_path, tls });
+        let merged = service_port.filter(|_| enabled && merging).map(|service_port| Merged {
+            port,
+            service_port,
+            service_path,
+            tls,
+        });
         Metrics { enabled, scrape_port, scrape_path, merging, merged }
     }
 

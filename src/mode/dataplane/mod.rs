@@ -48,7 +48,11 @@ pub fn is_injected_container(name: &str) -> bool {
 }
 
 /// What is added to the pod; no plan where the findings have a problem.
-pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
+pub fn plan(
+    pod: &Candidate<'_>,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Plan>> {
     obstacles::check(pod, is_injected_container, |name| volumes::NAMES.contains(&name), findings);
     users::check(pod, settings, findings);
     let options = PodOptions::read(pod, settings, findings);
@@ -58,7 +62,8 @@ pub fn plan(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -
     if !findings.problems.is_empty() {
         return Ok(None);
     }
-    let listeners: Vec<Listener> = options.upstreams.iter().map(|upstream| listener(upstream, settings)).collect();
+    let listeners: Vec<Listener> =
+        options.upstreams.iter().map(|upstream| listener(upstream, settings)).collect();
     let upstream_env = UpstreamEnv::new(&listeners, findings);
     upstream_env.warn_of_kept(pod.spec, findings);
     if options.native.is_none() {

@@ -16,7 +16,8 @@ use crate::text::Quoted;
 
 /// The kinds of probes and the port of the first container's, in the order of the redirection's
 /// exclusions. The next container's port is one higher.
-const KINDS: [(&str, u16); 3] = [("livenessProbe", 20300), ("readinessProbe", 20400), ("startupProbe", 20500)];
+const KINDS: [(&str, u16); 3] =
+    [("livenessProbe", 20300), ("readinessProbe", 20400), ("startupProbe", 20500)];
 /// More containers would share ports.
 const CONTAINERS_LIMIT: usize = 100;
 
@@ -27,7 +28,8 @@ fn probe<'p>(container: &'p Container<'_>, kind: &str) -> Option<&'p Probe> {
 /// The new ports of the HTTP probes, for each container in the order of [`KINDS`].
 pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
     if spec.containers.len() > CONTAINERS_LIMIT {
-        let why = format!("has over {CONTAINERS_LIMIT} containers, for whose probes Envoy has not enough ports");
+        let why =
+            format!("has over {CONTAINERS_LIMIT} containers, for whose probes Envoy has not enough ports");
         let remedy = format!("set {} to \"false\"", full(OVERWRITE_PROBES));
         reader.findings.problem(Problem::new(format!("{spec_path}.containers"), why, remedy));
         return Vec::new();
@@ -80,8 +82,10 @@ fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
 
 /// Says how the probe gets past Envoy. An overwritten one has to be left alone for that.
 fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str) -> String {
-    let port = ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
-    let overwritten = probe.http_get.is_some() && !container.is_native_sidecar() && !why.contains("overwritten");
+    let port =
+        ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
+    let overwritten =
+        probe.http_get.is_some() && !container.is_native_sidecar() && !why.contains("overwritten");
     let leave = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
     format!(
         "container {}: the {kind} {why}; set {} to {port}{leave}",

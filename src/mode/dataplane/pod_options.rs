@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
+use super::default::CONCURRENCY_LIMIT;
 use super::envoy_args;
 use super::health_checks::HealthChecks;
 use super::lifecycle::Lifecycle;
@@ -11,7 +12,6 @@ use super::redirect_traffic::{self, Excluded};
 use super::service::Services;
 use super::settings::Settings;
 use super::volumes::{AccessLog, UserVolumes};
-use super::default::CONCURRENCY_LIMIT;
 use super::{dns, overwrite_probes};
 use crate::annotations::names::{CONCURRENCY, NAMESPACE, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
 use crate::annotations::reader::{AnnotationReader, Empty};
@@ -76,7 +76,8 @@ impl PodOptions {
         let upstreams = upstreams(reader, &services, settings);
         let transparent_proxy = transparent_proxy(reader, pod, settings);
         let dns = dns::config(reader, &settings.dns, settings.addresses, pod, transparent_proxy.is_some());
-        let metrics = Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
+        let metrics =
+            Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
         services.check_together(reader, transparent_proxy.is_some(), metrics.enabled, metrics.merging);
         let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
         let health = HealthChecks::read(reader, &settings.sidecar.health, job);
@@ -116,7 +117,8 @@ fn upstreams(
     // Partitions are only with namespaces.
     let namespaces = settings.consul_namespaces.is_some();
     let findings = &mut *reader.findings;
-    let upstreams = catalog_upstream::parse_list(&full(UPSTREAMS), value, &resolve_port, namespaces, findings);
+    let upstreams =
+        catalog_upstream::parse_list(&full(UPSTREAMS), value, &resolve_port, namespaces, findings);
     let own: Vec<u16> = services.ports.iter().map(|port| port.number).collect();
     for CatalogUpstream { target, port, .. } in &upstreams {
         if !target.prepared_query && !namespaces {
@@ -152,6 +154,11 @@ fn check_proxy_config(reader: &mut AnnotationReader<'_, '_>) {
     let Some(written) = reader.written(PROXY_CONFIG) else { return };
     if let Err(error) = serde_json::from_str::<serde_json::Map<_, _>>(written) {
         let why = format!("is not a JSON object ({})", Quoted(&error.to_string(), 100));
-        reader.problem(PROXY_CONFIG, written, &why, "write the proxy's configuration as JSON, such as {\"local_connect_timeout_ms\": 1000}");
+        reader.problem(
+            PROXY_CONFIG,
+            written,
+            &why,
+            "write the proxy's configuration as JSON, such as {\"local_connect_timeout_ms\": 1000}",
+        );
     }
 }

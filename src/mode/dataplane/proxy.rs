@@ -58,7 +58,8 @@ impl Token<'_> {
     /// The volume with the token of another service account.
     pub fn secret_volume(&self) -> Option<Volume> {
         let Token::Service(name) = self else { return None };
-        let secret = SecretVolumeSource { secret_name: Some((*name).to_owned()), ..SecretVolumeSource::default() };
+        let secret =
+            SecretVolumeSource { secret_name: Some((*name).to_owned()), ..SecretVolumeSource::default() };
         Some(Volume { name: volume_name(name), secret: Some(secret), ..Volume::default() })
     }
 }

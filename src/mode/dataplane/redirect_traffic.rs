@@ -30,8 +30,10 @@ pub struct Excluded {
 /// Whether transparent proxy is on.
 pub fn enabled(reader: &mut AnnotationReader<'_, '_>, settings: &Settings) -> bool {
     let asked = reader.bool(TRANSPARENT_PROXY, Empty::Wrong);
-    if let Some(written) = reader.get(TRANSPARENT_PROXY).filter(|_| asked == Some(true) && settings.openshift) {
-        let why = "cannot be followed on OpenShift, where the proxy's user is not known before the pod is admitted";
+    if let Some(written) = reader.get(TRANSPARENT_PROXY).filter(|_| asked == Some(true) && settings.openshift)
+    {
+        let why =
+            "cannot be followed on OpenShift, where the proxy's user is not known before the pod is admitted";
         reader.problem(TRANSPARENT_PROXY, written, why, "write \"false\"");
     }
     asked.unwrap_or(settings.transparent_proxy.enabled)
@@ -68,7 +70,8 @@ fn items(
 }
 
 fn cidr(written: &str, addresses: Addresses) -> Result<String, Flaw> {
-    let (address, length) = written.split_once('/').map_or((written, None), |(address, length)| (address, Some(length)));
+    let (address, length) =
+        written.split_once('/').map_or((written, None), |(address, length)| (address, Some(length)));
     let flaw = || {
         let why = "is neither an IP address nor a block of addresses";
         Flaw::new(why, "write addresses such as 10.0.0.1 and blocks such as 10.0.0.0/8, separated by commas")
@@ -131,7 +134,11 @@ pub struct Redirected<'a> {
 }
 
 /// The configuration as JSON.
-pub fn config(excluded: &Excluded, redirected: &Redirected<'_>, addresses: Addresses) -> anyhow::Result<String> {
+pub fn config(
+    excluded: &Excluded,
+    redirected: &Redirected<'_>,
+    addresses: Addresses,
+) -> anyhow::Result<String> {
     let mut inbound: Vec<String> = Vec::new();
     inbound.extend(redirected.metrics.enabled.then(|| redirected.metrics.scrape_port.to_string()));
     inbound.extend(redirected.health.ready_port.then(|| READY_PORT.to_string()));

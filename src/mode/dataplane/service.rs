@@ -4,7 +4,7 @@ use super::constants::{INIT, SIDECAR};
 use super::settings::Settings;
 use crate::annotations::full;
 use crate::annotations::names::{
-    DEFAULT_PORT, KUBERNETES_SERVICE, METRICS_MERGING, ENABLE_METRICS, PORT, SERVICE, TRANSPARENT_PROXY,
+    DEFAULT_PORT, ENABLE_METRICS, KUBERNETES_SERVICE, METRICS_MERGING, PORT, SERVICE, TRANSPARENT_PROXY,
 };
 use crate::annotations::reader::AnnotationReader;
 use crate::annotations::service::check_identity;
@@ -54,7 +54,13 @@ impl Services {
     }
 
     /// Reports what the proxies of several services cannot have.
-    pub fn check_together(&self, reader: &mut AnnotationReader<'_, '_>, transparent_proxy: bool, metrics: bool, merging: bool) {
+    pub fn check_together(
+        &self,
+        reader: &mut AnnotationReader<'_, '_>,
+        transparent_proxy: bool,
+        metrics: bool,
+        merging: bool,
+    ) {
         let Some(written) = reader.get(SERVICE).filter(|_| self.are_several()) else { return };
         let mut report = |on: bool, what: &str, annotation: &str| {
             if on {

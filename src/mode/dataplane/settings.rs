@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use super::addresses::Addresses;
 use super::default::{self, CONCURRENCY_LIMIT};
 use super::dns::DnsSettings;
+use super::health_checks::HealthDefaults;
 use super::lifecycle::LifecycleDefaults;
 use super::metrics::MetricsDefaults;
-use super::health_checks::HealthDefaults;
 use super::native_sidecar::NativeProbe;
 use super::volumes;
 use crate::consul::duration::Millis;
@@ -243,7 +243,8 @@ fn address(block: &mut SettingsReader<'_, '_>) -> String {
         let remedy = "write a DNS name that has the servers' addresses, or the address of a load balancer";
         block.problem(key, address, why, remedy);
     } else if address.parse::<IpAddr>().is_err() && !is_dns_subdomain(address) {
-        let remedy = format!("write a DNS name or an IP address without a port, such as {}", default::ADDRESS);
+        let remedy =
+            format!("write a DNS name or an IP address without a port, such as {}", default::ADDRESS);
         block.problem(key, address, "is neither a DNS name nor an IP address", &remedy);
     }
     address.to_owned()

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume, VolumeMount};
 use serde::de::DeserializeOwned;
 
-use crate::annotations::names::{ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, MOUNT_VOLUME, USER_MOUNTS, USER_VOLUMES};
+use crate::annotations::names::{
+    ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, MOUNT_VOLUME, USER_MOUNTS, USER_VOLUMES,
+};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_label;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, mount};
@@ -41,7 +43,12 @@ fn json_list<T: DeserializeOwned>(reader: &mut AnnotationReader<'_, '_>, name: &
     let Some(written) = reader.get(name) else { return Vec::new() };
     serde_json::from_str(written).unwrap_or_else(|error| {
         let why = format!("is not a JSON list of {what} ({error})");
-        reader.problem(name, written, &why, &format!("write a list of {what} as JSON, as in a pod's specification"));
+        reader.problem(
+            name,
+            written,
+            &why,
+            &format!("write a list of {what} as JSON, as in a pod's specification"),
+        );
         Vec::new()
     })
 }
@@ -72,7 +79,12 @@ fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], v
         }
         if !mount.mount_path.starts_with('/') || !paths.insert(&mount.mount_path) {
             let why = "is not a path, or one where another volume is mounted";
-            reader.problem(USER_MOUNTS, &mount.mount_path, why, "write a path of its own that begins with '/'");
+            reader.problem(
+                USER_MOUNTS,
+                &mount.mount_path,
+                why,
+                "write a path of its own that begins with '/'",
+            );
         }
     }
 }
@@ -85,7 +97,8 @@ fn mounted_in(reader: &mut AnnotationReader<'_, '_>) -> Vec<usize> {
             Some(_) => (),
             None => {
                 let names = reader.spec.containers.iter().take(10);
-                let names: Vec<String> = names.map(|container| Quoted(container.name, 63).to_string()).collect();
+                let names: Vec<String> =
+                    names.map(|container| Quoted(container.name, 63).to_string()).collect();
                 let why = "is not the name of a container of this pod";
                 reader.problem(MOUNT_VOLUME, name, why, &format!("write names of {}", names.join(", ")));
             }
@@ -105,7 +118,8 @@ impl AccessLog {
     pub fn read(reader: &mut AnnotationReader<'_, '_>, default_path: Option<&str>) -> Option<Self> {
         let enabled = reader.bool(ACCESS_LOG_ENABLED, Empty::Absent).unwrap_or(true);
         let written = reader.written(ACCESS_LOG_PATH);
-        if let Some((written, flaw)) = written.and_then(|written| Some((written, access_log_flaw(written)?))) {
+        if let Some((written, flaw)) = written.and_then(|written| Some((written, access_log_flaw(written)?)))
+        {
             reader.flaw(ACCESS_LOG_PATH, written, flaw);
             return None;
         }

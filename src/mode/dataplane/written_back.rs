@@ -17,7 +17,10 @@ use crate::mode::candidate::Candidate;
 /// What kubectl takes for `logs` and `exec` without a container's name.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-pub fn annotations(pod: &Candidate<'_>, injection: &Injection<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn annotations(
+    pod: &Candidate<'_>,
+    injection: &Injection<'_>,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let Injection { settings, options, .. } = injection;
     let version = settings.k8s_version();
     let mut annotations = BTreeMap::new();
@@ -47,7 +50,8 @@ pub fn annotations(pod: &Candidate<'_>, injection: &Injection<'_>) -> anyhow::Re
     }
     resolved(pod, injection, &mut write);
     annotations.extend(options.metrics.annotations());
-    let first = pod.spec.containers.first().filter(|_| !pod.metadata.annotations.contains_key(DEFAULT_CONTAINER));
+    let first =
+        pod.spec.containers.first().filter(|_| !pod.metadata.annotations.contains_key(DEFAULT_CONTAINER));
     annotations.extend(first.map(|first| (DEFAULT_CONTAINER.to_owned(), first.name.to_owned())));
     Ok(annotations)
 }
