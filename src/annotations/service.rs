@@ -223,8 +223,8 @@ mod tests {
         let none = Annotations::default();
         assert_eq!(name(&none, &spec, "spec", false, &mut findings).unwrap().as_str(), "web");
         let http = ServicePort { number: 8080, written_back: Some("http".to_owned()) };
-        assert_eq!(port(&none, &spec, &mut findings), Some(http));
-        let mut port = |written| port(&Annotations::from_iter([(PORT, written)]), &spec, &mut findings);
+        assert_eq!(port(&none, &spec, None, &mut findings), Some(http));
+        let mut port = |written| port(&Annotations::from_iter([(PORT, written)]), &spec, None, &mut findings);
         assert_eq!(port(" http ").unwrap().number, 8080);
         assert_eq!(port("9090"), Some(ServicePort { number: 9090, written_back: None }));
         assert_eq!(port(""), None);

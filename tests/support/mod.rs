@@ -13,6 +13,7 @@
 )]
 
 pub mod original;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};

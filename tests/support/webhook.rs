@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, PREFIX, payload};
+use super::{Answer, Asked as _, PREFIX, payload};
 
 const CASES: &str = include_str!("../../test_data/dataplane/webhook-2.0.3.jsonl");
 
