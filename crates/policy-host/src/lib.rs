@@ -29,6 +29,7 @@
 //! [waPC]: https://wapc.io
 
 pub mod advice;
+pub mod against;
 mod bare;
 pub mod documents;
 mod error;
