@@ -126,6 +126,7 @@ pub(crate) fn quantity(written: &Value) -> Option<f64> {
     let factor = match unit {
         "" => 1.0,
         "m" => 1e-3,
+        "u" => 1e-6,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,

@@ -29,6 +29,7 @@
 //! [waPC]: https://wapc.io
 
 pub mod advice;
+pub mod against;
 pub mod documents;
 mod error;
 pub mod helm;

@@ -168,12 +168,14 @@ fn servers_outside_of_the_cluster() {
         json!({
             "tls": { "enabled": true, "serverName": "server.dc1.consul" },
             "servers": {
-                "address": "a.example.com", "grpcPort": 8503, "httpsPort": 443, "httpPort": 443, "skipServerWatch": true,
+                "address": "a.example.com", "grpcPort": 8503, "httpsPort": 443, "skipServerWatch": true,
             },
         })
     );
     assert!(!translate(&values).notes.join("\n").contains("tls.caCert is missing"));
     assert!(text(&values, "externalServers.hosts").1.contains("from the first of them"));
+    let plain = json!({ "client": { "enabled": false }, "externalServers": { "enabled": true, "hosts": ["a.example.com"] } });
+    assert_eq!(own_settings(&plain)["servers"], json!({ "address": "a.example.com", "httpPort": 8501 }));
     let mut values = values;
     values["externalServers"]["hosts"] = json!(["exec=discover -q addrs provider=aws"]);
     let (fate, said) = text(&values, "externalServers.hosts");
@@ -184,6 +186,12 @@ fn servers_outside_of_the_cluster() {
 }
 
 #[test]
+fn an_auth_method_of_ones_own_turns_acls_on() {
+    let values = json!({ "connectInject": { "overrideAuthMethodName": "mine" } });
+    assert_eq!(own_settings(&values), json!({ "acls": { "enabled": true, "authMethod": "mine" } }));
+}
+
+#[test]
 fn what_the_values_cannot_say_is_noted() {
     let notes = |values: Value| translate(&values).notes.join("\n");
     let dns = "dns.nameservers is missing";
@@ -191,7 +199,8 @@ fn what_the_values_cannot_say_is_noted() {
     assert!(notes(json!({ "dns": { "enabled": "-", "enableRedirection": "-" } })).contains(dns));
     assert!(!notes(json!({ "dns": { "enableRedirection": false } })).contains(dns));
     let direct = json!({ "connectInject": { "transparentProxy": { "defaultEnabled": false } } });
-    assert!(!notes(direct).contains(dns));
+    assert!(!notes(direct.clone()).contains(dns));
+    assert_eq!(own_settings(&direct)["dns"], json!({ "enabled": false }));
     for expected in ["-L consul.hashicorp.com/transparent-proxy", "accessLogs.path", "must not both inject"] {
         assert!(notes(json!({})).contains(expected), "{expected}");
     }

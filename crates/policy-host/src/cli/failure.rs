@@ -19,6 +19,7 @@ pub enum Status {
     Timeout = 8,
     Rejected = 9,
     UnknownKeys = 10,
+    Differences = 11,
 }
 
 /// A message for a person, and a status for a script.

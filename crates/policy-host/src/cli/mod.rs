@@ -3,6 +3,7 @@
 // Backticks would be seen in the help texts.
 #![allow(clippy::doc_markdown)]
 
+mod against;
 mod completions;
 mod diff;
 mod failure;
@@ -40,7 +41,8 @@ Exit status:
   2  wrong usage of this command                   7  the policy returned an error
   3  a file cannot be read                         8  the policy took too long
   4  broken JSON or YAML, or not a request         9  rejected, where that is asked for
-  10 keys of a values file are not known and left out of its translation";
+  10 keys of a values file are not known and left out of its translation
+  11 a pod differs from the webhook's for no known reason";
 
 /// Runs a Kubewarden policy on this machine, as the policy server would.
 #[derive(Debug, Parser)]

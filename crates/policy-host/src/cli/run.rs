@@ -14,6 +14,7 @@ use policy_host::{
 use serde_json::Value;
 
 use super::{
+    against::Theirs,
     diff::{self, LongTexts},
     failure::{Failure, Status},
     input::{self, Item, Subject},
@@ -34,6 +35,7 @@ Examples:
   policy-host run policy.wasm -r pod.yaml
   policy-host run policy.wasm -r deployment.yaml --settings-path settings.yaml -o summary
   policy-host run policy.wasm -r pod.yaml -o yaml | kubectl apply -f -
+  kubectl get pod web-0 -o yaml | policy-host run policy.wasm -s settings.yaml --against -
   policy-host run policy.wasm -r review.json --settings-json '{\"default\": true}' | jq .
   kustomize build . | policy-host run policy.wasm -r - --fail-on-rejection")]
 pub struct Args {
@@ -44,8 +46,14 @@ pub struct Args {
 
     /// An AdmissionRequest or AdmissionReview, or manifests in YAML or JSON; - is standard input.
     /// May be given several times
-    #[arg(short, long, value_name = "PATH", required = true, action = ArgAction::Append, num_args = 1)]
+    #[arg(short, long, value_name = "PATH", required_unless_present = "against", action = ArgAction::Append)]
+    #[arg(num_args = 1)]
     request_path: Vec<String>,
+
+    /// Compare the policy's pod with this one, which the chart's webhook has injected, as kubectl
+    /// get pod -o yaml prints it. Without --request-path the policy is asked about that pod as it was
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["raw", "output"])]
+    against: Option<String>,
 
     /// The policy's settings: a YAML or JSON file
     #[arg(short, long, value_name = "PATH", conflicts_with = "settings_json")]
@@ -129,7 +137,11 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     for path in &args.request_path {
         requests.push((path.as_str(), input::read(path)?));
     }
-    let mut tally = Tally::default();
+    let against = args.against.as_deref().map(Theirs::read).transpose()?;
+    if let Some(theirs) = against.as_ref().filter(|_| requests.is_empty()) {
+        requests.push((theirs.title.as_str(), theirs.original()?));
+    }
+    let mut tally = Tally { against: against.as_ref(), ..Tally::default() };
     for (subject, policy) in subjects.iter().zip(&policies) {
         if let Some(title) = subject.title.as_ref().filter(|_| subjects.len() > 1) {
             anstream::eprintln!("{} {title}", paint(style::FAINT, "asking"));
@@ -167,7 +179,7 @@ fn ask(
     subject: &Subject,
     policy: &Policy,
     requests: &[(&str, String)],
-    tally: &mut Tally,
+    tally: &mut Tally<'_>,
 ) -> Result<(), Failure> {
     let raw = args.raw || policy.metadata().is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
     let options = Options {
@@ -209,7 +221,10 @@ fn ask(
             entry.allowed_to_mutate.unwrap_or_default(),
             entry.message.as_deref(),
         );
-        let printed = print(&mut out, screen, output, long_texts, &item, &review)?;
+        let printed = match tally.against {
+            Some(theirs) => compared(&mut out, screen, theirs, &item, &review, &mut tally.differences)?,
+            None => print(&mut out, screen, output, long_texts, &item, &review)?,
+        };
         out.flush()?;
         if let Some(failure) = review.failure {
             tally.failures.push((item.title, failure));
@@ -222,18 +237,26 @@ fn ask(
 
 /// What became of all requests.
 #[derive(Default)]
-struct Tally {
+struct Tally<'a> {
+    /// What the policy's pods are compared with.
+    against: Option<&'a Theirs>,
+    /// The pods with differences that nobody meant.
+    differences: Vec<String>,
     requests: usize,
     failures: Vec<(String, CallError)>,
     rejected: Vec<String>,
 }
 
-impl Tally {
+impl Tally<'_> {
     /// All have been shown; the first decides how the command ends.
     fn outcome(self) -> Result<(), Failure> {
         if let Some((title, failure)) = self.failures.into_iter().next() {
             let failure = Failure::from(failure);
             return Err(if self.requests > 1 { failure.about(&title) } else { failure });
+        }
+        if let Some(title) = self.differences.first() {
+            let message = format!("{title} differs from the webhook's pod for no known reason");
+            return Err(Failure::new(Status::Differences, message));
         }
         let message = match self.rejected.as_slice() {
             [] => return Ok(()),
@@ -285,6 +308,29 @@ fn log_sink(screen: &Screen) -> LogSink {
 
 fn invalid_settings(message: Option<String>) -> Failure {
     Failure::other(format!("Provided settings are not valid: {}", message.unwrap_or_default()))
+}
+
+/// Prints how a pod differs from the webhook's; a workload itself has nothing to compare.
+/// False if there is no pod, since it was rejected.
+fn compared(
+    out: &mut impl Write,
+    screen: &Screen,
+    theirs: &Theirs,
+    item: &Item,
+    review: &Review,
+    differences: &mut Vec<String>,
+) -> Result<bool, Failure> {
+    let response = &review.response;
+    let Some(before) = item.request.object() else { return Ok(true) };
+    let ours = response
+        .patched(before)
+        .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", item.title)))?;
+    if before["kind"] != "Pod" || ours == *before {
+        summarize(out, screen, item, review, Some((before, &ours)))?;
+    } else if !theirs.compare(out, screen, &ours)? {
+        differences.push(item.title.clone());
+    }
+    Ok(response.allowed)
 }
 
 /// Prints one outcome. False if a rejection left nothing to print.

@@ -71,13 +71,7 @@ fn external(translator: &mut Translator<'_>, block: &Value) {
             "enabled" => translator.told(&path, Fate::Translated, "servers"),
             "hosts" => hosts(translator, &path, value),
             "grpcPort" => translator.setting(&path, "servers.grpcPort", value),
-            // The chart's webhook passes it without TLS, too.
-            "httpsPort" => {
-                translator.setting(&path, "servers.httpsPort", value);
-                if !is_empty(value) {
-                    translator.set("servers.httpPort", value.clone());
-                }
-            }
+            "httpsPort" => translator.setting(&path, "servers.httpsPort", value),
             "tlsServerName" => translator.setting(&path, "tls.serverName", value),
             "skipServerWatch" => translator.setting(&path, "servers.skipServerWatch", value),
             "useSystemRoots" if *value == json!(true) => {
@@ -90,6 +84,11 @@ fn external(translator: &mut Translator<'_>, block: &Value) {
             "useSystemRoots" | "k8sAuthMethodHost" => translator.stays(&path, value),
             _ => translator.unknown(&path),
         }
+    }
+    // The chart has the one port also where TLS is off.
+    if !translator.values.is_true("/global/tls/enabled") {
+        let port = translator.settings.pointer("/servers/httpsPort").cloned().unwrap_or(json!(8501));
+        translator.set("servers.httpPort", port);
     }
 }
 
@@ -162,27 +161,35 @@ fn servers(translator: &mut Translator<'_>) -> Option<String> {
     })
 }
 
-/// The chart names it after the release.
+/// The chart names it after the release. A method of another name turns ACLs on by itself.
 fn auth_method(translator: &mut Translator<'_>) {
     let values = translator.values;
-    if values.acls() && translator.settings.pointer("/acls/authMethod").is_none() {
+    if translator.settings.pointer("/acls/authMethod").is_some() {
+        translator.set("acls.enabled", json!(true));
+    } else if values.acls() {
         let fullname = translator.release.fullname(values);
         translator.set("acls.authMethod", json!(format!("{fullname}-k8s-auth-method")));
     }
 }
 
 /// Pods resolve names by Consul where they are proxied transparently, unless `dns` says otherwise.
-fn name_servers(translator: &Translator<'_>) -> Option<String> {
+fn name_servers(translator: &mut Translator<'_>) -> Option<String> {
     let values = translator.values;
-    let is_off = |pointer: &str| values.0.pointer(pointer) == Some(&json!(false));
-    let proxied = !is_off("/connectInject/transparentProxy/defaultEnabled");
-    let on = |key: &str| match values.written(key) {
-        None => proxied,
-        Some(written) if *written == json!("-") => proxied,
-        Some(written) => *written == json!(true),
-    };
-    if !on("/dns/enabled") || !on("/dns/enableRedirection") {
-        return None;
+    let proxied = values.0.pointer("/connectInject/transparentProxy/defaultEnabled") != Some(&json!(false));
+    for key in ["enabled", "enableRedirection"] {
+        match values.written(&format!("/dns/{key}")) {
+            Some(written) if *written != json!("-") => {
+                if *written != json!(true) {
+                    return None;
+                }
+            }
+            _ if proxied => (),
+            // Not even for pods that are proxied by annotation.
+            _ => {
+                translator.set(&format!("dns.{key}"), json!(false));
+                return None;
+            }
+        }
     }
     let release = translator.release;
     let (namespace, fullname) = (&release.namespace, release.fullname(values));

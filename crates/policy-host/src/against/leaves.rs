@@ -1,0 +1,129 @@
+//! A pod as paths with values. Names stand in the place of positions, so that an item that
+//! stands elsewhere is the same.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+pub type Leaves = BTreeMap<String, Value>;
+
+pub fn of(pod: &Value) -> Leaves {
+    let mut leaves = Leaves::new();
+    for kind in ["annotations", "labels"] {
+        for (key, value) in object(pod.pointer(&format!("/metadata/{kind}"))) {
+            leaves.insert(format!("{kind}[{key}]"), parsed(value));
+        }
+    }
+    for (field, value) in object(pod.get("spec")) {
+        match field.as_str() {
+            "initContainers" | "containers" => containers(field, value, &mut leaves),
+            "volumes" => named("volumes", "name", value, &mut leaves),
+            _ => add(field, value, &mut leaves),
+        }
+    }
+    leaves
+}
+
+/// The containers of both lists, with what they are in a leaf of its own.
+fn containers(list: &str, value: &Value, leaves: &mut Leaves) {
+    let mut order = Vec::new();
+    for container in value.as_array().into_iter().flatten() {
+        let name = container["name"].as_str().unwrap_or_default();
+        order.push(json!(name));
+        let path = format!("containers[{name}]");
+        let role = match (list, container["restartPolicy"].as_str()) {
+            ("initContainers", Some("Always")) => "native sidecar",
+            ("initContainers", _) => "init container",
+            _ => "container",
+        };
+        leaves.insert(format!("{path}.is"), json!(role));
+        let container = without_shell(container);
+        for (field, value) in object(Some(&container)) {
+            let path = format!("{path}.{field}");
+            match field.as_str() {
+                "name" | "restartPolicy" => (),
+                "args" => args(&path, value, leaves),
+                "env" => named(&path, "name", value, leaves),
+                "ports" => named(&path, "containerPort", value, leaves),
+                "volumeMounts" => named(&path, "mountPath", value, leaves),
+                _ => add(&path, value, leaves),
+            }
+        }
+    }
+    leaves.insert(format!("{list} in order"), Value::Array(order));
+}
+
+/// The webhook's init containers run one command in a shell: their arguments are those of
+/// that command.
+fn without_shell(container: &Value) -> Value {
+    let mut container = container.clone();
+    let command: Vec<&str> =
+        container["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let ["/bin/sh", flags, script] = command.as_slice()
+        && let mut words = script.split_whitespace().filter(|word| *word != "\\")
+        && words.next() == Some("consul-k8s-control-plane")
+    {
+        // A shell's variables, as the kubelet writes them, and without its quotes.
+        let as_argument = |word: &str| word.replace("${", "$(").replace('}', ")").replace('"', "");
+        let args: Vec<String> = words.map(as_argument).collect();
+        let shell = json!(["/bin/sh", flags]);
+        container["args"] = json!(args);
+        container["command"] = shell;
+    }
+    container
+}
+
+fn add(path: &str, value: &Value, leaves: &mut Leaves) {
+    match value.as_object() {
+        Some(fields) => {
+            for (field, value) in fields {
+                add(&format!("{path}.{field}"), value, leaves);
+            }
+        }
+        None => {
+            leaves.insert(path.to_owned(), parsed(value));
+        }
+    }
+}
+
+/// The items of a list by the field that tells them apart.
+fn named(path: &str, key: &str, list: &Value, leaves: &mut Leaves) {
+    for item in list.as_array().into_iter().flatten() {
+        let name = item[key].as_str().map_or_else(|| item[key].to_string(), str::to_owned);
+        let path = format!("{path}[{name}]");
+        let mut others = object(Some(item)).filter(|(field, _)| *field != key).peekable();
+        if others.peek().is_none() {
+            leaves.insert(path.clone(), json!({}));
+        }
+        for (field, value) in others {
+            add(&format!("{path}.{field}"), value, leaves);
+        }
+    }
+}
+
+/// Flags with their values. What follows `--` is for another program, and stays in order.
+fn args(path: &str, list: &Value, leaves: &mut Leaves) {
+    let mut words =
+        list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap_or_default()).peekable();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            let rest: Vec<&str> = words.by_ref().collect();
+            leaves.insert(format!("{path}[--]"), json!(rest));
+        } else if let Some((flag, value)) = word.split_once('=') {
+            leaves.insert(format!("{path}[{flag}]"), json!(value));
+        } else {
+            let value = words.next_if(|next| word.starts_with('-') && !next.starts_with('-'));
+            leaves.insert(format!("{path}[{word}]"), json!(value));
+        }
+    }
+}
+
+fn object(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
+}
+
+/// JSON in a text, whose spaces and order say nothing.
+fn parsed(value: &Value) -> Value {
+    let json = value.as_str().filter(|text| text.starts_with(['{', '[']));
+    json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
+}
