@@ -59,7 +59,8 @@ impl Spread {
 
 impl Row {
     pub fn json(&self) -> Value {
-        let spread = |spread: Spread| json!({ "median": spread.median, "p10": spread.p10, "p90": spread.p90 });
+        let spread =
+            |spread: Spread| json!({ "median": spread.median, "p10": spread.p10, "p90": spread.p90 });
         json!({
             "case": self.case,
             "module": self.module,

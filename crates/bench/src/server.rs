@@ -34,8 +34,8 @@ pub enum ServerError {
 impl Server {
     pub fn new(wasm: &[u8]) -> Result<Self, ServerError> {
         let load = |error: String| ServerError::Load(error);
-        let engine = Engine::new(Config::new().epoch_interruption(true))
-            .map_err(|error| load(error.to_string()))?;
+        let engine =
+            Engine::new(Config::new().epoch_interruption(true)).map_err(|error| load(error.to_string()))?;
         let module = Module::new(&engine, wasm).map_err(|error| load(error.to_string()))?;
         let builder = WasmtimeEngineProviderBuilder::new().engine(engine).module(module);
         Ok(Self(builder.build_pre().map_err(|error| load(error.to_string()))?))

@@ -103,11 +103,10 @@ mod tests {
             instance: Spread { median: 1.0, p10: 1.0, p90: 1.0 },
         };
         let rows = [row("policy", 40.0), row(NAIVE, 70.0), row(ACCEPT, 20.0)];
-        assert_eq!(rows.iter().map(|row| beyond_accept(&rows, row)).collect::<Vec<_>>(), [
-            Some(20.0),
-            Some(50.0),
-            None
-        ]);
+        assert_eq!(
+            rows.iter().map(|row| beyond_accept(&rows, row)).collect::<Vec<_>>(),
+            [Some(20.0), Some(50.0), None]
+        );
         assert_eq!(rows.iter().map(|row| of_naive(&rows, row)).collect::<Vec<_>>(), [Some(0.4), None, None]);
     }
 }

@@ -31,11 +31,7 @@ pub struct Patch {
 /// Calls the policy once.
 pub fn measure(policy: &Policy, case: &Case) -> Result<Figures, CallError> {
     let seen = policy.observe(case.operation, &case.payload)?;
-    Ok(Figures {
-        fuel: seen.fuel,
-        peak_memory_bytes: seen.peak_memory,
-        patch: patch(case, &seen.response),
-    })
+    Ok(Figures { fuel: seen.fuel, peak_memory_bytes: seen.peak_memory, patch: patch(case, &seen.response) })
 }
 
 /// The policy server's comparison, by the crate `json-patch`.

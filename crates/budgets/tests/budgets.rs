@@ -57,7 +57,8 @@ fn the_policy_stays_within_its_budgets() {
 
 #[test]
 fn a_step_back_is_named() {
-    let values = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let values =
+        |pairs: &[(&str, u64)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     assert_eq!(
         broken(&values(&[("a", 111), ("b", 110), ("c", 1)]), &values(&[("a", 100), ("b", 100), ("d", 1)])),
         [

@@ -9,12 +9,16 @@ use crate::{log::host_call, runner::Guest};
 const MODULE: &str = "wapc";
 
 pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<(), LinkerError> {
-    linker.func_wrap(MODULE, "__guest_request", |mut caller: Caller<'_, Guest>, operation: u32, payload: u32| {
-        let memory = memory(&caller)?;
-        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-        write(bytes, payload, &guest.payload)?;
-        write(bytes, operation, &guest.operation)
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "__guest_request",
+        |mut caller: Caller<'_, Guest>, operation: u32, payload: u32| {
+            let memory = memory(&caller)?;
+            let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+            write(bytes, payload, &guest.payload)?;
+            write(bytes, operation, &guest.operation)
+        },
+    )?;
     linker.func_wrap(MODULE, "__guest_response", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
         let bytes = read(&caller, at, length)?;
         caller.data_mut().response = Some(bytes);

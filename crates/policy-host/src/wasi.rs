@@ -35,12 +35,16 @@ pub(crate) fn link(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Li
         Ok::<_, Error>(SUCCESS)
     })?;
     linker.func_wrap(MODULE, "environ_get", |_: u32, _: u32| SUCCESS)?;
-    linker.func_wrap(MODULE, "environ_sizes_get", |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
-        let memory = memory(&caller)?.data_mut(&mut caller);
-        write(memory, count, &0_u32.to_le_bytes())?;
-        write(memory, size, &0_u32.to_le_bytes())?;
-        Ok::<_, Error>(SUCCESS)
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "environ_sizes_get",
+        |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
+            let memory = memory(&caller)?.data_mut(&mut caller);
+            write(memory, count, &0_u32.to_le_bytes())?;
+            write(memory, size, &0_u32.to_le_bytes())?;
+            Ok::<_, Error>(SUCCESS)
+        },
+    )?;
     linker.func_wrap(MODULE, "fd_write", fd_write)?;
     linker.func_wrap(MODULE, "proc_exit", |status: i32| Err::<(), _>(Error::i32_exit(status)))?;
     for import in module.imports().filter(|import| import.module() == MODULE) {

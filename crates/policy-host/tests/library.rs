@@ -81,7 +81,11 @@ fn a_trap_is_told_with_its_reason() {
     let review = policy.review(&request(None), &json!({}));
     assert_eq!(review.response.status.as_ref().unwrap().code, Some(500));
     assert!(
-        review.response.message().unwrap().starts_with("internal server error: Guest call failure: wasm trap")
+        review
+            .response
+            .message()
+            .unwrap()
+            .starts_with("internal server error: Guest call failure: wasm trap")
     );
 }
 
