@@ -416,18 +416,7 @@ fn a_probes_path_stays_a_path() {
 }
 
 fn decoded(path: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = path.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first == b'%' {
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(percent_encoding::percent_decode_str(path).collect()).unwrap()
 }
 
 /// Every annotation of the catalogue's kind at once, in one pod.

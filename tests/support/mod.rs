@@ -21,7 +21,7 @@ use std::sync::{LazyLock, OnceLock};
 use policy_host::Policy;
 use serde_json::{Value, json};
 pub use soak::Answer;
-use soak::{Input, Trial};
+use soak::{Input, Trial, shown};
 
 pub const PREFIX: &str = "consul.hashicorp.com/";
 pub const INIT: &str = "consul-connect-inject-init";
@@ -32,8 +32,9 @@ pub const INJECTED: [&str; 3] = [INIT, ENVOY, LIFECYCLE];
 pub fn policy() -> &'static Policy {
     static POLICY: OnceLock<Policy> = OnceLock::new();
     POLICY.get_or_init(|| {
-        Policy::from_path("policy.wasm")
-            .unwrap_or_else(|error| panic!("{error}; `make policy.wasm` builds it"))
+        let wasm = std::fs::read("policy.wasm")
+            .unwrap_or_else(|error| panic!("policy.wasm: {error}; `make policy.wasm` builds it"));
+        soak::load(&wasm).unwrap()
     })
 }
 
@@ -46,7 +47,7 @@ impl Asked for Answer {
     fn to(payload: &[u8]) -> Self {
         let input = Input { operation: "validate", payload: payload.to_vec() };
         let trial = Trial::of(policy(), &input)
-            .unwrap_or_else(|broken| panic!("{broken}\nof {}", String::from_utf8_lossy(&input.payload)));
+            .unwrap_or_else(|broken| panic!("{broken}\nof {}", shown(&input.payload)));
         Answer::read(&trial.response).unwrap()
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use soak::{Generator, Outcome, Trial};
 
 /// Asks a built policy about hostile requests and settings. Each has to get an
-/// answer in time, in little memory, and with a message if it is a refusal.
+/// answer with little work, in little memory, and with a message if it is a refusal.
 ///
 /// An interrupted run goes on where it was, as long as the policy is the same.
 #[derive(Debug, Parser)]
@@ -61,8 +61,8 @@ struct Tally {
     rejected: u64,
     most_memory: u64,
     most_memory_index: u64,
-    longest: Duration,
-    longest_index: u64,
+    most_fuel: u64,
+    most_fuel_index: u64,
 }
 
 impl Tally {
@@ -75,8 +75,8 @@ impl Tally {
         if trial.memory > self.most_memory {
             (self.most_memory, self.most_memory_index) = (trial.memory, index);
         }
-        if trial.time > self.longest {
-            (self.longest, self.longest_index) = (trial.time, index);
+        if trial.fuel > self.most_fuel {
+            (self.most_fuel, self.most_fuel_index) = (trial.fuel, index);
         }
     }
 
@@ -87,8 +87,8 @@ impl Tally {
         if other.most_memory > self.most_memory {
             (self.most_memory, self.most_memory_index) = (other.most_memory, other.most_memory_index);
         }
-        if other.longest > self.longest {
-            (self.longest, self.longest_index) = (other.longest, other.longest_index);
+        if other.most_fuel > self.most_fuel {
+            (self.most_fuel, self.most_fuel_index) = (other.most_fuel, other.most_fuel_index);
         }
     }
 }
@@ -137,7 +137,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool, String> {
     let at = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let wasm = fs::read(&arguments.policy).map_err(|error| at(&arguments.policy, error))?;
-    let policy = Policy::from_bytes(&wasm).map_err(|error| error.to_string())?;
+    let policy = soak::load(&wasm).map_err(|error| error.to_string())?;
     fs::create_dir_all(&arguments.folder).map_err(|error| at(&arguments.folder, error))?;
     if let (Some(seed), Some(index)) = (arguments.seed, arguments.input) {
         return one(arguments, &policy, seed, index);
@@ -184,8 +184,8 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let tally = shared.state.tally;
     println!("done in {}: {}", spoken(began.elapsed()), told(&tally));
     println!(
-        "the longest is input {}, the one with the most memory {}, of seed {seed}",
-        tally.longest_index, tally.most_memory_index
+        "the one with the most work is input {}, the one with the most memory {}, of seed {seed}",
+        tally.most_fuel_index, tally.most_memory_index
     );
     Ok(true)
 }
@@ -274,12 +274,12 @@ fn progress(state: &State, first: u64, took: Duration) -> String {
 
 fn told(tally: &Tally) -> String {
     format!(
-        "{} rejected, {} injected, {} accepted as they are; at most {} MiB and {} ms",
+        "{} rejected, {} injected, {} accepted as they are; at most {} MiB and {} million units of work",
         grouped(tally.rejected),
         grouped(tally.injected),
         grouped(tally.accepted),
         tally.most_memory.div_ceil(1024 * 1024),
-        tally.longest.as_millis()
+        tally.most_fuel.div_ceil(1_000_000)
     )
 }
 
@@ -291,7 +291,7 @@ fn one(arguments: &Arguments, policy: &Policy, seed: u64, index: u64) -> Result<
     println!("{} with {} bytes, see {}", input.operation, input.payload.len(), path.display());
     match Trial::of(policy, &input) {
         Ok(trial) => {
-            println!("{:?} in {:?}, {} bytes of memory", trial.outcome, trial.time, trial.memory);
+            println!("{:?}, {} units of work, {} bytes of memory", trial.outcome, trial.fuel, trial.memory);
             println!("{}", String::from_utf8_lossy(&trial.response));
             Ok(true)
         }
