@@ -57,18 +57,19 @@ pub struct AgentCheck {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Request {
-    Http(Http),
-    Tcp { tcp: EnvText },
-    Grpc { grpc: EnvText },
-}
-
-#[derive(Debug, Serialize)]
-pub struct Http {
-    http: EnvText,
-    method: &'static str,
-    pub header: BTreeMap<EnvText, Vec<EnvText>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_skip_verify: Option<bool>,
+    Http {
+        http: EnvText,
+        method: &'static str,
+        header: BTreeMap<EnvText, Vec<EnvText>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tls_skip_verify: Option<bool>,
+    },
+    Tcp {
+        tcp: EnvText,
+    },
+    Grpc {
+        grpc: EnvText,
+    },
 }
 
 /// How many results in a row change the state.
@@ -118,13 +119,13 @@ impl Check {
 impl Request {
     pub fn http(https: bool, port: u16, path: &str, header: BTreeMap<EnvText, Vec<EnvText>>) -> Self {
         let scheme = if https { "https://" } else { "http://" };
-        Request::Http(Http {
+        Request::Http {
             http: at_pod(scheme, port, path),
             method: "GET",
             header,
             // As the kubelet does.
             tls_skip_verify: https.then_some(true),
-        })
+        }
     }
 
     pub fn tcp(port: u16) -> Self {

@@ -131,8 +131,8 @@ fn linger_seconds(grace: u64, has_port: bool) -> u64 {
     until_end.max(grace / 3).max(1).min(grace)
 }
 
-pub fn number(name: &str, number: impl ToString) -> EnvVar {
-    literal(name, &number.to_string())
+pub fn number(name: &str, number: impl Into<u64>) -> EnvVar {
+    literal(name, &number.into().to_string())
 }
 
 #[cfg(test)]
