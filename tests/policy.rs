@@ -743,6 +743,84 @@ mod pod {
     }
 
     #[test]
+    fn envoys_metrics_are_on_the_pods_address_where_the_annotation_or_the_setting_asks() {
+        let setting = json!({ "metrics": { "defaultEnabled": true } });
+        let on = [("enable-metrics", "true")];
+        for (annotations, settings) in [(&on[..], &json!({})), (&[], &setting)] {
+            let answer = ask(&web(annotations), settings);
+            assert_eq!(answer.warnings, [""; 0]);
+            let pod = answer.pod();
+            let config = &registration(&pod).1["proxy"]["config"];
+            assert_eq!(*config, json!({ "envoy_prometheus_bind_addr": "198.18.0.7:20200" }));
+            let annotations = &pod["metadata"]["annotations"];
+            let [scrape, port, path] =
+                ["scrape", "port", "path"].map(|name| &annotations[format!("prometheus.io/{name}")]);
+            assert_eq!([scrape, port, path], ["true", "20200", "/metrics"]);
+            let port = json!({ "name": "prometheus", "containerPort": 20200, "protocol": "TCP" });
+            assert_eq!(container(&pod, ENVOY)["ports"], json!([port]));
+            assert_eq!(environment(container(&pod, INIT)).get("CONNECT_INJECT_SCRAPE_PATH"), None);
+        }
+        for (annotations, settings) in [(&[][..], &json!({})), (&[("enable-metrics", "false")], &setting)] {
+            let pod = ask(&web(annotations), settings).pod();
+            assert_eq!(registration(&pod).1["proxy"].get("config"), None);
+            assert_eq!(pod["metadata"]["annotations"].get("prometheus.io/scrape"), None);
+            assert_eq!(container(&pod, ENVOY).get("ports"), None);
+        }
+    }
+
+    #[test]
+    fn port_and_path_of_envoys_metrics() {
+        let annotations = [
+            ("enable-metrics", "true"),
+            ("prometheus-scrape-port", "20000"),
+            ("prometheus-scrape-path", "/a$(POD_IP)"),
+        ];
+        let settings = json!({ "acls": { "enabled": true }, "metrics": { "defaultPrometheusScrapePort": 9102, "defaultPrometheusScrapePath": "/b" } });
+        let pod = ask(&web(&annotations), &settings).pod();
+        let (_, proxy) = registration(&pod);
+        assert_eq!(proxy["proxy"]["config"]["envoy_prometheus_bind_addr"], "198.18.0.7:20000");
+        assert_eq!(proxy["port"], 20001, "the mesh's way in is another port");
+        assert_eq!(pod["metadata"]["annotations"]["prometheus.io/path"], "/a$(POD_IP)");
+        // With ACLs both write Envoy's bootstrap.
+        for name in [INIT, LIFECYCLE] {
+            let variables = environment(container(&pod, name));
+            assert_eq!(variables["CONNECT_INJECT_SCRAPE_PATH"], "/a$(POD_IP)", "{name}");
+        }
+        let pod = ask(&web(&annotations[..1]), &settings).pod();
+        let annotations = &pod["metadata"]["annotations"];
+        assert_eq!(
+            (&annotations["prometheus.io/port"], &annotations["prometheus.io/path"]),
+            (&json!("9102"), &json!("/b"))
+        );
+    }
+
+    #[test]
+    fn a_port_for_envoys_metrics_that_the_pod_uses() {
+        let upstreams = ("connect-service-upstreams", "db:20200, cache:20201");
+        let answer = ask(&web(&[("enable-metrics", "true"), upstreams]), &json!({}));
+        assert_eq!(answer.pod()["metadata"]["annotations"]["prometheus.io/port"], "20202");
+        let told = "Envoy's metrics are on port 20202, since the pod or one of its upstreams uses port 20200";
+        assert!(answer.warnings[0].starts_with(told), "{:?}", answer.warnings);
+        let written = ("prometheus-scrape-port", "20200");
+        let answer = ask(&web(&[("enable-metrics", "true"), upstreams, written]), &json!({}));
+        let told = "prometheus-scrape-port: \"20200\" is a port that the pod or one of its upstreams uses";
+        assert!(answer.message().contains(told), "{}", answer.message());
+        assert!(ask(&web(&[upstreams, written]), &json!({})).accepted, "without metrics it does no harm");
+    }
+
+    #[test]
+    fn a_pods_own_annotations_for_prometheus_are_replaced_with_a_warning() {
+        let mut pod = web(&[("enable-metrics", "true")]);
+        for (name, value) in [("scrape", "true"), ("port", "9090"), ("path", "/metrics")] {
+            pod["metadata"]["annotations"][format!("prometheus.io/{name}")] = json!(value);
+        }
+        let answer = ask(&pod, &json!({}));
+        let told = "annotation prometheus.io/port: \"9090\" is replaced by 20200";
+        assert!(answer.warnings.len() == 1 && answer.warnings[0].starts_with(told), "{:?}", answer.warnings);
+        assert_eq!(answer.pod()["metadata"]["annotations"]["prometheus.io/port"], "20200");
+    }
+
+    #[test]
     fn ordinary_sidecars_stand_behind_the_users_containers() {
         let mut pod = web(&[]);
         pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);

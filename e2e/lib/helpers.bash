@@ -173,6 +173,14 @@ get() {
 # answers POD URL TEXT: and the answer has the text.
 answers() { contains "answer of $2" "$3" "$(get "$1" "$2")"; }
 
+# scrape_url POD: where its annotations send Prometheus.
+scrape_url() {
+    echo "http://$(pod_ip "$1"):$(field "$1" '{.metadata.annotations.prometheus\.io/port}{.metadata.annotations.prometheus\.io/path}')"
+}
+
+# scraped BY POD: the one is answered with the figures of the other's Envoy.
+scraped() { answers "$1" "$(scrape_url "$2")" "envoy_server_live{"; }
+
 # server NAME [FIELD: VALUE of annotations]...: a pod whose service answers
 # "I am NAME" on port 8080.
 server() {

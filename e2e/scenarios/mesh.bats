@@ -75,6 +75,18 @@ query() {
     fails get loopback-outsider "http://$(pod_ip loopback-server):8080/"
 }
 
+@test "metrics: Prometheus finds Envoy's at the pod's address, beside the mesh" {
+    server metrics-server 'enable-metrics: "true"'
+    server metrics-path 'enable-metrics: "true"' 'prometheus-scrape-port: "9102"' 'prometheus-scrape-path: "/stats"'
+    plain_client metrics-prometheus
+    ready metrics-server metrics-path metrics-prometheus
+    eventually 60 scraped metrics-prometheus metrics-server
+    eventually 60 scraped metrics-prometheus metrics-path
+    contains "where it is scraped" :9102/stats "$(scrape_url metrics-path)"
+    # Neither Envoy's admin interface nor the app is behind the port.
+    equal "status" 404 "$(get metrics-prometheus "http://$(pod_ip metrics-server):20200/config_dump" -o /dev/null -w '%{http_code}')"
+}
+
 @test "public-listener: without a certificate of the mesh it lets nobody in" {
     server public-server
     client public-client public-server:1234

@@ -115,6 +115,16 @@ in_restricted() {
     eventually 60 routable "$1"
 }
 
+@test "secure-metrics: Prometheus needs neither a token nor a certificate for Envoy's" {
+    needs_node
+    account secure-metrics
+    server_as secure-metrics "" "" 'enable-metrics: "true"' 'prometheus-scrape-path: "/stats"' | k apply -f -
+    plain_client metrics-prometheus
+    ready secure-metrics metrics-prometheus
+    eventually 60 routable secure-metrics
+    eventually 60 scraped metrics-prometheus secure-metrics
+}
+
 @test "secure-logout: its token is gone when the pod has ended" {
     needs_node
     account leaver

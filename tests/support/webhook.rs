@@ -83,7 +83,8 @@ impl Case {
     }
 
     pub fn acls(&self) -> bool {
-        self.is_on("global.acls.manageSystemACLs") || self.value("connectInject.overrideAuthMethodName").is_some()
+        self.is_on("global.acls.manageSystemACLs")
+            || self.value("connectInject.overrideAuthMethodName").is_some()
     }
 
     /// The policy's settings for the same installation.
@@ -100,7 +101,9 @@ impl Case {
         }
         // The namespace's labels stand over the chart's defaults: a second policy, with a
         // namespace selector, has other settings.
-        for (label, setting) in [("transparent-proxy", "transparentProxy.defaultEnabled"), ("consul-dns", "dns.enabled")] {
+        for (label, setting) in
+            [("transparent-proxy", "transparentProxy.defaultEnabled"), ("consul-dns", "dns.enabled")]
+        {
             let label = self.namespace.labels.get(&format!("{PREFIX}{label}"));
             if let Some(value) = label.and_then(|label| label.parse::<bool>().ok()) {
                 *setting.split('.').fold(&mut settings, |place, key| &mut place[key]) = json!(value);
@@ -153,7 +156,10 @@ impl Case {
                 "injected" => vec!["injected"],
                 _ => message.lines().skip(usize::from(message.contains('\n'))).collect(),
             };
-            return problems.iter().map(|problem| difference("outcome", theirs.clone(), json!(problem))).collect();
+            return problems
+                .iter()
+                .map(|problem| difference("outcome", theirs.clone(), json!(problem)))
+                .collect();
         }
         if ours != "injected" {
             return Vec::new();
@@ -161,14 +167,14 @@ impl Case {
         let before = self.object();
         let (theirs, ours) = (parts(&self.outcome.pod, &before), parts(&answer.pod(), &before));
         let places: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-        let value = |parts: &BTreeMap<String, Value>, place: &str| parts.get(place).cloned().unwrap_or_default();
+        let value =
+            |parts: &BTreeMap<String, Value>, place: &str| parts.get(place).cloned().unwrap_or_default();
         let differ = places.into_iter().filter(|place| theirs.get(*place) != ours.get(*place));
         differ.map(|place| difference(place, value(&theirs, place), value(&ours, place))).collect()
     }
 }
 
-const RESOLV_CONF: &str =
-    "search consul.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+const RESOLV_CONF: &str = "search consul.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
 
 /// What the webhook reads of its own `resolv.conf`, as settings.
 fn resolver(resolv_conf: &str) -> Map<String, Value> {
@@ -186,7 +192,8 @@ fn resolver(resolv_conf: &str) -> Map<String, Value> {
     resolver.insert("searches".into(), json!(own.collect::<Vec<_>>()));
     // The webhook writes what is not the resolver's default.
     let defaults = ["ndots:1", "timeout:5", "attempts:2"];
-    let known = |option: &String| ["ndots:", "timeout:", "attempts:"].iter().any(|name| option.starts_with(name));
+    let known =
+        |option: &String| ["ndots:", "timeout:", "attempts:"].iter().any(|name| option.starts_with(name));
     let options = words("options").into_iter().filter(known);
     let options = options.filter(|option| !defaults.contains(&option.as_str()));
     resolver.insert("options".into(), json!(options.collect::<Vec<_>>()));
@@ -213,7 +220,9 @@ fn translated(path: &str, value: &Value) -> Vec<(String, Value)> {
         "externalServers.grpcPort" => one("servers.grpcPort"),
         "externalServers.skipServerWatch" => one("servers.skipServerWatch"),
         "externalServers.tlsServerName" => one("tls.serverName"),
-        "externalServers.enabled" | "externalServers.httpsPort" | "externalServers.useSystemRoots" => Vec::new(),
+        "externalServers.enabled" | "externalServers.httpsPort" | "externalServers.useSystemRoots" => {
+            Vec::new()
+        }
         "connectInject.imageConsul" | "global.image" => Vec::new(),
         _ => {
             let path = path.strip_prefix("connectInject.").or(path.strip_prefix("global.")).unwrap_or(path);
@@ -273,7 +282,11 @@ fn parts(pod: &Value, before: &Value) -> BTreeMap<String, Value> {
         match field.as_str() {
             "containers" | "initContainers" => {
                 for container in value.as_array().unwrap() {
-                    container_parts(&format!("{field}/{}", container["name"].as_str().unwrap()), container, &mut parts);
+                    container_parts(
+                        &format!("{field}/{}", container["name"].as_str().unwrap()),
+                        container,
+                        &mut parts,
+                    );
                 }
                 parts.insert(format!("{field}/order"), names(value));
             }
@@ -318,20 +331,33 @@ fn container_parts(place: &str, container: &Value, parts: &mut BTreeMap<String, 
         match field.as_str() {
             "name" => (),
             "args" | "command" if place.contains("/consul-") => {
-                parts.extend(arguments(container).into_iter().map(|(flag, value)| (format!("{place}/args/{flag}"), value)));
+                parts.extend(
+                    arguments(container)
+                        .into_iter()
+                        .map(|(flag, value)| (format!("{place}/args/{flag}"), value)),
+                );
             }
             "env" => {
                 let mut seen = BTreeMap::new();
                 for variable in value.as_array().unwrap() {
                     let name = variable["name"].as_str().unwrap();
                     // The last of one name counts.
-                    seen.insert(name, readable(name, variable.get("value").or(variable.get("valueFrom")).unwrap_or(&json!(""))));
+                    seen.insert(
+                        name,
+                        readable(
+                            name,
+                            variable.get("value").or(variable.get("valueFrom")).unwrap_or(&json!("")),
+                        ),
+                    );
                 }
                 parts.extend(seen.into_iter().map(|(name, value)| (format!("{place}/env/{name}"), value)));
             }
             "volumeMounts" => {
                 for mount in value.as_array().unwrap() {
-                    parts.insert(format!("{place}/mounts{}", mount["mountPath"].as_str().unwrap()), mount.clone());
+                    parts.insert(
+                        format!("{place}/mounts{}", mount["mountPath"].as_str().unwrap()),
+                        mount.clone(),
+                    );
                 }
             }
             "securityContext" | "resources" => {
@@ -355,7 +381,8 @@ fn arguments(container: &Value) -> Vec<(String, Value)> {
     let command = words("command");
     let (form, mut words) = match command.first().map(String::as_str) {
         Some("/bin/sh") => {
-            let script = command[2].trim_end_matches('\\').replace("\\\n", " ").replace("${", "$(").replace('}', ")");
+            let script =
+                command[2].trim_end_matches('\\').replace("\\\n", " ").replace("${", "$(").replace('}', ")");
             ("shell", shlex::split(&script).unwrap_or_else(|| vec![script]))
         }
         _ => ("exec", [command, words("args")].concat()),

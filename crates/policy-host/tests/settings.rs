@@ -277,13 +277,13 @@ fn todays_chart() {
         json!({
             "enabled": true, "imagePullPolicy": "IfNotPresent",
             "acls": { "enabled": true, "authMethod": "own-method" }, "sidecarProxy": { "concurrency": 4 },
+            "metrics": { "defaultEnabled": true },
         })
     );
     for expected in [
         "connectInject.transparentProxy.defaultEnabled",
         "spec.failurePolicy",
         "connect-service-upstreams",
-        "envoy_prometheus_bind_addr",
         "must not both inject",
     ] {
         assert!(report.contains(expected), "{expected}: {report}");
@@ -299,17 +299,31 @@ fn texts(values: &Value) -> (Vec<(String, String)>, String) {
 #[test]
 fn a_mode_that_is_off_asks_for_nothing() {
     let off = json!({
-        "global": { "metrics": { "enabled": false }, "peering": { "enabled": false } },
+        "global": { "peering": { "enabled": false } },
         "connectInject": {
-            "metrics": { "defaultEnabled": "-", "defaultPrometheusScrapePort": 20200 },
             "transparentProxy": { "defaultEnabled": false, "defaultOverwriteProbes": true },
         },
     });
     for (key, text) in texts(&off).0 {
         assert_eq!(text, "off: nothing to do", "{key}");
     }
-    let on = json!({ "global": { "metrics": { "enabled": true } }, "connectInject": { "metrics": { "defaultEnabled": "-" } } });
-    assert!(texts(&on).0.iter().all(|(_, text)| text.contains("proxy-defaults")));
+}
+
+#[test]
+fn the_switch_for_metrics_is_the_injectors_or_the_whole_charts() {
+    for (chart, injector, expected) in
+        [(true, json!("-"), true), (true, json!(false), false), (false, json!(true), true)]
+    {
+        let values = json!({
+            "global": { "metrics": { "enabled": chart } },
+            "connectInject": { "metrics": { "defaultEnabled": injector, "defaultPrometheusScrapePort": 9102 } },
+        });
+        let settings = helm::translate(&values, &AGENT).unwrap().settings;
+        assert_eq!(
+            settings["metrics"],
+            json!({ "defaultEnabled": expected, "defaultPrometheusScrapePort": 9102 })
+        );
+    }
 }
 
 #[test]

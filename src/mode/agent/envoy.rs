@@ -16,6 +16,7 @@ pub fn container(injection: &Injection<'_>) -> Container {
         command: Some(vec!["envoy".to_owned()]),
         args: Some(args(injection)),
         env: (!env.is_empty()).then_some(env),
+        ports: injection.service.metrics.container_port().map(|port| vec![port]),
         lifecycle: scripts::envoy_hooks(settings.native_sidecars),
         startup_probe: Some(public_listener(injection.ports.public)),
         restart_policy: injection.sidecar_restart_policy(),

@@ -12,6 +12,7 @@ use crate::k8s::kubelet::EnvText;
 use crate::mode::candidate::Candidate;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
+use crate::mode::shared::scrape;
 use crate::mode::shared::security::restricted;
 use crate::settings::resources::Resources;
 
@@ -104,11 +105,17 @@ impl<'a> Injection<'a> {
     }
 
     /// What Envoy's bootstrap is written from.
-    pub fn bootstrap_env(&self) -> [EnvVar; 2] {
-        [
+    pub fn bootstrap_env(&self) -> Vec<EnvVar> {
+        let mut env = vec![
             number("CONNECT_INJECT_GRPC_PORT", self.settings.agent.grpc_port),
             number("CONNECT_INJECT_ENVOY_ADMIN", self.ports.admin),
-        ]
+        ];
+        let metrics = &self.service.metrics;
+        // Consul's own default needs no flag, which the command line has only since 1.10.
+        if metrics.enabled && metrics.path != scrape::PATH {
+            env.push(literal("CONNECT_INJECT_SCRAPE_PATH", &metrics.path));
+        }
+        env
     }
 
     /// Ordinary sidecars get their TERM together with the app: how long they wait for its end,

@@ -6,6 +6,7 @@ mod envoy;
 mod init;
 mod injection;
 mod lifecycle;
+mod metrics;
 mod names;
 mod ports;
 mod readiness;
@@ -111,6 +112,7 @@ fn annotations(
 ) -> BTreeMap<String, String> {
     let missing = |name: &str| pod.annotations.get(name).is_none();
     let mut annotations = BTreeMap::from([status()]);
+    annotations.extend(service.metrics.annotations());
     if let Some(namespace) = namespace {
         annotations.insert(format!("{PREFIX}{NAMESPACE}"), namespace.name.clone());
     }

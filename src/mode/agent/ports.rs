@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::service_spec::ServiceSpec;
+use crate::consul::upstream::Upstream;
 use crate::k8s::pod::PodSpec;
 use crate::k8s::ports;
 
@@ -20,19 +21,26 @@ pub struct EnvoyPorts {
 impl EnvoyPorts {
     /// The usual ports, or the next ones that neither the pod nor an upstream uses.
     pub fn choose(service: &ServiceSpec, spec: &PodSpec<'_>) -> Self {
-        let mut taken: BTreeSet<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
-        taken.extend(service.port_number());
-        for container in spec.all_containers() {
-            taken.extend(container.ports.iter().filter(|port| ports::is_tcp(port)).filter_map(ports::number));
-            taken.extend(container.probes().filter_map(|(_, probe)| ports::probed(container, probe)));
-        }
+        let mut taken = taken(service.port_number(), &service.upstreams, spec);
+        taken.extend(service.metrics.enabled.then_some(service.metrics.port));
         let public = next_free(PUBLIC, &taken);
         taken.insert(public);
         EnvoyPorts { public, admin: next_free(ADMIN, &taken) }
     }
 }
 
-fn next_free(from: u16, taken: &BTreeSet<u16>) -> u16 {
+/// The ports that the pod and its upstreams use.
+pub fn taken(service_port: Option<u16>, upstreams: &[Upstream], spec: &PodSpec<'_>) -> BTreeSet<u16> {
+    let mut taken: BTreeSet<u16> = upstreams.iter().map(|upstream| upstream.port).collect();
+    taken.extend(service_port);
+    for container in spec.all_containers() {
+        taken.extend(container.ports.iter().filter(|port| ports::is_tcp(port)).filter_map(ports::number));
+        taken.extend(container.probes().filter_map(|(_, probe)| ports::probed(container, probe)));
+    }
+    taken
+}
+
+pub fn next_free(from: u16, taken: &BTreeSet<u16>) -> u16 {
     let mut candidates = (from..=u16::MAX).chain(1024..from);
     candidates.find(|port| !taken.contains(port)).unwrap_or(from)
 }

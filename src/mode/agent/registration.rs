@@ -54,8 +54,16 @@ struct Proxy {
     local_service_address: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_service_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<ProxyConfig>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     upstreams: Vec<ProxyUpstream>,
+}
+
+/// What Envoy's bootstrap is written from.
+#[derive(Debug, Serialize)]
+struct ProxyConfig {
+    envoy_prometheus_bind_addr: EnvText,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +120,10 @@ impl Registration {
             destination_service_id: id.clone(),
             local_service_address: port.map(|_| LOOPBACK),
             local_service_port: port,
+            config: service.metrics.enabled.then(|| ProxyConfig {
+                envoy_prometheus_bind_addr: EnvText::reference("POD_IP")
+                    .with(&format!(":{}", service.metrics.port)),
+            }),
             upstreams: service.upstreams.iter().map(ProxyUpstream::new).collect(),
         };
         Registration {
@@ -187,6 +199,7 @@ mod tests {
     use super::*;
     use crate::annotations::service::ServicePort;
     use crate::consul::service_name::ServiceName;
+    use crate::mode::shared::scrape::Scrape;
     use crate::settings::resources::Resources;
     use serde_json::{Value, json};
 
@@ -201,6 +214,7 @@ mod tests {
             metadata: Vec::new(),
             envoy_resources: Resources::default(),
             sync_period: Millis(10_000),
+            metrics: Scrape { enabled: false, port: 20_200, path: "/metrics".to_owned() },
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a pod asks for, from its annotations.
 
+use super::metrics;
 use super::settings::{Settings, parse_sync_period};
 use crate::annotations::metadata::{K8S_NAMESPACE_KEY, MetaValue, POD_NAME_KEY};
 use crate::annotations::names::{NAMESPACE, PROTOCOL, SYNC_PERIOD, UPSTREAMS};
@@ -11,6 +12,7 @@ use crate::consul::protocol::Protocol;
 use crate::consul::service_name::ServiceName;
 use crate::consul::upstream::{self, Destination, Upstream};
 use crate::mode::candidate::Candidate;
+use crate::mode::shared::scrape::Scrape;
 use crate::mode::shared::upstream_ports;
 use crate::problem::{Findings, Problem};
 use crate::settings::ModeName;
@@ -32,6 +34,7 @@ pub struct ServiceSpec {
     pub metadata: Vec<(String, MetaValue)>,
     pub envoy_resources: Resources,
     pub sync_period: Millis,
+    pub metrics: Scrape,
 }
 
 impl ServiceSpec {
@@ -54,6 +57,7 @@ impl ServiceSpec {
         let metadata = metadata::parse(annotations, RESERVED_METADATA, findings);
         let envoy_resources = resources::parse(annotations, &settings.envoy.resources, findings);
         let sync_period = sync_period(annotations, settings, findings);
+        let metrics = metrics::read(pod, &settings.metrics, own_port, &upstreams, findings);
         Some(ServiceSpec {
             name: name?,
             port,
@@ -64,6 +68,7 @@ impl ServiceSpec {
             metadata,
             envoy_resources,
             sync_period,
+            metrics,
         })
     }
 

@@ -4,6 +4,7 @@ use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::namespace::ConsulNamespaces;
 use crate::consul::protocol::Protocol;
+use crate::mode::shared::scrape::ScrapeDefaults;
 use crate::problem::Flaw;
 use crate::settings::blocks::{self, Tls};
 use crate::settings::image::Release;
@@ -46,6 +47,7 @@ pub struct Settings {
     pub tls: Option<Tls>,
     pub agent: Agent,
     pub health_checks: bool,
+    pub metrics: ScrapeDefaults,
     pub native_sidecars: bool,
     pub openshift: bool,
     pub sync_period: Millis,
@@ -84,6 +86,7 @@ impl Settings {
         let image_pull_policy = blocks::pull_policy(top);
         let extra_args = blocks::envoy_extra_args(top);
         let health_checks = top.block("healthChecks", |block| block.bool("enabled", true));
+        let metrics = top.block("metrics", ScrapeDefaults::read);
         let native_sidecars = top.bool("nativeSidecars", true);
         let openshift = top.bool("openshift", false);
         let sync_period = sync_period(top);
@@ -119,6 +122,7 @@ impl Settings {
             tls,
             agent,
             health_checks,
+            metrics,
             native_sidecars,
             openshift,
             sync_period,

@@ -137,13 +137,7 @@ fn env(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<EnvVar> {
 }
 
 fn ports(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<ContainerPort> {
-    let metrics = &injection.options.metrics;
-    let prometheus = metrics.enabled.then(|| ContainerPort {
-        name: Some("prometheus".to_owned()),
-        container_port: metrics.scrape_port.into(),
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    });
+    let prometheus = injection.options.metrics.scrape.container_port();
     injection.options.health.container_port(proxy.index).into_iter().chain(prometheus).collect()
 }
 

@@ -20,8 +20,6 @@ pub const GRACEFUL_PORT: u16 = 20600;
 pub const GRACEFUL_SHUTDOWN_PATH: &str = "/graceful_shutdown";
 pub const GRACEFUL_STARTUP_PATH: &str = "/graceful_startup";
 pub const MERGED_METRICS_PORT: u16 = 20100;
-pub const SCRAPE_PORT: u16 = 20200;
-pub const METRICS_PATH: &str = "/metrics";
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 pub const DNS_OPTIONS: &[&str] = &["ndots:5"];
 

@@ -1,6 +1,5 @@
 //! How the proxy starts and ends beside the app.
 
-use super::block_values::{unprivileged_port, url_path};
 use super::default::{self, SECONDS_LIMIT};
 use crate::annotations::full;
 use crate::annotations::names::{
@@ -9,6 +8,7 @@ use crate::annotations::names::{
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
+use crate::mode::shared::block_values::{unprivileged_port, url_path};
 use crate::settings::reader::SettingsReader;
 
 /// The block `sidecarProxy.lifecycle`.

@@ -1,46 +1,40 @@
 //! Figures for Prometheus: Envoy's own, and merged with those of the app.
 
 use super::addresses::Addresses;
-use super::block_values::{unprivileged_port, url_path};
 use super::default;
 use crate::annotations::full;
 use crate::annotations::names::{
-    ENABLE_METRICS, MERGED_METRICS_PORT, METRICS_MERGING, PROMETHEUS_CA_FILE, PROMETHEUS_CA_PATH,
-    PROMETHEUS_CERT_FILE, PROMETHEUS_KEY_FILE, SCRAPE_PATH, SCRAPE_PORT, SERVICE_METRICS_PATH,
-    SERVICE_METRICS_PORT,
+    MERGED_METRICS_PORT, METRICS_MERGING, PROMETHEUS_CA_FILE, PROMETHEUS_CA_PATH, PROMETHEUS_CERT_FILE,
+    PROMETHEUS_KEY_FILE, SCRAPE_PORT, SERVICE_METRICS_PATH, SERVICE_METRICS_PORT,
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
+use crate::mode::shared::block_values::unprivileged_port;
+use crate::mode::shared::scrape::{self, Scrape, ScrapeDefaults};
 use crate::problem::Problem;
 use crate::settings::reader::SettingsReader;
 
 /// The block `metrics`.
 #[derive(Debug, Clone)]
 pub struct MetricsDefaults {
-    enabled: bool,
+    scrape: ScrapeDefaults,
     merging: bool,
     merged_port: u16,
-    scrape_port: u16,
-    scrape_path: String,
 }
 
 impl MetricsDefaults {
     pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
         MetricsDefaults {
-            enabled: block.bool("defaultEnabled", false),
+            scrape: ScrapeDefaults::read(block),
             merging: block.bool("defaultEnableMerging", false),
             merged_port: unprivileged_port(block, "defaultMergedMetricsPort", default::MERGED_METRICS_PORT),
-            scrape_port: unprivileged_port(block, "defaultPrometheusScrapePort", default::SCRAPE_PORT),
-            scrape_path: url_path(block, "defaultPrometheusScrapePath", default::METRICS_PATH),
         }
     }
 }
 
 #[derive(Debug)]
 pub struct Metrics {
-    pub enabled: bool,
-    pub scrape_port: u16,
-    pub scrape_path: String,
+    pub scrape: Scrape,
     /// Whether merging was asked for, with or without metrics.
     pub merging: bool,
     /// `None`: the proxy serves its own figures alone.
@@ -70,25 +64,24 @@ impl Metrics {
         defaults: &MetricsDefaults,
         service_port: Option<u16>,
     ) -> Self {
-        let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(defaults.enabled);
+        let scrape_port = reader.port(SCRAPE_PORT, 1024);
+        let scrape = Scrape::read(reader, &defaults.scrape, scrape_port);
         let merging = reader.bool(METRICS_MERGING, Empty::Absent).unwrap_or(defaults.merging);
-        let scrape_port = reader.port(SCRAPE_PORT, 1024).unwrap_or(defaults.scrape_port);
-        let scrape_path = reader.path(SCRAPE_PATH).unwrap_or(&defaults.scrape_path).to_owned();
         let port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
         let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);
-        let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(default::METRICS_PATH).to_owned();
+        let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(scrape::PATH).to_owned();
         let tls = Tls::read(reader);
-        let merged = service_port.filter(|_| enabled && merging).map(|service_port| Merged {
+        let merged = service_port.filter(|_| scrape.enabled && merging).map(|service_port| Merged {
             port,
             service_port,
             service_path,
             tls,
         });
-        Metrics { enabled, scrape_port, scrape_path, merging, merged }
+        Metrics { scrape, merging, merged }
     }
 
     pub fn args(&self, addresses: Addresses) -> Vec<String> {
-        let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape_path))];
+        let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape.path))];
         if let Some(Merged { port, service_port, service_path, tls }) = &self.merged {
             let service = format!("{}{service_path}", addresses.url(*service_port));
             args.push(format!("-telemetry-prom-merge-port={port}"));
@@ -100,17 +93,6 @@ impl Metrics {
             }
         }
         args
-    }
-
-    /// What Prometheus looks for on the pod.
-    pub fn annotations(&self) -> impl Iterator<Item = (String, String)> {
-        let annotations = [
-            ("prometheus.io/scrape", "true".to_owned()),
-            ("prometheus.io/port", self.scrape_port.to_string()),
-            ("prometheus.io/path", self.scrape_path.clone()),
-        ];
-        let enabled = self.enabled;
-        annotations.into_iter().filter(move |_| enabled).map(|(name, value)| (name.to_owned(), value))
     }
 }
 

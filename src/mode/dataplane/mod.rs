@@ -2,7 +2,6 @@
 //! The files have the names of those of consul-k8s's webhook where there are such.
 
 mod addresses;
-mod block_values;
 mod constants;
 mod consul_dataplane_sidecar;
 mod container_init;

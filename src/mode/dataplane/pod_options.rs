@@ -78,7 +78,7 @@ impl PodOptions {
         let dns = dns::config(reader, &settings.dns, settings.addresses, pod, transparent_proxy.is_some());
         let metrics =
             Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
-        services.check_together(reader, transparent_proxy.is_some(), metrics.enabled, metrics.merging);
+        services.check_together(reader, transparent_proxy.is_some(), metrics.scrape.enabled, metrics.merging);
         let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
         let health = HealthChecks::read(reader, &settings.sidecar.health, job);
         let native = native_sidecar::read(reader, settings.native_sidecars, &settings.native_probe);

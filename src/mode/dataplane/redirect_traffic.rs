@@ -140,7 +140,7 @@ pub fn config(
     addresses: Addresses,
 ) -> anyhow::Result<String> {
     let mut inbound: Vec<String> = Vec::new();
-    inbound.extend(redirected.metrics.enabled.then(|| redirected.metrics.scrape_port.to_string()));
+    inbound.extend(redirected.metrics.scrape.enabled.then(|| redirected.metrics.scrape.port.to_string()));
     inbound.extend(redirected.health.ready_port.then(|| READY_PORT.to_string()));
     inbound.extend(redirected.probe_ports.iter().map(u16::to_string));
     inbound.extend(excluded.inbound_ports.iter().cloned());

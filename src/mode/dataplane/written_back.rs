@@ -49,7 +49,7 @@ pub fn annotations(
         write(ACCESS_LOG_PATH, log.path.clone());
     }
     resolved(pod, injection, &mut write);
-    annotations.extend(options.metrics.annotations());
+    annotations.extend(options.metrics.scrape.annotations());
     let first =
         pod.spec.containers.first().filter(|_| !pod.metadata.annotations.contains_key(DEFAULT_CONTAINER));
     annotations.extend(first.map(|first| (DEFAULT_CONTAINER.to_owned(), first.name.to_owned())));
@@ -70,10 +70,10 @@ fn resolved(pod: &Candidate<'_>, injection: &Injection<'_>, write: &mut impl FnM
     if let Some(transparent_proxy) = &options.transparent_proxy {
         resolve(OVERWRITE_PROBES, transparent_proxy.overwrite_probes);
     }
-    resolve(ENABLE_METRICS, options.metrics.enabled);
+    resolve(ENABLE_METRICS, options.metrics.scrape.enabled);
     resolve(LIFECYCLE, options.lifecycle.managed.is_some());
-    if options.metrics.enabled && written(SCRAPE_PORT).is_none() {
-        write(SCRAPE_PORT, options.metrics.scrape_port.to_string());
+    if options.metrics.scrape.enabled && written(SCRAPE_PORT).is_none() {
+        write(SCRAPE_PORT, options.metrics.scrape.port.to_string());
     }
     if let Some(managed) = options.lifecycle.managed.as_ref().filter(|_| written(SHUTDOWN_GRACE).is_none()) {
         write(SHUTDOWN_GRACE, managed.shutdown_grace_seconds.to_string());

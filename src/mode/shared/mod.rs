@@ -1,10 +1,12 @@
 //! What the modes have in common.
 
+pub mod block_values;
 pub mod consul_namespace;
 pub mod env;
 pub mod obstacles;
 pub mod pod_resources;
 pub mod resources;
+pub mod scrape;
 pub mod security;
 pub mod unfinished_job;
 pub mod upstream_env;

@@ -23,16 +23,6 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
             Fate::Deployment,
             "stays true in the chart, whose controllers register the pods; the policy's `enabled` stays true",
         ),
-        "connectInject.metrics.defaultEnabled" if *value == json!("-") => {
-            translator.told(path, Fate::Translated, "as global.metrics.enabled");
-        }
-        "connectInject.metrics.defaultEnabled" => translator.setting(path, "metrics.defaultEnabled", value),
-        "global.metrics.enabled" => match values.written("/connectInject/metrics/defaultEnabled") {
-            Some(own) if *own != json!("-") => {
-                translator.told(path, Fate::Translated, "connectInject.metrics.defaultEnabled stands over it");
-            }
-            _ => translator.setting(path, "metrics.defaultEnabled", value),
-        },
         "connectInject.dataplaneAsSidecarInitContainer.defaultEnabled" if *value == json!(true) => {
             translator.setting(path, "nativeSidecars", value);
         }

@@ -17,6 +17,22 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
             );
         }
         "connectInject.k8sAllowNamespaces" => translator.setting(path, "k8sAllowNamespaces", value),
+        "connectInject.metrics.defaultEnabled" if *value == json!("-") => {
+            translator.told(path, Fate::Translated, "as global.metrics.enabled");
+        }
+        "connectInject.metrics.defaultEnabled" => translator.setting(path, "metrics.defaultEnabled", value),
+        "global.metrics.enabled" => {
+            match translator.values.written("/connectInject/metrics/defaultEnabled") {
+                Some(own) if *own != json!("-") => {
+                    translator.told(
+                        path,
+                        Fate::Translated,
+                        "connectInject.metrics.defaultEnabled stands over it",
+                    );
+                }
+                _ => translator.setting(path, "metrics.defaultEnabled", value),
+            }
+        }
         "global.tls.caCert" if is_empty(value) => {
             translator.told_all(path, value, Fate::Deployment, "empty: nothing to do");
         }

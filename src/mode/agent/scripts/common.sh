@@ -125,6 +125,7 @@ register() {
 
 bootstrap() {
   if ! cli connect envoy -proxy-id "$proxy_id" -bootstrap -grpc-addr "$grpc" \
+    ${CONNECT_INJECT_SCRAPE_PATH:+-prometheus-scrape-path="$CONNECT_INJECT_SCRAPE_PATH"} \
     -admin-bind "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" || [ ! -s "$dir/cli.out" ]; then
     why="writing Envoy's configuration failed: $why"
     return 1

@@ -1,10 +1,11 @@
 //! The chart's keys in agent mode. It is also the list of all that the charts know.
+//! `*` stands for the other keys of a block.
 
 use super::Rule::{self, Consul, Injector, OtherMode, Remedy, Setting, Special};
 
 const UPSTREAMS: &str = "name what the pod calls in the annotation connect-service-upstreams";
-const METRICS: &str = "this mode adds no listener for metrics: write envoy_prometheus_bind_addr into the config of Consul's \
-                       proxy-defaults entry, which Envoy's bootstrap takes up";
+const MERGING: &str =
+    "Envoy's metrics are not merged with the app's: let Prometheus scrape the app's port as well";
 const PROBES: &str =
     "nothing takes its place: Envoy has a startup probe of the policy's own, and no liveness probe";
 pub const PULL_SECRETS: &str =
@@ -59,7 +60,8 @@ pub const RULES: &[(&str, Rule)] = &[
     ("global.argocd", Consul),
     ("global.enterpriseLicense", Consul),
     ("global.federation", Consul),
-    ("global.metrics", OtherMode(METRICS)),
+    ("global.metrics.enabled", Special),
+    ("global.metrics.*", Consul),
     ("global.lifecycleSidecarContainer.resources", Setting("lifecycleSidecar.resources")),
     ("global.consulSidecarContainer.resources", Setting("lifecycleSidecar.resources")),
     ("global.generateManifests", Consul),
@@ -155,7 +157,11 @@ pub const RULES: &[(&str, Rule)] = &[
         ),
     ),
     ("connectInject.transparentProxy", OtherMode(UPSTREAMS)),
-    ("connectInject.metrics", OtherMode(METRICS)),
+    ("connectInject.metrics.defaultEnabled", Special),
+    ("connectInject.metrics.defaultEnableMerging", OtherMode(MERGING)),
+    ("connectInject.metrics.defaultMergedMetricsPort", OtherMode(MERGING)),
+    ("connectInject.metrics.defaultPrometheusScrapePort", Setting("metrics.defaultPrometheusScrapePort")),
+    ("connectInject.metrics.defaultPrometheusScrapePath", Setting("metrics.defaultPrometheusScrapePath")),
     ("connectInject.cni", OtherMode(UPSTREAMS)),
     (
         "connectInject.apiGateway",

@@ -29,23 +29,19 @@ pub enum Entry {
 }
 
 pub fn entry(mode: Mode, path: &str) -> Entry {
-    if mode == Mode::Dataplane {
-        let rest = path.rsplit_once('.').map(|(block, _)| format!("{block}.*"));
-        if let Some(rule) = find(dataplane::RULES, path) {
-            return Entry::Key(rule);
-        }
-        if children_in(dataplane::RULES, path).next().is_some() {
-            return Entry::Block;
-        }
-        if let Some(rule) = rest.and_then(|rest| find(dataplane::RULES, &rest)) {
-            return Entry::Key(rule);
-        }
+    let own = (mode == Mode::Dataplane).then_some(dataplane::RULES);
+    own.into_iter().chain([agent::RULES]).find_map(|rules| entry_in(rules, path)).unwrap_or(Entry::Unknown)
+}
+
+fn entry_in(rules: Rules, path: &str) -> Option<Entry> {
+    if let Some(rule) = find(rules, path) {
+        return Some(Entry::Key(rule));
     }
-    match find(agent::RULES, path) {
-        Some(rule) => Entry::Key(rule),
-        None if children_in(agent::RULES, path).next().is_some() => Entry::Block,
-        None => Entry::Unknown,
+    if children_in(rules, path).next().is_some() {
+        return Some(Entry::Block);
     }
+    let (block, _) = path.rsplit_once('.')?;
+    find(rules, &format!("{block}.*")).map(Entry::Key)
 }
 
 type Rules = &'static [(&'static str, Rule)];
@@ -70,18 +66,18 @@ pub fn children(block: &str) -> impl Iterator<Item = &'static str> {
 /// The keys of the charts that [`translate`](super::translate) knows, each with all that is below it.
 pub fn keys(mode: Mode) -> impl Iterator<Item = &'static str> {
     let own = if mode == Mode::Dataplane { dataplane::RULES } else { &[] };
-    let own_keys = own.iter().map(|(key, _)| *key).filter(|key| !key.ends_with(".*"));
+    let own_keys = own.iter().map(|(key, _)| *key);
     // A block that the mode looks into is no key of its own there.
     let others = agent::RULES.iter().map(|(key, _)| *key);
     let others = others.filter(move |key| find(own, key).is_none() && children_in(own, key).next().is_none());
-    own_keys.chain(others)
+    own_keys.chain(others).filter(|key| !key.ends_with(".*"))
 }
 
 /// Whether the chart has this key, with a rule of its own, of a block above it, or of keys below it.
 pub fn is_known(path: &str) -> bool {
     let mut above = path;
     loop {
-        if find(agent::RULES, above).is_some() {
+        if find(agent::RULES, above).or_else(|| find(agent::RULES, &format!("{above}.*"))).is_some() {
             return true;
         }
         match above.rsplit_once('.') {

@@ -1,4 +1,4 @@
-//! Values of this mode's settings that several blocks have.
+//! Values that several blocks of the settings have.
 
 use crate::annotations::reader::url_path_flaw;
 use crate::settings::reader::SettingsReader;

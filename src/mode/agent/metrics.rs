@@ -1,0 +1,70 @@
+//! Envoy's metrics on the pod's address.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::ports;
+use crate::annotations::full;
+use crate::annotations::names::{ENABLE_METRICS, SCRAPE_PORT};
+use crate::annotations::reader::AnnotationReader;
+use crate::consul::upstream::Upstream;
+use crate::k8s::ports::NamedBy;
+use crate::mode::candidate::Candidate;
+use crate::mode::shared::scrape::{Scrape, ScrapeDefaults};
+use crate::problem::Findings;
+use crate::text::Quoted;
+
+pub fn read(
+    pod: &Candidate<'_>,
+    defaults: &ScrapeDefaults,
+    own_port: Option<u16>,
+    upstreams: &[Upstream],
+    findings: &mut Findings,
+) -> Scrape {
+    let ports = NamedBy::Running;
+    let mut reader = AnnotationReader { annotations: pod.annotations, spec: pod.spec, ports, findings };
+    let reader = &mut reader;
+    let written = reader.written(SCRAPE_PORT);
+    let number = written.and_then(|_| reader.number(SCRAPE_PORT, 1024, u16::MAX.into()));
+    let port = number.and_then(|number| u16::try_from(number).ok());
+    let mut scrape = Scrape::read(reader, defaults, port);
+    if scrape.enabled {
+        let taken = ports::taken(own_port, upstreams, pod.spec);
+        if let Some(written) = written.filter(|_| port.is_some_and(|port| taken.contains(&port))) {
+            let why = "is a port that the pod or one of its upstreams uses";
+            reader.problem(SCRAPE_PORT, written, why, "write another number from 1024 to 65535");
+        } else {
+            free_port(&mut scrape, &taken, reader);
+        }
+        warn_of_replaced(&scrape, pod, reader);
+    }
+    scrape
+}
+
+/// The setting's port, or the next one that is free in this pod.
+fn free_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut AnnotationReader<'_, '_>) {
+    let wanted = scrape.port;
+    scrape.port = ports::next_free(wanted, taken);
+    if scrape.port != wanted {
+        reader.warn(format!(
+            "Envoy's metrics are on port {}, since the pod or one of its upstreams uses port {wanted}; choose another one with {}",
+            scrape.port,
+            full(SCRAPE_PORT)
+        ));
+    }
+}
+
+/// Prometheus scrapes one port of a pod by these annotations.
+fn warn_of_replaced(scrape: &Scrape, pod: &Candidate<'_>, reader: &mut AnnotationReader<'_, '_>) {
+    for (name, value) in scrape.annotations() {
+        let own = pod.metadata.annotations.get(&name).and_then(Value::as_str);
+        if let Some(own) = own.filter(|own| *own != value) {
+            reader.warn(format!(
+                "annotation {name}: {} is replaced by {value}, for Envoy's metrics; to have it stay, set {} to \"false\"",
+                Quoted(own, 60),
+                full(ENABLE_METRICS)
+            ));
+        }
+    }
+}
