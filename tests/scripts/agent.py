@@ -51,6 +51,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
                 return status, text
         if self.path.startswith("/v1/status/leader"):
             return 200, '"127.0.0.1:8300"'
+        if self.command == "GET" and self.path.startswith("/v1/agent/service/"):
+            return 200, '{"Address": "%s"}' % os.environ.get("POD_IP")
         return 200, "true"
 
     do_GET = do_PUT = do_POST = answer

@@ -63,7 +63,7 @@ certificate() { # SUBJECT-ALT-NAME
   rules "1|PUT|check/pass|404|Unknown check ID" "1|PUT|check/pass|403|ACL not found"
   start_lifecycle
   eventually logged "the agent takes the heartbeat"
-  asked "PUT /v1/agent/check/pass/web-1-web-pod? secret-1"
+  asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
   asked "POST /quitquitquit -"
   pre_stop "$scripts/lifecycle-pre-stop.sh"
   kill -TERM "$lifecycle"
@@ -108,7 +108,7 @@ certificate() { # SUBJECT-ALT-NAME
   rm "$CONNECT_INJECT_DIR/requests.conf"
   unset CONNECT_INJECT_TLS_CA
   start_lifecycle
-  eventually asked "PUT /v1/agent/check/pass/web-1-web-pod? secret-1"
+  eventually asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
 }
 
 @test "TLS: several CA certificates" {

@@ -65,6 +65,18 @@ grpc_answers() {
   return 1
 }
 
+# A pod of the same name that is gone, or about to go, may have left its registration. Its heartbeat
+# would stay beside this pod's and expire.
+register_anew() {
+  find_owner "$service_id"
+  if [ "$owner" = another ]; then
+    http PUT "/v1/agent/service/deregister/$proxy_id?$ns"
+    http PUT "/v1/agent/service/deregister/$service_id?$ns"
+    log "removed the registration of an earlier pod of this name"
+  fi
+  register
+}
+
 trap 'leave; exit 143' TERM INT
 
 # In what a check asks, an IPv6 address stands in brackets before the port.
@@ -82,6 +94,6 @@ fi
 [ -z "$ns" ] || retry namespace_exists
 retry grpc_answers
 [ -z "${CONNECT_INJECT_SERVICE_DEFAULTS:-}" ] || service_defaults
-retry register
+retry register_anew
 retry bootstrap
 log "wrote Envoy's configuration, done"
