@@ -315,3 +315,28 @@ END
   [ "$status" -eq 1 ]
   last_line "no TLS on the agent's gRPC port $grpc"
 }
+
+@test "real TLS: an agent with verify_incoming, on either port, with curl and with wget" {
+  agent_setup
+  (cd "$FAKE" && "$real" tls ca create && "$real" tls cert create -server -dc dc1 -additional-ipaddress 127.0.0.1) >/dev/null
+  local tls="ca_file = \"$FAKE/consul-agent-ca.pem\", cert_file = \"$FAKE/dc1-server-consul-0.pem\", key_file = \"$FAKE/dc1-server-consul-0-key.pem\""
+  CONNECT_INJECT_TLS_CA=$(cat "$FAKE/consul-agent-ca.pem")
+  export CONNECT_INJECT_TLS_CA CONNECT_INJECT_AGENT_SCHEME=https CONNECT_INJECT_AGENT_PORT=$https CONNECT_INJECT_GRPC_PORT=$grpc_tls
+  for client in curl wget; do
+    [ "$client" = curl ] || { rm "$BIN/curl" && recorded wget; }
+    https_port=$https start_consul "tls { defaults { $tls, verify_incoming = true } }"
+    init
+    [ "$status" -eq 1 ]
+    last_line "the agent https://127.0.0.1:$https asks for a client certificate, which pods do not have: turn verify_incoming off"
+    stop_consul
+    https_port=$https start_consul "tls { defaults { $tls }, grpc { verify_incoming = true }, internal_rpc { verify_incoming = true } }"
+    init
+    [ "$status" -eq 1 ]
+    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 asks for a client certificate"
+    stop_consul
+    https_port=$https start_consul "tls { defaults { $tls }, internal_rpc { verify_incoming = true } }"
+    init
+    [ "$status" -eq 0 ]
+    stop_consul
+  done
+}
