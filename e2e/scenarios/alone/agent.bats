@@ -26,6 +26,26 @@ agent_lost_its_data() {
     eventually 10 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
 }
 
+@test "slow-image: a registration that is lost while Envoy's image is pulled is back when Envoy runs" {
+    needs_node
+    server image-first
+    ready image-first
+    local registry
+    registry=$(cat "$SCRATCH/registry.pid")
+    afterwards kill -CONT "$registry"
+    kill -STOP "$registry"
+    ctr --namespace k8s.io images rm "docker.io/$IMAGE_ENVOY"
+
+    server slow-image "connect-sync-period: 2s"
+    eventually 60 init_ended slow-image
+    forget slow-image-slow-image
+    never 5 registered slow-image-slow-image
+    kill -CONT "$registry"
+    eventually 60 sidecar_says slow-image "registering again"
+    eventually 10 routable slow-image
+}
+init_ended() { [ -n "$(field "$1" '{.status.initContainerStatuses[?(@.name=="consul-connect-inject-init")].state.terminated}')" ]; }
+
 @test "agent-restarts: with its data, nothing is registered anew and the mesh goes on" {
     needs_node
     server restart-server "connect-sync-period: 1s"
