@@ -65,7 +65,7 @@ certificate() { # SUBJECT-ALT-NAME
   eventually logged "the agent takes the heartbeat"
   asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
   asked "POST /quitquitquit -"
-  pre_stop "$scripts/lifecycle-pre-stop.sh"
+  hook "$scripts/lifecycle-pre-stop.sh"
   kill -TERM "$lifecycle"
   wait "$lifecycle"
   asked "PUT /v1/agent/service/deregister/web-1-web? secret-1"

@@ -122,7 +122,7 @@ start_lifecycle() {
   echo $! >>"$FAKE/children"
 }
 
-pre_stop() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
+hook() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
 
 # eventually COMMAND...: within 5 seconds.
 eventually() {

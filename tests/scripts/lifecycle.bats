@@ -22,6 +22,7 @@ pass="PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3?"
 fail="PUT /v1/agent/check/fail/web-1-web-pod-10.1.2.3?"
 all_ipv6=00000000000000000000000000000000 ipv4_in_ipv6=0000000000000000FFFF0000
 proxy="PUT /v1/agent/check/pass/web-1-web-sidecar-proxy-pod-10.1.2.3?"
+start="$scripts/lifecycle-post-start.sh"
 stop="$scripts/lifecycle-pre-stop.sh"
 linger="$scripts/envoy-pre-stop.sh"
 
@@ -37,6 +38,39 @@ ends() { # within 5 seconds, with status 0
   local status=0
   (sleep 5; kill -9 "$lifecycle" 2>/dev/null) 3>&- &
   wait "$lifecycle" || status=$?
+  [ "$status" -eq 0 ]
+}
+
+@test "postStart ends when Envoy listens, whatever else there is on its port" {
+  export CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=30
+  local table address began took
+  for table in tcp tcp6; do
+    [ $table = tcp ] && address=0302010A || address=000000FD000000000000000007000000
+    rm -f "$CONNECT_INJECT_DIR/envoy-listened" "$CONNECT_INJECT_PROC"/*
+    listen $table "$address:8080" "$address:20000/01" "$address:20000/06"
+    (sleep 1; listen $table "$address:8080" "$address:20000") 3>&- &
+    began=${EPOCHREALTIME/./}
+    hook "$start"
+    [ "$status" -eq 0 ]
+    took=$((${EPOCHREALTIME/./} - began))
+    [ "$took" -gt 900000 ] && [ "$took" -lt 4000000 ]
+  done
+}
+
+@test "postStart gives up when Envoy does not listen for long" {
+  listen tcp 8080
+  CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=1 hook "$start"
+  [ "$status" -eq 1 ]
+  last_line "Envoy does not listen on port 20000"
+}
+
+@test "postStart waits at the pod's start, not when the sidecar alone is restarted" {
+  export CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=1
+  listen tcp 20000
+  hook "$start"
+  [ "$status" -eq 0 ]
+  listen tcp 8080
+  hook "$start"
   [ "$status" -eq 0 ]
 }
 
@@ -235,7 +269,7 @@ ends() { # within 5 seconds, with status 0
 @test "preStop: out of load balancing for good, while Envoy's registration stays" {
   CONNECT_INJECT_SYNC_PERIOD=0.1 start_lifecycle
   eventually passes 2
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
   logged "the pod is terminating: out of load balancing, heartbeat stopped"
@@ -256,7 +290,7 @@ proxy_passes_after_stop() {
   rules '2|PUT|check/fail|500|No cluster leader'
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   logged "the agent could not be told: 500 No cluster leader"
   eventually told_that_it_ends 3
 }
@@ -280,7 +314,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
   local began=${EPOCHREALTIME/./}
-  pre_stop "$stop"
+  hook "$stop"
   [ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ]
 }
 
@@ -290,17 +324,17 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   rules "*|PUT|.*|200|@hang"
   sleep 0.4
   local began=${EPOCHREALTIME/./}
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   [ $((${EPOCHREALTIME/./} - began)) -lt 4000000 ]
   eventually logged "the pod is terminating"
 }
 
 @test "preStop without a sidecar that runs" {
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   echo 999999 >"$CONNECT_INJECT_DIR/lifecycle.pid"
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
 }
 
@@ -309,7 +343,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   consul_rules "services|hang"
   CONNECT_INJECT_CLI_PATIENCE=30 start_lifecycle
   eventually test -s "$FAKE/consul-args"
-  pre_stop "$stop"
+  hook "$stop"
   eventually asked "$fail"
   sleep 0.5
   [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
@@ -321,7 +355,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
 @test "TERM: deregisters the proxy, then the service, and ends with 0" {
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   ends
   [ "$(grep deregister "$FAKE/requests" | head -1)" = "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? -" ]
   asked "PUT /v1/agent/service/deregister/web-1-web? -"
@@ -365,7 +399,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   start_lifecycle
   eventually passes 1
   rules "1|PUT|check/fail|403|ACL not found"
-  pre_stop "$stop"
+  hook "$stop"
   eventually told_that_it_ends 2
   eventually grep -q ^services "$FAKE/consul-args"
   rules "1|GET|agent/service|403|ACL not found"
@@ -449,7 +483,7 @@ another='200|{"Address":"10.1.2.9"}'
   start_lifecycle
   eventually passes 1
   rules "*|PUT|agent/check|404|Unknown check ID" "*|GET|agent/service|$another"
-  pre_stop "$stop"
+  hook "$stop"
   logged "the pod is terminating: out of load balancing, heartbeat stopped"
   ends
   ! asked "PUT /v1/agent/service/deregister"
@@ -463,7 +497,7 @@ another='200|{"Address":"10.1.2.9"}'
   token
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   ends
   rm "$FAKE/requests"
   rules "1|PUT|check/pass|404|Unknown check ID"
@@ -579,7 +613,7 @@ END
   listen tcp
   CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
   eventually asked "$fail"
-  pre_stop "$stop"
+  hook "$stop"
   logged "the pod is terminating"
   listen tcp 8080
   sleep 0.4
@@ -626,7 +660,7 @@ END
   export CONNECT_INJECT_LINGER=20 CONNECT_INJECT_LINGER_PORT=8080
   (sleep 0.5; listen tcp 8080/01; sleep 1.2; listen tcp 8080/06) 3>&- &
   local began=${EPOCHREALTIME/./} took
-  pre_stop "$linger"
+  hook "$linger"
   [ "$status" -eq 0 ]
   took=$((${EPOCHREALTIME/./} - began))
   [ "$took" -gt 1500000 ] && [ "$took" -lt 4000000 ]
@@ -635,9 +669,9 @@ END
 @test "Envoy's preStop lingers for its bound, with and without a port" {
   listen tcp 8080
   local began=${EPOCHREALTIME/./} took
-  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$linger"
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 hook "$linger"
   [ "$status" -eq 0 ]
-  CONNECT_INJECT_LINGER=1 pre_stop "$linger"
+  CONNECT_INJECT_LINGER=1 hook "$linger"
   [ "$status" -eq 0 ]
   took=$((${EPOCHREALTIME/./} - began))
   [ "$took" -gt 1900000 ] && [ "$took" -lt 4000000 ]
@@ -647,7 +681,7 @@ END
   listen tcp 8080
   start_lifecycle
   eventually passes 1
-  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$stop" "$linger"
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 hook "$stop" "$linger"
   [ "$status" -eq 0 ]
   logged "the pod is terminating"
 }

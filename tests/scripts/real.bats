@@ -118,7 +118,7 @@ END
   for _ in 1 2 3; do eventually passing passing && break; done
   logged "registered web-1-web and web-1-web-sidecar-proxy again"
   registered web-1-web-sidecar-proxy
-  pre_stop "$scripts/lifecycle-pre-stop.sh"
+  hook "$scripts/lifecycle-pre-stop.sh"
   passing critical
   get /v1/agent/checks | grep -q "pod is terminating"
   kill -TERM "$lifecycle"
