@@ -9,7 +9,7 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 
 const FOLDER: &str = "src/mode/agent/scripts";
-const HOOKS: [&str; 2] = ["envoy-pre-stop.sh", "lifecycle-pre-stop.sh"];
+const HOOKS: [&str; 3] = ["envoy-pre-stop.sh", "lifecycle-post-start.sh", "lifecycle-pre-stop.sh"];
 
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed={FOLDER}");

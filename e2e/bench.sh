@@ -7,6 +7,7 @@
 #   E2E_BENCH_PODS=10       how many pods are started, one at a time
 #   E2E_BENCH_IDLE_PODS=5   how many are idle side by side, of each kind
 #   E2E_BENCH_SECONDS=60    how long they are looked at
+#   E2E_BENCH_BASE=FILE     the module of another revision, whose pods are started in turn
 #   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
 set -euo pipefail
 # shellcheck source=lib/common.sh

@@ -7,6 +7,6 @@ set -euo pipefail
 ca=${E2E_CONSUL_CA:-$SCRATCH/pki/ca.crt}
 [ -f "$ca" ] || ca=/dev/null
 [ $# = 1 ] || die "which module? policies.sh file:///.../policy.wasm"
-sed -e "s|MODULE|$1|" -e "s|IMAGE_UBI_CONSUL|$IMAGE_CONSUL_UBI|" \
+sed -e "s|BASE_MODULE|${E2E_BENCH_BASE:+file://}${E2E_BENCH_BASE:-$1}|" -e "s|MODULE|$1|" -e "s|IMAGE_UBI_CONSUL|$IMAGE_CONSUL_UBI|" \
     -e "s|IMAGE_CONSUL|$IMAGE_CONSUL|" -e "s|IMAGE_ENVOY|$IMAGE_ENVOY|" -e "s|CONSUL_CA|\"$(sed 's/$/\\\\n/' "$ca" | tr -d '\n')\"|" \
     "$E2E_DIR/policies.yml"

@@ -24,7 +24,9 @@ mount -t tmpfs tmpfs "$SCRATCH/etcd"
 hostname "$NODE_NAME"
 
 ip link set lo up
-ip link add e2e0 type bridge
+# With an address of its own: a bridge's changes with its ports otherwise, and pods would send to the
+# old one until they ask again.
+ip link add e2e0 address 02:00:c6:12:00:01 type bridge
 for address in "$NODE_IP" "$CONSUL_SERVER_IP" "$SECURE_CONSUL_SERVER_IP" "$REGISTRY_IP" "$WEBHOOK_IP"; do
     ip address add "$address/${NETWORK#*/}" dev e2e0
 done

@@ -20,7 +20,7 @@ trap 'exit 143' TERM
 
 # ---- pods ----------------------------------------------------------------------
 
-# app NAME true|false [ANNOTATION...]: injected or not; its image is there already.
+# app NAME true|false [ANNOTATION...]: injected or not. Its image is pulled once.
 app() {
     k apply -f - <<END >/dev/null
 apiVersion: v1
@@ -74,21 +74,24 @@ containers() {
         "\(.name)|\(.containerID | sub(".*//"; ""))"'
 }
 
-# start_one KIND NUMBER: an injected or a plain pod begins and ends; when what was.
+# start_one KIND NUMBER: a pod begins and ends; when what was. The kind is plain, injected
+# or base, which the other revision's policy injects.
 start_one() {
-    local name=bench-$1-$2 injected=false follower
-    if [ "$1" = injected ]; then
-        injected=true
+    local name=bench-$1-$2 NS=$NS follower
+    if [ "$1" = plain ]; then
+        : >"$notes/consul"
+        app "$name" false
+        ready "$name"
+    else
+        [ "$1" = injected ] || NS=$base_namespace
         follow "$name" >"$notes/consul" &
         follower=$!
-    else
-        : >"$notes/consul"
+        app "$name" true
+        ready "$name"
+        wait "$follower"
+        envoy_listens "$name" >>"$notes/consul"
     fi
-    app "$name" "$injected"
-    ready "$name"
-    [ "$injected" = false ] || wait "$follower"
     eventually 10 grep -q "^[0-9]*|$name|.*|True$" "$notes/pods"
-    [ "$injected" = false ] || envoy_listens "$name" >>"$notes/consul"
     containers "$name" >"$notes/containers"
     k delete pod "$name" >/dev/null
     times_of "$1" "$name" >>"$notes/times"
@@ -116,8 +119,7 @@ times_of() {
         FILENAME ~ /pods$/ {
             if ($2 != pod) next
             if ($3 == "True" && !("scheduled" in at)) at["scheduled"] = $1
-            if ($4 == "true" && !("envoy found" in at)) at["envoy found"] = $1
-            if ($5 == "True" && !("ready" in at)) at["ready"] = $1
+            if ($4 == "True" && !("ready" in at)) at["ready"] = $1
             next
         }
         {for (i = 2; i <= NF; i++) if (!($i in at)) at[$i] = $1}
@@ -130,8 +132,8 @@ times_of() {
 
 measure_starts() {
     local number watcher listener
-    kubectl --namespace "$NS" get pods --watch -o jsonpath="{.metadata.name}|{.status.conditions[?(@.type=='PodScheduled')].status}|{\
-.status.initContainerStatuses[?(@.name=='$ENVOY')].started}|{.status.conditions[?(@.type=='Ready')].status}{'\n'}" > >(stamped >"$notes/pods") &
+    kubectl get pods --all-namespaces --watch -o jsonpath="{.metadata.name}|{.status.conditions[?(@.type=='PodScheduled')].status}|{\
+.status.conditions[?(@.type=='Ready')].status}{'\n'}" > >(stamped >"$notes/pods") &
     watcher=$!
     ctr --namespace k8s.io events > >(stamped >"$notes/events") &
     listener=$!
@@ -141,6 +143,7 @@ measure_starts() {
         ((number != 1)) || : >"$notes/times"
         start_one plain "$number"
         start_one injected "$number"
+        [ -z "$base_namespace" ] || start_one base "$number"
     done
     kill "$watcher" "$listener"
 }
@@ -217,28 +220,23 @@ figures() {
         def median: sort | (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2;
         def spread: {median: median, min: min, max: max};
         def span($kind; $from; $to): [$times[] | select(.kind == $kind) | .[$to] - .[$from]] | spread;
-        def injected($from; $to): span("injected"; $from; $to);
+        def since_scheduled($kind; $steps): $steps | with_entries(.value as $to | .value = span($kind; "scheduled"; $to));
         def idle($kind; $container): [$idle[] | select(.container == $container and ($kind == null or .kind == $kind))]
             | {percent: {mean: (map(.percent) | add / length), max: (map(.percent) | max)},
                kib: {resident: (map(.resident) | max), rss: (map(.rss) | max), pss: (map(.pss) | median), own: (map(.own) | median)}};
         "consul-connect-inject-init" as $init | "'"$ENVOY"'" as $envoy | "'"$LIFECYCLE"'" as $lifecycle | {
             pods: ($times | map(select(.kind == "injected")) | length), idle_pods: ($idle | length / 4), seconds: $seconds,
-            milliseconds: {
-                plain_to_ready: span("plain"; "scheduled"; "ready"),
-                plain_to_start: span("plain"; "scheduled"; "app starts"),
-                to_routable: injected("scheduled"; "all"),
-                to_init: injected("scheduled"; "\($init) starts"),
-                init: injected("\($init) starts"; "\($init) ends"),
-                to_envoy: injected("\($init) ends"; "\($envoy) starts"),
-                envoy: injected("\($envoy) starts"; "envoy listens"),
-                to_found: injected("envoy listens"; "envoy found"),
-                to_lifecycle: injected("envoy found"; "\($lifecycle) starts"),
-                to_app: injected("\($lifecycle) starts"; "app starts"),
-                to_ready: injected("app starts"; "ready"),
-                ready_to_routable: injected("ready"; "all"),
-                heartbeat: injected("app starts"; "heartbeat"),
-                listener: injected("envoy listens"; "listener")
-            },
+            milliseconds: ({
+                init_starts: "\($init) starts", init_ends: "\($init) ends",
+                envoy_starts: "\($envoy) starts", envoy_listens: "envoy listens",
+                lifecycle_starts: "\($lifecycle) starts", app_starts: "app starts",
+                heartbeat: "heartbeat", listener: "listener", routable: "all", ready: "ready"
+            } as $steps | {
+                plain: since_scheduled("plain"; {app_starts: "app starts", ready: "ready"}),
+                injected: since_scheduled("injected"; $steps),
+                base: (if any($times[]; .kind == "base") then since_scheduled("base"; $steps) else null end),
+                ready_to_routable: span("injected"; "ready"; "all")
+            }),
             idle: {
                 lifecycle_between_heartbeats: idle("rest"; $lifecycle),
                 lifecycle_with_heartbeats: idle("beat"; $lifecycle),
@@ -260,22 +258,21 @@ table() {
         def row($cells): left(52) + ($cells | map(right(10)) | add);
         def rounded: . * 1000 + 0.5 | floor / 1000;
         . as $root |
-        def time($name; $key): $name | row([$root.milliseconds[$key] | .median, .min, .max] | whole);
+        def time($name; $key): $name | row([($root.milliseconds | (.injected, .base // empty)) | .[$key] | .median, .min, .max] | whole);
         def kept($name; $key): $name | row($root.idle[$key] | [(.percent.mean, .percent.max | rounded), .kib.resident, .kib.rss, .kib.pss, .kib.own]);
-        ("\(.pods) pods, one at a time, ms" | row(["median", "min", "max"])),
-        time("without injection, scheduled to ready"; "plain_to_ready"),
-        time("injected, scheduled to routable"; "to_routable"),
-        time("  scheduled to the init container"; "to_init"),
-        time("  the init container"; "init"),
-        time("  until Envoy starts"; "to_envoy"),
-        time("  Envoy, until it listens"; "envoy"),
-        time("  until its startup probe says so"; "to_found"),
-        time("  until the lifecycle sidecar starts"; "to_lifecycle"),
-        time("  until the app starts"; "to_app"),
-        time("  until the pod is ready"; "to_ready"),
-        time("  from ready to routable"; "ready_to_routable"),
-        time("meanwhile: the app to the first heartbeat"; "heartbeat"),
-        time("meanwhile: Envoy to its listener'"'"'s check"; "listener"),
+        ("\(.pods) pods, one at a time, ms from scheduled to" | row(["median", "min", "max"]
+            + if $root.milliseconds.base then ["base", "min", "max"] else [] end)),
+        ("without injection: ready" | row([$root.milliseconds.plain.ready | .median, .min, .max] | whole)),
+        time("injected: the init container starts"; "init_starts"),
+        time("  it ends"; "init_ends"),
+        time("  Envoy starts"; "envoy_starts"),
+        time("  it listens"; "envoy_listens"),
+        time("  the lifecycle sidecar starts"; "lifecycle_starts"),
+        time("  the app starts"; "app_starts"),
+        time("  the first heartbeat"; "heartbeat"),
+        time("  the check of Envoy'"'"'s listener passes"; "listener"),
+        time("  routable"; "routable"),
+        time("  ready"; "ready"),
         "",
         ("\(.idle_pods) pods of each kind, idle for \(.seconds) s" | row(["% of core", "max", "KiB", "RSS", "PSS", "own"])),
         kept("lifecycle sidecar between heartbeats (1h)"; "lifecycle_between_heartbeats"),
@@ -287,6 +284,11 @@ table() {
 }
 
 new_namespace "$NS" standard
+base_namespace=
+if [ -n "${E2E_BENCH_BASE:-}" ]; then
+    base_namespace=$NS-base
+    new_namespace "$base_namespace" base
+fi
 measure_starts
 measure_idle
 figures >"$notes/figures.json"

@@ -40,9 +40,41 @@ END
     client classic-client classic-server:1234
     ready classic-server classic-client
     equal "init containers" consul-connect-inject-init "$(field classic-server '{.spec.initContainers[*].name}')"
-    equal "containers" "classic-server consul-connect-envoy-sidecar consul-connect-lifecycle-sidecar" \
+    equal "containers" "classic-server consul-connect-lifecycle-sidecar consul-connect-envoy-sidecar" \
         "$(field classic-server '{.spec.containers[*].name}')"
     eventually 60 answers classic-client http://127.0.0.1:1234/ "I am classic-server"
+}
+
+@test "stripped: native sidecars that lose restartPolicy in another webhook are refused, not left hanging" {
+    needs_node
+    local port=8444 webhook
+    python3 "$E2E_DIR/lib/strip-restart-policy.py" "$WEBHOOK_IP" $port "$SCRATCH/pki/server.crt" "$SCRATCH/pki/server.key" 3>&- &
+    webhook=$!
+    afterwards kill $webhook
+    # Webhooks are called in the order of their configurations' names.
+    afterwards kubectl delete mutatingwebhookconfiguration f2f-strip-restart-policy
+    kubectl apply -f - <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: f2f-strip-restart-policy}
+webhooks:
+  - name: strip-restart-policy.consul-connect-injector.e2e
+    clientConfig: {url: "https://$WEBHOOK_IP:$port/", caBundle: $(base64 -w0 "$SCRATCH/pki/ca.crt")}
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $NS}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+END
+    # The API server takes a moment to know a new webhook.
+    eventually 60 refused_without_restart_policy
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    server stripped-classic
+    ready stripped-classic
+}
+refused_without_restart_policy() {
+    k delete pod stripped --ignore-not-found
+    contains "what kubectl prints" "may not be set for init containers without restartPolicy=Always" "$(server stripped 2>&1)"
 }
 
 @test "classic-job: without native sidecars a Job would not finish, and kubectl says so" {

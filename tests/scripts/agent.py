@@ -1,7 +1,8 @@
 """A stand-in for a Consul agent (and for Envoy's admin): it answers by rules and records what it is asked.
 
 Usage: agent.py FOLDER [CERT KEY]. In FOLDER:
-  port      written: where it listens, on AGENT_ADDRESS or 127.0.0.1; AGENT_PORT chooses it
+  port      written: where it listens, on AGENT_ADDRESS or 127.0.0.1; AGENT_PORT chooses it. With CERT and KEY it speaks
+            TLS, with AGENT_ASKS_FOR_CERTIFICATE only to clients that have a certificate, too
   rules     read at each request: TIMES|METHOD|PATH REGEX|STATUS|BODY, the first that matches counts; TIMES is how
             often it does, or * ; the BODY @hang means: no answer
   requests  written: METHOD PATH TOKEN, a line a request
@@ -51,6 +52,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
                 return status, text
         if self.path.startswith("/v1/status/leader"):
             return 200, '"127.0.0.1:8300"'
+        if self.command == "GET" and self.path.startswith("/v1/agent/service/"):
+            return 200, '{"Address": "%s"}' % os.environ.get("POD_IP")
         return 200, "true"
 
     do_GET = do_PUT = do_POST = answer
@@ -65,6 +68,9 @@ server.daemon_threads = True
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[2], sys.argv[3])
+    if os.environ.get("AGENT_ASKS_FOR_CERTIFICATE"):
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(sys.argv[2])
     server.socket = context.wrap_socket(server.socket, server_side=True)
 with open(f"{folder}/port.new", "w") as f:
     f.write(str(server.server_port))

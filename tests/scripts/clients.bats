@@ -63,9 +63,9 @@ certificate() { # SUBJECT-ALT-NAME
   rules "1|PUT|check/pass|404|Unknown check ID" "1|PUT|check/pass|403|ACL not found"
   start_lifecycle
   eventually logged "the agent takes the heartbeat"
-  asked "PUT /v1/agent/check/pass/web-1-web-pod? secret-1"
+  asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
   asked "POST /quitquitquit -"
-  pre_stop "$scripts/lifecycle-pre-stop.sh"
+  hook "$scripts/lifecycle-pre-stop.sh"
   kill -TERM "$lifecycle"
   wait "$lifecycle"
   asked "PUT /v1/agent/service/deregister/web-1-web? secret-1"
@@ -108,7 +108,7 @@ certificate() { # SUBJECT-ALT-NAME
   rm "$CONNECT_INJECT_DIR/requests.conf"
   unset CONNECT_INJECT_TLS_CA
   start_lifecycle
-  eventually asked "PUT /v1/agent/check/pass/web-1-web-pod? secret-1"
+  eventually asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
 }
 
 @test "TLS: several CA certificates" {
@@ -166,4 +166,26 @@ certificate() { # SUBJECT-ALT-NAME
   [ "$status" -eq 1 ]
   last_line "no TLS on the agent's gRPC port $clear of 127.0.0.1"
   last_line "Set agent.grpcPort to the agent's ports.grpc_tls, usually 8503"
+}
+
+@test "TLS: an agent that asks for a client certificate, on either port, is the last line" {
+  local asks none
+  AGENT_ASKS_FOR_CERTIFICATE=1 certificate IP:127.0.0.1
+  asks=$port
+  start_agent "$FAKE/cert.pem" "$FAKE/key.pem"
+  none=$port
+  # The CLI's words, which it does not always get to see.
+  local lost='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe'
+  local alert='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": remote error: tls: certificate required'
+  for client in curl wget; do
+    [ "$client" = curl ] || only_wget
+    consul_rules "$lost" "$lost" "$alert"
+    CONNECT_INJECT_AGENT_PORT=$asks init
+    [ "$status" -eq 1 ]
+    last_line "the agent https://127.0.0.1:$asks asks for a client certificate, which pods do not have: turn verify_incoming off"
+    consul_rules "$lost" "$lost" "$alert"
+    CONNECT_INJECT_AGENT_PORT=$none CONNECT_INJECT_GRPC_PORT=$asks init
+    [ "$status" -eq 1 ]
+    last_line "the agent's gRPC port $asks of 127.0.0.1 asks for a client certificate"
+  done
 }

@@ -22,11 +22,11 @@ setup() {
   ln -s "$here/consul" "$BIN/consul"
   recorded curl
   : >"$FAKE/children"
+  export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
   start_agent
   echo "the pod's bearer token" >"$FAKE/bearer"
   export CONNECT_INJECT_BEARER_TOKEN_FILE=$FAKE/bearer
   export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=20
-  export POD_NAME=web-1 POD_NAMESPACE=team POD_IP=10.1.2.3 HOST_IP=127.0.0.1
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
   export CONNECT_INJECT_SERVICE_ID=web-1-web
   # As the kubelet fills it in.
@@ -95,7 +95,7 @@ consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
 # without_init: as src/mode/agent/lifecycle.rs, what the lifecycle sidecar is not given.
 without_init() {
-  local names=(POD_IP CONNECT_INJECT_REGISTRATION CONNECT_INJECT_TLS_CA CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_NAMESPACE_DOCUMENT)
+  local names=(CONNECT_INJECT_REGISTRATION CONNECT_INJECT_TLS_CA CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_NAMESPACE_DOCUMENT)
   [ -n "${CONNECT_INJECT_AUTH_METHOD:-}" ] || names+=(POD_NAMESPACE CONNECT_INJECT_GRPC_PORT CONNECT_INJECT_ENVOY_ADMIN)
   unset "${names[@]}"
 }
@@ -122,7 +122,7 @@ start_lifecycle() {
   echo $! >>"$FAKE/children"
 }
 
-pre_stop() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
+hook() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
 
 # eventually COMMAND...: within 5 seconds.
 eventually() {

@@ -340,6 +340,22 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   last_line "the ServiceAccount must have the same name as the Consul service"
 }
 
+@test "what an earlier pod of the same name has left registered goes first" {
+  rules '1|GET|agent/service/web-1-web\?|200|{"Address":"10.1.2.9"}'
+  init
+  [ "$status" -eq 0 ]
+  told "removed the registration of an earlier pod of this name"
+  asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy?"
+  asked "PUT /v1/agent/service/deregister/web-1-web?"
+  registered 10.1.2.3
+}
+
+@test "what an earlier start of this pod has left registered stays" {
+  init
+  [ "$status" -eq 0 ]
+  ! asked "PUT /v1/agent/service/deregister"
+}
+
 @test "a namespace that is missing at the login is told with what an operator does" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_LOGIN_NAMESPACE=team
   export CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' CONNECT_INJECT_WAIT=2

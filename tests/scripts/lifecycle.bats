@@ -2,22 +2,27 @@
 # The lifecycle sidecar's script and its preStop, against a stand-in for the agent, for Envoy's admin and for the CLI.
 load helper
 
-listen() { # TABLE PORT...
-  local table=$1 port n=0
+listen() { # TABLE [ADDRESS:]PORT[/STATE]..., all as in /proc/net but the port
+  local table=$1 entry address state n=0
   shift
   {
     echo "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-    for port; do
-      printf '%4d: 0100007F:%04X 00000000:0000 %s 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n' \
-        "$((n++))" "${port%/*}" "$([[ $port == */* ]] && echo "${port#*/}" || echo 0A)"
+    for entry; do
+      address=0100007F state=0A
+      [[ $entry != */* ]] || state=${entry#*/} entry=${entry%/*}
+      [[ $entry != *:* ]] || address=${entry%:*} entry=${entry#*:}
+      printf '%4d: %s:%04X %s:0000 %s 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n' \
+        "$((n++))" "$address" "$entry" "${address//[!0]/0}" "$state"
     done
   } >"$CONNECT_INJECT_PROC/$table.new"
   mv "$CONNECT_INJECT_PROC/$table.new" "$CONNECT_INJECT_PROC/$table"
 }
 
-pass="PUT /v1/agent/check/pass/web-1-web-pod?"
-fail="PUT /v1/agent/check/fail/web-1-web-pod?"
-proxy="PUT /v1/agent/check/pass/web-1-web-sidecar-proxy-pod?"
+pass="PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3?"
+fail="PUT /v1/agent/check/fail/web-1-web-pod-10.1.2.3?"
+all_ipv6=00000000000000000000000000000000 ipv4_in_ipv6=0000000000000000FFFF0000
+proxy="PUT /v1/agent/check/pass/web-1-web-sidecar-proxy-pod-10.1.2.3?"
+start="$scripts/lifecycle-post-start.sh"
 stop="$scripts/lifecycle-pre-stop.sh"
 linger="$scripts/envoy-pre-stop.sh"
 
@@ -36,11 +41,44 @@ ends() { # within 5 seconds, with status 0
   [ "$status" -eq 0 ]
 }
 
+@test "postStart ends when Envoy listens, whatever else there is on its port" {
+  export CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=30
+  local table address began took
+  for table in tcp tcp6; do
+    [ $table = tcp ] && address=0302010A || address=000000FD000000000000000007000000
+    rm -f "$CONNECT_INJECT_DIR/envoy-listened" "$CONNECT_INJECT_PROC"/*
+    listen $table "$address:8080" "$address:20000/01" "$address:20000/06"
+    (sleep 1; listen $table "$address:8080" "$address:20000") 3>&- &
+    began=${EPOCHREALTIME/./}
+    hook "$start"
+    [ "$status" -eq 0 ]
+    took=$((${EPOCHREALTIME/./} - began))
+    [ "$took" -gt 900000 ] && [ "$took" -lt 4000000 ]
+  done
+}
+
+@test "postStart gives up when Envoy does not listen for long" {
+  listen tcp 8080
+  CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=1 hook "$start"
+  [ "$status" -eq 1 ]
+  last_line "Envoy does not listen on port 20000"
+}
+
+@test "postStart waits at the pod's start, not when the sidecar alone is restarted" {
+  export CONNECT_INJECT_ENVOY_PORT=20000 CONNECT_INJECT_ENVOY_WAIT=1
+  listen tcp 20000
+  hook "$start"
+  [ "$status" -eq 0 ]
+  listen tcp 8080
+  hook "$start"
+  [ "$status" -eq 0 ]
+}
+
 @test "passes at once, and then every period" {
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
-  logged "heartbeat every 60 s to http://127.0.0.1:$port for web-1-web-pod"
-  eventually logged "the agent takes the heartbeat: web-1-web-pod passes"
+  logged "heartbeat every 60 s to http://127.0.0.1:$port for web-1-web-pod-10.1.2.3"
+  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
   ends
   rm "$FAKE/requests"
   CONNECT_INJECT_SYNC_PERIOD=0.3 start_lifecycle
@@ -96,9 +134,9 @@ ends() { # within 5 seconds, with status 0
   rules "1|PUT|sidecar-proxy-pod|404|Unknown check ID"
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 2
-  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod (any more): registering again"
+  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod-10.1.2.3 (any more): registering again"
   [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
-  eventually logged "the agent takes the heartbeat: web-1-web-pod passes"
+  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
   [ "$(times_asked "$proxy")" -eq 2 ]
 }
 
@@ -124,7 +162,7 @@ ends() { # within 5 seconds, with status 0
   sleep 1.5
   [ "$(grep -c ^services "$FAKE/consul-args")" -le 14 ]
   [ "$(wc -l <"$FAKE/log")" -le 20 ]
-  logged "does not know web-1-web-pod right after the registration"
+  logged "does not know web-1-web-pod-10.1.2.3 right after the registration"
 }
 
 @test "a registration that fails is tried again, and said once" {
@@ -182,7 +220,7 @@ ends() { # within 5 seconds, with status 0
   asked "${pass} secret-1"
   [ -s "$CONNECT_INJECT_DIR/envoy-bootstrap.json" ]
   # Out of load balancing before Envoy goes.
-  sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod?note=Envoy+restarts"
+  sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod-10.1.2.3?note=Envoy+restarts"
   logged "the pod's ACL token is gone: logging in again"
 }
 
@@ -231,7 +269,7 @@ ends() { # within 5 seconds, with status 0
 @test "preStop: out of load balancing for good, while Envoy's registration stays" {
   CONNECT_INJECT_SYNC_PERIOD=0.1 start_lifecycle
   eventually passes 2
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
   logged "the pod is terminating: out of load balancing, heartbeat stopped"
@@ -245,14 +283,14 @@ ends() { # within 5 seconds, with status 0
   [ "$(times_asked "$pass")" -eq "$n" ]
 }
 proxy_passes_after_stop() {
-  [ "$(sed "1,\|$fail|d" "$FAKE/requests" | grep -c check/pass/web-1-web-sidecar-proxy-pod)" -ge "$1" ]
+  [ "$(sed "1,\|$fail|d" "$FAKE/requests" | grep -c check/pass/web-1-web-sidecar-proxy-pod-10.1.2.3)" -ge "$1" ]
 }
 
 @test "preStop: an agent that could not be told is told when it answers again" {
   rules '2|PUT|check/fail|500|No cluster leader'
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   logged "the agent could not be told: 500 No cluster leader"
   eventually told_that_it_ends 3
 }
@@ -276,7 +314,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
   local began=${EPOCHREALTIME/./}
-  pre_stop "$stop"
+  hook "$stop"
   [ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ]
 }
 
@@ -286,17 +324,17 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   rules "*|PUT|.*|200|@hang"
   sleep 0.4
   local began=${EPOCHREALTIME/./}
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   [ $((${EPOCHREALTIME/./} - began)) -lt 4000000 ]
   eventually logged "the pod is terminating"
 }
 
 @test "preStop without a sidecar that runs" {
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
   echo 999999 >"$CONNECT_INJECT_DIR/lifecycle.pid"
-  pre_stop "$stop"
+  hook "$stop"
   [ "$status" -eq 0 ]
 }
 
@@ -305,7 +343,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   consul_rules "services|hang"
   CONNECT_INJECT_CLI_PATIENCE=30 start_lifecycle
   eventually test -s "$FAKE/consul-args"
-  pre_stop "$stop"
+  hook "$stop"
   eventually asked "$fail"
   sleep 0.5
   [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
@@ -317,7 +355,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
 @test "TERM: deregisters the proxy, then the service, and ends with 0" {
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   ends
   [ "$(grep deregister "$FAKE/requests" | head -1)" = "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy? -" ]
   asked "PUT /v1/agent/service/deregister/web-1-web? -"
@@ -361,10 +399,10 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   start_lifecycle
   eventually passes 1
   rules "1|PUT|check/fail|403|ACL not found"
-  pre_stop "$stop"
+  hook "$stop"
   eventually told_that_it_ends 2
   eventually grep -q ^services "$FAKE/consul-args"
-  rules "1|PUT|deregister|403|ACL not found"
+  rules "1|GET|agent/service|403|ACL not found"
   ends
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 2 ]
   logged "deregistered web-1-web-sidecar-proxy"
@@ -384,9 +422,10 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
 @test "TERM: an unknown service counts as done" {
   start_lifecycle
   eventually passes 1
-  rules '*|PUT|deregister|404|Unknown service ID "web-1-web"'
+  rules '1|GET|agent/service|404|unknown service ID: web-1-web-sidecar-proxy' '*|PUT|deregister|404|Unknown service ID "web-1-web"'
   ends
   logged "deregistered web-1-web-sidecar-proxy"
+  [ "$(times_asked "PUT /v1/agent/service/deregister")" -eq 1 ]
 }
 
 @test "TERM: an agent that is away or hangs does not hold the pod" {
@@ -427,11 +466,38 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   ends
 }
 
+another='200|{"Address":"10.1.2.9"}'
+
+@test "404, and another pod of the same name is registered: not registered over it, but when it is gone" {
+  rules "4|PUT|check/pass|404|Unknown check ID" "3|GET|agent/service/web-1-web.$|$another"
+  start_lifecycle
+  eventually logged "another pod of this name has registered web-1-web: this pod gets no traffic until that one is gone"
+  [ ! -e "$FAKE/consul-args" ]
+  eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
+  eventually logged "the agent takes the heartbeat"
+  [ "$(times_logged "another pod of this name")" -eq 1 ]
+}
+
+@test "preStop and TERM, and another pod of the same name is registered: its registration stays" {
+  token
+  start_lifecycle
+  eventually passes 1
+  rules "*|PUT|agent/check|404|Unknown check ID" "*|GET|agent/service|$another"
+  hook "$stop"
+  logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  ends
+  ! asked "PUT /v1/agent/service/deregister"
+  [ ! -e "$FAKE/consul-args" ]
+  logged "another pod has registered web-1-web-sidecar-proxy, which stays"
+  logged "another pod has registered web-1-web, which stays"
+  logged "logged out of auth method k8s"
+}
+
 @test "the sidecar alone is restarted: it begins again" {
   token
   start_lifecycle
   eventually passes 1
-  pre_stop "$stop"
+  hook "$stop"
   ends
   rm "$FAKE/requests"
   rules "1|PUT|check/pass|404|Unknown check ID"
@@ -485,14 +551,48 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   [ "$(times_asked "$proxy")" -ge 2 ]
 }
 
-@test "a listener in tcp6 counts, another port does not" {
-  listen tcp 18080 80
-  listen tcp6 808
-  CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
-  sleep 0.4
-  [ "$(times_asked "$pass")" -eq 0 ]
-  listen tcp6 808 8080
-  eventually passes 1
+# The addresses 127.0.0.1, 0.0.0.0 and ::, and the first two as those of IPv6 sockets.
+@test "a listener that 127.0.0.1 reaches counts, another port does not" {
+  local address
+  for address in 0100007F 00000000 "$all_ipv6" "${ipv4_in_ipv6}0100007F" "${ipv4_in_ipv6}00000000"; do
+    local table=tcp
+    [ "${#address}" -eq 8 ] || table=tcp6
+    rm -f "$CONNECT_INJECT_PROC"/* "$FAKE/requests"
+    listen $table "$address:18080" "$address:80" "$address:808"
+    CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
+    eventually asked "$fail"
+    [ "$(times_asked "$pass")" -eq 0 ]
+    listen $table "$address:808" "$address:8080"
+    eventually passes 1
+    ends
+  done
+}
+
+@test "a listener on another address does not count, and log and check name the address" {
+  local address readable table
+  while read -r address readable; do
+    table=tcp
+    [ "${#address}" -eq 8 ] || table=tcp6
+    rm -f "$CONNECT_INJECT_PROC"/* "$FAKE/log" "$FAKE/requests"
+    listen tcp
+    listen tcp6
+    CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
+    eventually logged "nothing listens on port 8080: the pod gets no traffic until something does"
+    listen $table "$address:8080"
+    eventually logged "the app listens on port 8080 of $readable only, and Envoy calls 127.0.0.1: the pod gets no traffic until it listens there or on all addresses"
+    asked "${fail}note=the+app+listens+on+port+8080+of+$readable+only,+and+Envoy+calls+127.0.0.1&"
+    [ "$(times_asked "$pass")" -eq 0 ]
+    listen $table "$address:8080" "${address//[!0]/0}:8080"
+    eventually passes 1
+    ends
+  done <<END
+0302010A 10.1.2.3
+7F00000A 10.0.0.127
+0200007F 127.0.0.2
+${ipv4_in_ipv6}0302010A 10.1.2.3
+000000FD000000000000000007000000 FD00:0000:0000:0000:0000:0000:0000:0007
+00000000000000000000000001000000 0000:0000:0000:0000:0000:0000:0000:0001
+END
 }
 
 @test "a listener that goes away takes the pod out, and its return brings it back" {
@@ -513,7 +613,7 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   listen tcp
   CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
   eventually asked "$fail"
-  pre_stop "$stop"
+  hook "$stop"
   logged "the pod is terminating"
   listen tcp 8080
   sleep 0.4
@@ -560,7 +660,7 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   export CONNECT_INJECT_LINGER=20 CONNECT_INJECT_LINGER_PORT=8080
   (sleep 0.5; listen tcp 8080/01; sleep 1.2; listen tcp 8080/06) 3>&- &
   local began=${EPOCHREALTIME/./} took
-  pre_stop "$linger"
+  hook "$linger"
   [ "$status" -eq 0 ]
   took=$((${EPOCHREALTIME/./} - began))
   [ "$took" -gt 1500000 ] && [ "$took" -lt 4000000 ]
@@ -569,9 +669,9 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
 @test "Envoy's preStop lingers for its bound, with and without a port" {
   listen tcp 8080
   local began=${EPOCHREALTIME/./} took
-  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$linger"
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 hook "$linger"
   [ "$status" -eq 0 ]
-  CONNECT_INJECT_LINGER=1 pre_stop "$linger"
+  CONNECT_INJECT_LINGER=1 hook "$linger"
   [ "$status" -eq 0 ]
   took=$((${EPOCHREALTIME/./} - began))
   [ "$took" -gt 1900000 ] && [ "$took" -lt 4000000 ]
@@ -581,7 +681,7 @@ no_process() { ! pgrep -f "^[^ ]*$1" >/dev/null; }
   listen tcp 8080
   start_lifecycle
   eventually passes 1
-  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 pre_stop "$stop" "$linger"
+  CONNECT_INJECT_LINGER=1 CONNECT_INJECT_LINGER_PORT=8080 hook "$stop" "$linger"
   [ "$status" -eq 0 ]
   logged "the pod is terminating"
 }

@@ -14,14 +14,14 @@ agent_setup() {
   export CONSUL_HTTP_ADDR=http://127.0.0.1:$http CONNECT_INJECT_PATIENCE=5
   export CONNECT_INJECT_REGISTRATION='{"services":[{"id":"web-1-web","name":"web","address":"127.0.0.1","port":8080,
     "meta":{"pod-name":"web-1","odd":"$HOME `id` \"q\" '\''s'\'' a  b"},"tags":["a b"],
-    "checks":[{"id":"web-1-web-pod","name":"Pod","ttl":"3s","deregister_critical_service_after":"10m"}]},
+    "checks":[{"id":"web-1-web-pod-127.0.0.1","name":"Pod","ttl":"3s","deregister_critical_service_after":"10m"}]},
    {"id":"web-1-web-sidecar-proxy","name":"web-sidecar-proxy","kind":"connect-proxy","address":"127.0.0.1","port":20000,
     "proxy":{"destination_service_name":"web","destination_service_id":"web-1-web","local_service_address":"127.0.0.1","local_service_port":8080,
      "upstreams":[{"destination_type":"prepared_query","destination_name":"q","local_bind_address":"127.0.0.1","local_bind_port":1234}]},
     "checks":[{"name":"Proxy Public Listener","tcp":
 ":20000","interval":"1s"},
      {"name":"Destination Alias","alias_service":"web-1-web"},
-     {"id":"web-1-web-sidecar-proxy-pod","name":"Pod","ttl":"9s","deregister_critical_service_after":"10m"}]}]}'
+     {"id":"web-1-web-sidecar-proxy-pod-127.0.0.1","name":"Pod","ttl":"9s","deregister_critical_service_after":"10m"}]}]}'
 }
 
 ports() {
@@ -48,7 +48,7 @@ stop_consul() {
 
 leads() { get /v1/acl/policies >/dev/null && get /v1/status/leader | grep -q :; }
 get() { curl -sf ${management:+-H "X-Consul-Token: $management"} "http://127.0.0.1:$http$1"; }
-passing() { get /v1/agent/checks | python3 -c "import json,sys; sys.exit(json.load(sys.stdin)['web-1-web-pod']['Status']!='$1')"; }
+passing() { get /v1/agent/checks | python3 -c "import json,sys; sys.exit(json.load(sys.stdin)['web-1-web-pod-127.0.0.1']['Status']!='$1')"; }
 registered() { get "/v1/agent/service/$1" >/dev/null; }
 unregistered() { ! registered "$1"; }
 
@@ -66,7 +66,7 @@ assert s["Tags"] == ["a b"]'
   get /v1/agent/checks | python3 -c '
 import json, sys
 c = json.load(sys.stdin)
-assert c["web-1-web-pod"]["Type"] == "ttl" and c["web-1-web-pod"]["Status"] == "critical", c'
+assert c["web-1-web-pod-127.0.0.1"]["Type"] == "ttl" and c["web-1-web-pod-127.0.0.1"]["Status"] == "critical", c'
   python3 - "$CONNECT_INJECT_DIR/envoy-bootstrap.json" "$grpc" "$CONNECT_INJECT_ENVOY_ADMIN" <<'END'
 import json, sys
 b = json.load(open(sys.argv[1]))
@@ -118,7 +118,7 @@ END
   for _ in 1 2 3; do eventually passing passing && break; done
   logged "registered web-1-web and web-1-web-sidecar-proxy again"
   registered web-1-web-sidecar-proxy
-  pre_stop "$scripts/lifecycle-pre-stop.sh"
+  hook "$scripts/lifecycle-pre-stop.sh"
   passing critical
   get /v1/agent/checks | grep -q "pod is terminating"
   kill -TERM "$lifecycle"
@@ -146,8 +146,8 @@ END
   agent_setup
   # The shortest that Consul takes. It looks every 30 s.
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//10m/1m}
-  local pod='"checks":[{"id":"web-1-web-pod"' unready='{"name":"Readiness","tcp":"127.0.0.1:1","interval":"1s"}'
-  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/"$pod"/'"checks":['"$unready,"'{"id":"web-1-web-pod"'}
+  local pod='"checks":[{"id":"web-1-web-pod-127.0.0.1"' unready='{"name":"Readiness","tcp":"127.0.0.1:1","interval":"1s"}'
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/"$pod"/'"checks":['"$unready,"'{"id":"web-1-web-pod-127.0.0.1"'}
   start_consul
   init
   CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
@@ -314,4 +314,29 @@ END
   CONNECT_INJECT_WAIT=4 CONNECT_INJECT_GRPC_PORT=$grpc init
   [ "$status" -eq 1 ]
   last_line "no TLS on the agent's gRPC port $grpc"
+}
+
+@test "real TLS: an agent with verify_incoming, on either port, with curl and with wget" {
+  agent_setup
+  (cd "$FAKE" && "$real" tls ca create && "$real" tls cert create -server -dc dc1 -additional-ipaddress 127.0.0.1) >/dev/null
+  local tls="ca_file = \"$FAKE/consul-agent-ca.pem\", cert_file = \"$FAKE/dc1-server-consul-0.pem\", key_file = \"$FAKE/dc1-server-consul-0-key.pem\""
+  CONNECT_INJECT_TLS_CA=$(cat "$FAKE/consul-agent-ca.pem")
+  export CONNECT_INJECT_TLS_CA CONNECT_INJECT_AGENT_SCHEME=https CONNECT_INJECT_AGENT_PORT=$https CONNECT_INJECT_GRPC_PORT=$grpc_tls
+  for client in curl wget; do
+    [ "$client" = curl ] || { rm "$BIN/curl" && recorded wget; }
+    https_port=$https start_consul "tls { defaults { $tls, verify_incoming = true } }"
+    init
+    [ "$status" -eq 1 ]
+    last_line "the agent https://127.0.0.1:$https asks for a client certificate, which pods do not have: turn verify_incoming off"
+    stop_consul
+    https_port=$https start_consul "tls { defaults { $tls }, grpc { verify_incoming = true }, internal_rpc { verify_incoming = true } }"
+    init
+    [ "$status" -eq 1 ]
+    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 asks for a client certificate"
+    stop_consul
+    https_port=$https start_consul "tls { defaults { $tls }, internal_rpc { verify_incoming = true } }"
+    init
+    [ "$status" -eq 0 ]
+    stop_consul
+  done
 }

@@ -26,6 +26,78 @@ agent_lost_its_data() {
     eventually 10 answers agent-client http://127.0.0.1:1234/ "I am agent-server"
 }
 
+@test "slow-image: a registration that is lost while Envoy's image is pulled is back when Envoy runs" {
+    needs_node
+    without_envoy_image
+    server slow-image "connect-sync-period: 2s"
+    eventually 60 init_ended slow-image
+    forget slow-image-slow-image
+    never 5 registered slow-image-slow-image
+    kill -CONT "$registry"
+    eventually 60 sidecar_says slow-image "registering again"
+    eventually 10 routable slow-image
+}
+
+@test "slow-image-classic: without native sidecars the registration is tended before Envoy's image is there" {
+    needs_node
+    kubectl label namespace "$NS" --overwrite e2e.policy=classic
+    without_envoy_image
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: slow-classic
+  annotations: {consul.hashicorp.com/connect-inject: "true", consul.hashicorp.com/connect-sync-period: 2s}
+spec:
+  containers:
+    - name: slow-classic
+      image: hashicorp/http-echo:latest
+      imagePullPolicy: IfNotPresent
+      args: ["-text=I am slow-classic", "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+END
+    eventually 60 check_is slow-classic-slow-classic Pod passing
+    forget slow-classic-slow-classic
+    eventually 10 check_is slow-classic-slow-classic Pod passing
+    not_routable slow-classic
+    kill -CONT "$registry"
+    eventually 60 routable slow-classic
+}
+
+@test "no-configuration: an Envoy that gets none holds the app back, not the pod's deletion" {
+    needs_node
+    without_envoy_image
+    server held
+    server held-deleted
+    eventually 60 init_ended held
+    eventually 60 init_ended held-deleted
+    afterwards agent start
+    agent stop
+    rm -rf "$SCRATCH/consul/client"
+    kill -CONT "$registry"
+    eventually 60 envoy_runs held-deleted
+    # With a lifecycle sidecar that has just started.
+    sleep 3
+    k delete pod held-deleted --timeout=30s
+    equal "started" "" "$(field held '{.status.containerStatuses[*].state.running}')"
+    agent start
+    eventually 60 agent_answers
+    ready held
+    eventually 60 routable held
+}
+envoy_runs() { [ -n "$(field "$1" '{.status.initContainerStatuses[?(@.name=="consul-connect-envoy-sidecar")].state.running}')" ]; }
+
+# without_envoy_image: the node does not have it, and the registry does not answer until $registry is continued.
+without_envoy_image() {
+    server image-first
+    ready image-first
+    registry=$(cat "$SCRATCH/registry.pid")
+    afterwards kill -CONT "$registry"
+    kill -STOP "$registry"
+    ctr --namespace k8s.io images rm "docker.io/$IMAGE_ENVOY"
+}
+init_ended() { [ -n "$(field "$1" '{.status.initContainerStatuses[?(@.name=="consul-connect-inject-init")].state.terminated}')" ]; }
+
 @test "agent-restarts: with its data, nothing is registered anew and the mesh goes on" {
     needs_node
     server restart-server "connect-sync-period: 1s"

@@ -92,6 +92,48 @@ END
     eventually 10 routable periodic
 }
 
+@test "successor: the pod that follows a killed one of its name is in the mesh within 15 s, twenty times" {
+    k apply -f - <<'END'
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata:
+      labels: {app: db}
+      annotations: {consul.hashicorp.com/connect-inject: "true"}
+    spec:
+      containers:
+        - {name: db, image: "hashicorp/http-echo:latest", args: ["-text=I am db", "-listen=:8080"], ports: [{containerPort: 8080}]}
+END
+    eventually 60 only_instance db db-0 none
+    local number address began
+    for number in {1..20}; do
+        sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+        address=$(pod_ip db-0)
+        began=$(milliseconds)
+        k delete pod db-0 --force --grace-period=0 2>/dev/null
+        eventually 15 only_instance db db-0 "$address"
+        echo "in the mesh $(($(milliseconds) - began)) ms after the end of the one before"
+    done
+    k delete statefulset db
+    eventually 60 gone db
+}
+
+# only_instance SERVICE POD ADDRESS: the pod, which has another address, is in the mesh, and Consul
+# knows no other instance and no other heartbeat.
+only_instance() {
+    local address
+    address=$(pod_ip "$2")
+    [ -n "$address" ] && [ "$address" != "$3" ] &&
+        equal "in the mesh" "$address" "$(consul_get "health/connect/$1?passing" | jq -r '.[].Service.Address')" &&
+        equal "known" "$address" "$(consul_get "health/service/$1" | jq -r '.[].Service.Address')" &&
+        equal "heartbeats" Pod "$(consul_get "health/checks/$1" | jq -r '.[].Name')"
+}
+gone() { equal "instances of $1" "" "$(consul_get "health/service/$1" | jq -r '.[].Service.ID')"; }
+
 @test "idle: the sidecar holds at most 2 MB between heartbeats, and nothing grows" {
     needs_node
     server idle-server "connect-sync-period: 1s"

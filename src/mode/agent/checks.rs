@@ -9,9 +9,6 @@ use serde::Serialize;
 use crate::consul::duration::Millis;
 use crate::k8s::kubelet::EnvText;
 
-/// What the id of a heartbeat ends with, after that of the registration. The scripts end it
-/// in the same way.
-const HEARTBEAT_SUFFIX: &str = "-pod";
 /// After this time without a heartbeat, Consul removes a registration.
 const DEREGISTER_AFTER: &str = "10m";
 
@@ -80,11 +77,13 @@ pub struct Thresholds {
 }
 
 impl Check {
-    /// The check of a registration that the lifecycle sidecar passes every `period`.
+    /// The check of a registration that the lifecycle sidecar passes every `period`. Its id has
+    /// the pod's address, so that a pod that takes over the name has another one. The scripts
+    /// make the same id.
     pub fn heartbeat(id: &EnvText, period: Millis) -> Self {
         Check::Heartbeat(Heartbeat {
             name: "Pod",
-            id: id.with(HEARTBEAT_SUFFIX),
+            id: id.with("-pod-").with_reference("POD_IP"),
             ttl: ttl(period).to_string(),
             deregister_critical_service_after: DEREGISTER_AFTER,
         })
@@ -169,7 +168,7 @@ mod tests {
         assert_eq!(
             json!([Check::heartbeat(&id, Millis(1500)), Check::alias(&id), Check::public_listener(20_000)]),
             json!([
-                { "name": "Pod", "id": "web-0-pod", "ttl": "11500ms", "deregister_critical_service_after": "10m" },
+                { "name": "Pod", "id": "web-0-pod-$(POD_IP)", "ttl": "11500ms", "deregister_critical_service_after": "10m" },
                 { "name": "Destination Alias", "alias_service": "web-0" },
                 { "name": "Proxy Public Listener", "tcp": "$(POD_IP):20000", "interval": "2s", "timeout": "2s" },
             ])

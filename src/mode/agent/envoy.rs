@@ -18,7 +18,7 @@ pub fn container(injection: &Injection<'_>) -> Container {
         env: (!env.is_empty()).then_some(env),
         ports: injection.service.metrics.container_port().map(|port| vec![port]),
         lifecycle: scripts::envoy_hooks(settings.native_sidecars),
-        startup_probe: Some(public_listener(injection.ports.public)),
+        startup_probe: (!settings.native_sidecars).then(|| public_listener(injection.ports.public)),
         restart_policy: injection.sidecar_restart_policy(),
         volume_mounts: Some(volumes::envoy_mounts()),
         ..injection.container(ENVOY, &settings.envoy.image, &injection.service.envoy_resources)
@@ -40,7 +40,8 @@ fn args(injection: &Injection<'_>) -> Vec<String> {
     args
 }
 
-/// The containers after Envoy start when its public listener answers.
+/// Beside an ordinary sidecar the pod is not ready before Envoy listens. With native ones, the
+/// lifecycle sidecar's postStart waits for that.
 fn public_listener(port: u16) -> Probe {
     Probe {
         tcp_socket: Some(TCPSocketAction { host: None, port: IntOrString::Int(port.into()) }),

@@ -10,8 +10,8 @@ use crate::mode::shared::env::{expanded, field, literal};
 
 pub fn container(injection: &Injection<'_>) -> anyhow::Result<Container> {
     let settings = injection.settings;
-    // The registration refers to these.
-    let mut env = vec![field("POD_NAMESPACE", "metadata.namespace"), field("POD_IP", "status.podIP")];
+    // The registration refers to it.
+    let mut env = vec![field("POD_NAMESPACE", "metadata.namespace")];
     env.extend(injection.agent_env());
     env.extend(injection.bootstrap_env());
     env.push(expanded("CONNECT_INJECT_REGISTRATION", &injection.registration));

@@ -81,6 +81,7 @@ impl<'a> Injection<'a> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut env = vec![
             field("POD_NAME", "metadata.name"),
+            field("POD_IP", "status.podIP"),
             field("HOST_IP", "status.hostIP"),
             literal("CONNECT_INJECT_AGENT_SCHEME", scheme),
             number("CONNECT_INJECT_AGENT_PORT", agent.http_port),

@@ -17,7 +17,10 @@ pub fn container(injection: &Injection<'_>) -> Container {
     }
     env.push(literal("CONNECT_INJECT_SYNC_PERIOD", &injection.service.sync_period.as_seconds()));
     env.extend(injection.listener_port.map(|port| number("CONNECT_INJECT_LISTENER_PORT", port)));
-    env.extend(injection.linger_env());
+    match settings.native_sidecars {
+        true => env.push(number("CONNECT_INJECT_ENVOY_PORT", injection.ports.public)),
+        false => env.extend(injection.linger_env()),
+    }
     Container {
         command: Some(scripts::lifecycle(injection)),
         env: Some(env),

@@ -83,8 +83,10 @@ fn containers(injection: &Injection<'_>) -> anyhow::Result<(Additions, Additions
     let init = init::container(injection)?;
     let (envoy, lifecycle) = (envoy::container(injection), lifecycle::container(injection));
     let (first, last) = match injection.settings.native_sidecars {
+        // The lifecycle sidecar holds the containers after it back until Envoy listens.
         true => (vec![init, envoy, lifecycle], Vec::new()),
-        false => (vec![init], vec![envoy, lifecycle]),
+        // The heartbeats do not wait for Envoy's image.
+        false => (vec![init], vec![lifecycle, envoy]),
     };
     Ok((Additions { first, last: Vec::new() }, Additions { first: Vec::new(), last }))
 }

@@ -14,6 +14,7 @@ macro_rules! script {
 }
 
 const ENVOY_PRE_STOP: &str = script!("envoy-pre-stop.sh");
+const LIFECYCLE_POST_START: &str = script!("lifecycle-post-start.sh");
 const LIFECYCLE_PRE_STOP: &str = script!("lifecycle-pre-stop.sh");
 
 /// The init container's command. It gets the part that both containers share as an argument
@@ -48,18 +49,24 @@ pub fn lifecycle(injection: &Injection<'_>) -> Vec<String> {
 
 /// Where sidecars are ordinary containers, Envoy waits for the app's end.
 pub fn envoy_hooks(native_sidecars: bool) -> Option<Lifecycle> {
-    (!native_sidecars).then(|| pre_stop(ENVOY_PRE_STOP.to_owned()))
+    (!native_sidecars)
+        .then(|| Lifecycle { pre_stop: Some(hook(ENVOY_PRE_STOP.to_owned())), ..Default::default() })
 }
 
-/// The lifecycle sidecar takes the pod out of load balancing, and then waits as Envoy does.
+/// At first, a native sidecar keeps the kubelet from starting the containers after it until
+/// Envoy listens: the kubelet takes a second longer to act on a startup probe. At the end, the
+/// sidecar takes the pod out of load balancing, and an ordinary one then waits as Envoy does.
 pub fn lifecycle_hooks(native_sidecars: bool) -> Lifecycle {
-    pre_stop(parts(&[(true, LIFECYCLE_PRE_STOP), (!native_sidecars, ENVOY_PRE_STOP)]))
+    Lifecycle {
+        post_start: native_sidecars.then(|| hook(LIFECYCLE_POST_START.to_owned())),
+        pre_stop: Some(hook(parts(&[(true, LIFECYCLE_PRE_STOP), (!native_sidecars, ENVOY_PRE_STOP)]))),
+        ..Default::default()
+    }
 }
 
-fn pre_stop(script: String) -> Lifecycle {
+fn hook(script: String) -> LifecycleHandler {
     let exec = ExecAction { command: Some(shell(script)) };
-    let handler = LifecycleHandler { exec: Some(exec), ..Default::default() };
-    Lifecycle { pre_stop: Some(handler), ..Default::default() }
+    LifecycleHandler { exec: Some(exec), ..Default::default() }
 }
 
 fn parts(parts: &[(bool, &str)]) -> String {

@@ -21,6 +21,8 @@ pause=${CONNECT_INJECT_PAUSE:-1}
 auth=${CONNECT_INJECT_AUTH_METHOD:-}
 ns=${CONNECT_INJECT_NAMESPACE:+ns=$CONNECT_INJECT_NAMESPACE}
 service_id=$CONNECT_INJECT_SERVICE_ID proxy_id=$CONNECT_INJECT_SERVICE_ID-sidecar-proxy
+# The heartbeats' checks. With the pod's address in their ids, no other pod of this name has them.
+check=$service_id-pod-$POD_IP proxy_check=$proxy_id-pod-$POD_IP
 ca='' conf='' again='' sleeping='' cli_pid='' why=''
 
 # One line a message, whatever an agent or a tool says in it.
@@ -134,15 +136,27 @@ bootstrap() {
   mv "$dir/cli.out" "$dir/envoy-bootstrap.json"
 }
 
+# find_owner ID: $owner is the pod that has registered it: this, another (of the same name), or none.
+find_owner() {
+  http GET "/v1/agent/service/$1?$ns"
+  case $code$body in
+  200*"\"$POD_IP\""*) owner=this ;;
+  200*) owner=another ;;
+  *) owner=none ;;
+  esac
+}
+
 # Both registrations go, then the token.
 leave() {
   hush
   for id in "$proxy_id" "$service_id"; do
-    http PUT "/v1/agent/service/deregister/$id?$ns"
-    [ -z "$auth" ] || ! token_again || http PUT "/v1/agent/service/deregister/$id?$ns"
-    case $code$body in
-    200* | 404* | *"nknown service"*) log "deregistered $id" ;;
-    000*)
+    find_owner "$id"
+    [ -z "$auth" ] || ! token_again || find_owner "$id"
+    [ "$owner" != this ] || http PUT "/v1/agent/service/deregister/$id?$ns"
+    case $owner/$code$body in
+    another/*) log "another pod has registered $id, which stays" ;;
+    */200* | */404* | *"nknown service"*) log "deregistered $id" ;;
+    */000*)
       log "the agent does not answer, so $id stays registered until Consul removes it (its check has been critical for 10 minutes): $body"
       break
       ;;

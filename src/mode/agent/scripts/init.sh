@@ -39,30 +39,45 @@ agent_answers() {
   return 1
 }
 
-# Any answer counts as one: gRPC is neither curl's nor wget's language.
+# Any answer counts, since curl and wget do not speak gRPC.
 grpc_answers() {
   where="the agent's gRPC port $CONNECT_INJECT_GRPC_PORT of $HOST_IP"
   if [ "$client" = curl ]; then
     why=$(curl -sS -g -o /dev/null --max-time "$patience" ${ca:+--cacert "$ca"} "$grpc" 2>&1)
-    case $? in
-    7 | 28) ;;
-    35)
-      [ -z "$ca" ] || grpc_in_clear
-      return 1
-      ;;
-    52)
-      # What a TLS port does; not proof enough to stop the pod.
-      [ -n "$ca" ] || log "$where closes the connection: if it is ports.grpc_tls, set tls.enabled, or agent.grpcPort to ports.grpc"
-      return 0
-      ;;
-    *) return 0 ;;
-    esac
+    answer=$?
   else
+    # In curl's codes: 7 is no connection, 56 is one without a readable answer.
     why=$(wget -O /dev/null --tries=1 --timeout="$patience" ${ca:+--ca-certificate="$ca"} "$grpc" 2>&1)
-    case $why in *connected.*) return 0 ;; esac
+    case $why in *connected.*) answer=56 ;; *) answer=7 ;; esac
   fi
-  why="nothing answers on $where: $why. Envoy gets its configuration there: the agent needs gRPC on (Helm client.grpc: true, or ports.grpc in its configuration), and agent.grpcPort must be its port"
-  return 1
+  case $answer${ca:+ with TLS} in
+  7* | 28*)
+    why="nothing answers on $where: $why. Envoy gets its configuration there: the agent needs gRPC on (Helm client.grpc: true, or ports.grpc in its configuration), and agent.grpcPort must be its port"
+    return 1
+    ;;
+  "35 with TLS")
+    certificate_asked "$grpc" "$where"
+    grpc_in_clear
+    return 1
+    ;;
+  # What a TLS port does; not proof enough to stop the pod.
+  52) log "$where closes the connection: if it is ports.grpc_tls, set tls.enabled, or agent.grpcPort to ports.grpc" ;;
+  "0 with TLS" | "52 with TLS") ;;
+  *" with TLS") certificate_asked "$grpc" "$where" ;;
+  esac
+  return 0
+}
+
+# A pod of the same name that is gone, or about to go, may have left its registration. Its heartbeat
+# would stay beside this pod's and expire.
+register_anew() {
+  find_owner "$service_id"
+  if [ "$owner" = another ]; then
+    http PUT "/v1/agent/service/deregister/$proxy_id?$ns"
+    http PUT "/v1/agent/service/deregister/$service_id?$ns"
+    log "removed the registration of an earlier pod of this name"
+  fi
+  register
 }
 
 trap 'leave; exit 143' TERM INT
@@ -82,6 +97,6 @@ fi
 [ -z "$ns" ] || retry namespace_exists
 retry grpc_answers
 [ -z "${CONNECT_INJECT_SERVICE_DEFAULTS:-}" ] || service_defaults
-retry register
+retry register_anew
 retry bootstrap
 log "wrote Envoy's configuration, done"

@@ -7,12 +7,13 @@ umask 077
 . "$dir/common.sh"
 period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
-check=$service_id-pod
-# Of the proxy, so that its registration goes with the pod, and only then. Every third heartbeat is for it, too.
-proxy_check=$proxy_id-pod spell=0
+# The proxy's check gets every third heartbeat, so that its registration goes with the pod, and only then.
+spell=0
 fail=/v1/agent/check/fail/$check
 out="$fail?note=pod+is+terminating&$ns"
-ended='' state=start tries=0 verdict=pass note='' again=again
+ended='' state=start tries=0 again=again
+# What the heartbeat says: look, of listener.sh, changes it. In the log it is said once.
+passes="the agent takes the heartbeat: $check passes" verdict=pass note='' said=$passes
 registration_due='' registered=''
 
 # nap SECONDS: a sleep that a signal ends. A shell whose read has a timeout waits by itself, at a pipe into which
@@ -41,11 +42,11 @@ taken_out() {
   ended=1
   hush
   http PUT "$out"
-  if [ -n "$auth" ] && token_again && register; then
+  if [ -n "$auth" ] && token_again && register_again; then
     http PUT "$out"
   fi
-  case $code in
-  200) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
+  case $code$body in
+  200* | 404* | *"nknown check"* | *"associated TTL"*) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
   *) log "the pod is terminating: heartbeat stopped, but the agent could not be told: $code $body" ;;
   esac
   : >"$dir/lifecycle.ended"
@@ -79,11 +80,21 @@ try() {
   return 1
 }
 
+# Not over the registration of a later pod of the same name.
+register_again() {
+  find_owner "$service_id"
+  if [ "$owner" = another ]; then
+    why="another pod of this name has registered $service_id: this pod gets no traffic until that one is gone"
+    return 1
+  fi
+  register
+}
+
 # beat: the due steps, then one heartbeat. 0: the agent takes it; 1: trouble; 2: go on at once.
 beat() {
   [ -z "$auth" ] || renew_token || return 1
   if [ -n "$registration_due" ] && [ -z "$ended" ]; then
-    try register || return 1
+    try register_again || return 1
     registration_due='' registered=1
   fi
   [ -z "$auth" ] || [ -n "$ended" ] || renew_envoy || return 1
@@ -102,15 +113,11 @@ beat() {
   case $code$body in
   200*)
     spell=$(((spell + 1) % 3))
-    case $state/$verdict in
-    pass/pass | fail/fail) ;;
-    */pass) log "the agent takes the heartbeat: $check passes" ;;
-    *) log "nothing listens on port $port: the pod gets no traffic until something does" ;;
-    esac
-    state=$verdict tries=0 registered='' spared=0 spare=40
+    [ "$state" = "$said" ] || log "$said"
+    state=$said tries=0 registered='' spared=0 spare=40
     return
     ;;
-  404* | *"nknown check"* | *"does not have associated TTL"*)
+  404* | *"nknown check"* | *"associated TTL"*)
     registration_due=1 spell=0
     if [ -z "$registered" ]; then
       log "the agent does not know $asked (any more): registering again"

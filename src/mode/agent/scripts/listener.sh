@@ -1,26 +1,47 @@
-# Whether the service's port has a listener, which the heartbeat tells the agent. Stands before
-# lifecycle.sh in pods with a port and without a readiness probe.
+# Whether Envoy reaches the service's port. Precedes lifecycle.sh in pods with a port that Consul's
+# agent does not check.
 # shellcheck shell=sh disable=SC2034,SC2154
 proc=${CONNECT_INJECT_PROC:-/proc/net}
 hex=$(printf %04X "$CONNECT_INJECT_LISTENER_PORT")
-# So many looks for a listener to a heartbeat: ten seconds, or the period if that is shorter.
+# How often to look for a listener between two heartbeats: twice a second, for at most ten seconds.
 most=20
 case ${CONNECT_INJECT_SYNC_PERIOD%%.*} in [1-9]) most=$((${CONNECT_INJECT_SYNC_PERIOD%%.*} * 2)) ;; esac
 
-# tcp6 first: there, a listener is not behind the proxy's connections.
+# Envoy calls 127.0.0.1, which reaches what listens there or on all addresses. Of a listener on
+# another address, that address is in $elsewhere.
 listening() {
-  for table in tcp6 tcp; do
-    [ -r "$proc/$table" ] || continue
-    while read -r _ local _ status _; do
-      case $local/$status in *:"$hex"/0A) return 0 ;; esac
-    done <"$proc/$table"
+  elsewhere='' addresses=$(sed -n "s/^ *[0-9]*: \([0-9A-F]*\):$hex [^ ]* 0A .*/\1/p" "$proc/tcp" "$proc/tcp6" 2>/dev/null)
+  for address in $addresses; do
+    # IPv4 addresses in IPv6 sockets count, too.
+    case ${address#0000000000000000FFFF0000} in
+    0100007F | 00000000 | 00000000000000000000000000000000) return 0 ;;
+    *) elsewhere=$address ;;
+    esac
   done
   return 1
 }
 
+# readable ADDRESS: from /proc/net, where every four bytes are in reverse order.
+readable() {
+  address=${1#0000000000000000FFFF0000}
+  if [ "${#address}" = 8 ]; then
+    bytes=$(echo "$address" | sed 's/\(..\)\(..\)\(..\)\(..\)/0x\4 0x\3 0x\2 0x\1/')
+    # shellcheck disable=SC2086
+    printf %d.%d.%d.%d $bytes
+  else
+    echo "$address" | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3:\2\1:/g; s/:$//'
+  fi
+}
+
 look() {
-  verdict=pass note=''
-  listening || verdict=fail note="note=nothing+listens+on+port+$port&"
+  verdict=pass note='' said=$passes
+  listening && return
+  verdict=fail problem="nothing listens on port $port" remedy="something does"
+  if [ -n "$elsewhere" ]; then
+    problem="the app listens on port $port of $(readable "$elsewhere") only, and Envoy calls 127.0.0.1"
+    remedy="it listens there or on all addresses"
+  fi
+  note="note=$(echo "$problem" | sed 's/ /+/g')&" said="$problem: the pod gets no traffic until $remedy"
 }
 
 # Until the next heartbeat, or until something listens.

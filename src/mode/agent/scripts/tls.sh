@@ -17,12 +17,36 @@ fi
 [ -z "${CONNECT_INJECT_TLS_CA:-}" ] || printf '%s\n' "$CONNECT_INJECT_TLS_CA" >"$ca"
 printf %s "$conf" >"$dir/requests.conf"
 
-# What TLS may have to do with it that the agent does not answer.
+# Why the agent does not answer, if TLS has to do with it.
 tls_trouble() {
   case $body in
   *"wrong version number"*) why="the agent $agent does not speak TLS there: $body (agent.httpsPort must be the agent's ports.https)" ;;
-  *ertificate* | *SSL*) why="no TLS connection with the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if that carries a name instead of the node's address, set tls.serverName)" ;;
+  *refused* | *"(7)"* | *"timed out"*) ;;
+  *)
+    certificate_asked "$agent" "the agent $agent"
+    case $body in
+    *ertificate* | *SSL*) why="no TLS connection with the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if that carries a name instead of the node's address, set tls.serverName)" ;;
+    esac
+    ;;
   esac
+}
+
+# certificate_asked URL WHERE: ends the script if a client certificate is asked for. The server says so
+# after the handshake, and what the client has sent by then may make it lose these words: curl and wget
+# nearly always lose them, the CLI sometimes.
+certificate_asked() {
+  set -- "$1" "$2" "$why"
+  for _ in 1 2 3 4 5; do
+    cli info -http-addr "$1"
+    case $why in
+    *"certificate required"* | *"bad certificate"*)
+      die "$2 asks for a client certificate, which pods do not have: turn verify_incoming off in the agent's configuration for HTTPS and gRPC (tls.https and tls.grpc; before Consul 1.12 set verify_incoming_rpc in its place)"
+      ;;
+    *"broken pipe"* | *"connection reset"* | *"could not be established"* | *EOF*) ;;
+    *) break ;;
+    esac
+  done
+  why=$3
 }
 
 grpc_in_clear() {
