@@ -3,8 +3,11 @@
 use k8s_openapi::api::core::v1::{Capabilities, SeccompProfile, SecurityContext};
 
 /// What the Pod Security Standard `restricted` asks for, and a read-only root file system.
-/// Without an id, `OpenShift` chooses the user and group.
+/// Without an id, OpenShift's SCC sets user, group and seccomp profile; some SCCs refuse a pod
+/// that sets them itself.
 pub fn restricted(id: Option<i64>) -> SecurityContext {
+    let seccomp_profile =
+        id.map(|_| SeccompProfile { localhost_profile: None, type_: "RuntimeDefault".to_owned() });
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
@@ -13,7 +16,7 @@ pub fn restricted(id: Option<i64>) -> SecurityContext {
         run_as_group: id,
         run_as_non_root: Some(true),
         run_as_user: id,
-        seccomp_profile: Some(SeccompProfile { localhost_profile: None, type_: "RuntimeDefault".to_owned() }),
+        seccomp_profile,
         ..Default::default()
     }
 }
