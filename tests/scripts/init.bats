@@ -30,6 +30,19 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   grep -Fxq -- "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" "$FAKE/consul-args"
 }
 
+@test "the path of Envoy's metrics is asked for where the pod has one of its own" {
+  init
+  run ! grep -q -- -prometheus-scrape-path "$FAKE/consul-args"
+  CONNECT_INJECT_SCRAPE_PATH='/a*$(id)' init
+  grep -Fxq -- '-prometheus-scrape-path=/a*$(id)' "$FAKE/consul-args"
+}
+
+@test "the pod's address gets brackets where Envoy's metrics are, if it is an IPv6 address" {
+  export CONNECT_INJECT_REGISTRATION='{"config":{"envoy_prometheus_bind_addr":"fd00::7:20200"}}' POD_IP=fd00::7
+  init
+  grep -Fq '"envoy_prometheus_bind_addr":"[fd00::7]:20200"' "$CONNECT_INJECT_DIR/registration.json"
+}
+
 @test "files in the volume are for the pod's own user only" {
   export CONNECT_INJECT_AUTH_METHOD=k8s
   init

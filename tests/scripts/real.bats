@@ -282,6 +282,24 @@ envoy_live() { [ "$(curl -s "http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN/ready"
 envoy_stat() { curl -s "http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN/stats" | grep -q "$1"; }
 free_port() { python3 -c "import socket; print(socket.create_server(('127.0.0.1',0)).getsockname()[1])"; }
 
+@test "real ACLs and a real Envoy: its metrics are served on a port and a path of their own" {
+  local envoy metrics
+  envoy=$(command -v envoy) || skip "no envoy on the PATH"
+  acl_setup
+  metrics=$(free_port)
+  export CONNECT_INJECT_ENVOY_ADMIN CONNECT_INJECT_ENVOY_TOKEN_FILE=1 CONNECT_INJECT_SCRAPE_PATH=/st-ats
+  CONNECT_INJECT_ENVOY_ADMIN=$(free_port)
+  CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/\"proxy\":{/\"proxy\":{\"config\":{\"envoy_prometheus_bind_addr\":\"127.0.0.1:$metrics\"\},}
+  init
+  [ "$status" -eq 0 ]
+  "$envoy" -c "$CONNECT_INJECT_DIR/envoy-bootstrap.json" --disable-hot-restart --concurrency 1 >"$FAKE/envoy.log" 2>&1 3>&- &
+  echo $! >>"$FAKE/children"
+  for _ in 1 2 3; do eventually scraped "$metrics/st-ats" && break; done
+  for _ in 1 2 3; do eventually envoy_stat "credential_injector.injected: 1" && break; done
+  [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$metrics/metrics")" = 404 ]
+}
+scraped() { curl -s "http://127.0.0.1:$1" | grep -q '^envoy_server_live{'; }
+
 # Envoy's admin.
 start_agent_stand_in() {
   local agent=$agent_pid
