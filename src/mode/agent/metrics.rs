@@ -36,8 +36,8 @@ pub fn read(
             reader.problem(SCRAPE_PORT, written, why, "write another number from 1024 to 65535");
         } else {
             free_port(&mut scrape, &taken, reader);
+            warn_of_replaced(&scrape, pod, reader);
         }
-        warn_of_replaced(&scrape, pod, reader);
     }
     scrape
 }
