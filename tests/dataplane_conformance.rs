@@ -414,3 +414,11 @@ fn every_difference_has_a_reason() {
     assert!(*cases > 0);
     assert!(unexplained.is_empty(), "{} without a reason:\n{}", unexplained.len(), unexplained.join("\n"));
 }
+
+#[test]
+fn the_reasons_are_documented() {
+    let migrate = include_str!("../docs/migrate.md");
+    for (name, reason) in REASONS {
+        assert!(migrate.contains(&format!("\n- {}\n", reason.says)), "{name}");
+    }
+}
