@@ -602,7 +602,7 @@ mod promises {
     fn the_same_pod_gives_the_same_bytes() {
         let pod = web(&[("connect-service-upstreams", "db:1,cache:2")]);
         let settings = json!({ "acls": { "enabled": true }, "metrics": { "defaultEnabled": true } });
-        let request = payload("shop", &pod.to_string(), &settings.to_string());
+        let request = payload("shop", &pod.to_string(), &dataplane(settings).to_string());
         let answer = || policy().call("validate", request.as_bytes()).unwrap();
         assert_eq!(answer(), answer());
     }
