@@ -14,9 +14,7 @@ use policy_host::{
     manifest,
 };
 use serde_json::{Map, Value, json};
-use support::project::{
-    MODES, default_in, has, nested, policy, read, refusal, schema, setting, settings,
-};
+use support::project::{MODES, default_in, has, nested, policy, read, refusal, schema, setting, settings};
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
@@ -60,7 +58,8 @@ fn the_schemas_defaults_are_the_policys() {
                 continue;
             }
             let mut written = base.clone();
-            *path.split('.').fold(&mut written, |place, key| &mut place[key]) = default_in(mode, &path, &schema);
+            *path.split('.').fold(&mut written, |place, key| &mut place[key]) =
+                default_in(mode, &path, &schema);
             for pod in [&pod, &silent] {
                 let with = |settings: &Value| mutated(pod, settings);
                 assert_eq!(with(&written), with(&base), "{path} in {written}");
