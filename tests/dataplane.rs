@@ -602,7 +602,7 @@ mod promises {
     fn the_same_pod_gives_the_same_bytes() {
         let pod = web(&[("connect-service-upstreams", "db:1,cache:2")]);
         let settings = json!({ "acls": { "enabled": true }, "metrics": { "defaultEnabled": true } });
-        let request = payload("shop", &pod.to_string(), &settings.to_string());
+        let request = payload("shop", &pod.to_string(), &dataplane(settings).to_string());
         let answer = || policy().call("validate", request.as_bytes()).unwrap();
         assert_eq!(answer(), answer());
     }
@@ -627,7 +627,7 @@ mod promises {
     /// The policy server compares lists place by place, and applies what differs.
     #[test]
     fn the_patch_is_small() {
-        for (containers, variables, operations, bytes) in [(1, 20, 25, 8_000), (12, 60, 60, 20_000)] {
+        for (containers, variables, operations, bytes) in [(1, 20, 25, 8_000), (12, 60, 100, 15_000)] {
             let mut pod = web(&[("connect-service-upstreams", "db:1234,cache:1235,queue:1236")]);
             let mut container = pod["spec"]["containers"][0].clone();
             let value = "x".repeat(40);

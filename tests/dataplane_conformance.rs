@@ -29,8 +29,9 @@ macro_rules! reasons {
         mod a_case_needs {
             $(#[test]
             fn $name() {
+                let (_, reason) = super::REASONS.iter().find(|(name, _)| *name == stringify!($name)).unwrap();
                 let needed = super::COMPARED.needed[stringify!($name)];
-                println!("{needed} differences");
+                println!("{needed} differences: {}", reason.says);
                 assert!(needed > 0);
             })*
         }

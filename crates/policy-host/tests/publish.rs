@@ -380,10 +380,20 @@ fn the_questions_of_a_group_stand_together() {
 /// What a form sends that nobody filled in, or where one answer differs.
 fn form(answer: Option<(&str, Value)>) -> Value {
     let mut form = json!({});
-    let defaults =
-        questions().into_iter().map(|question| (variable(&question).to_owned(), question["default"].clone()));
-    for (name, value) in defaults.chain(answer.map(|(name, value)| (name.to_owned(), value))) {
-        merge(&mut form, nested(&name, value));
+    let questions = questions();
+    let value = |name: &str| match &answer {
+        Some((answered, value)) if *answered == name => value.clone(),
+        _ => questions.iter().find(|question| variable(question) == name).unwrap()["default"].clone(),
+    };
+    for question in &questions {
+        let conditions =
+            question.get("show_if").and_then(Value::as_str).into_iter().flat_map(|all| all.split("&&"));
+        let mut conditions = conditions.map(|condition| condition.split_once('=').unwrap());
+        // What is not shown is not sent.
+        let is_met = |(name, wanted): (&str, &str)| value(name).to_string().trim_matches('"') == wanted;
+        if conditions.all(is_met) {
+            merge(&mut form, nested(variable(question), value(variable(question))));
+        }
     }
     form
 }
@@ -421,8 +431,14 @@ fn conditions_are_of_other_questions() {
             let (name, value) = part.split_once('=').unwrap();
             let other = questions.iter().find(|other| variable(other) == name);
             let other = other.unwrap_or_else(|| panic!("{condition}: no question {name}"));
-            assert_eq!(other["type"], "boolean", "{condition}");
-            assert!(["true", "false"].contains(&value) && name != variable(question), "{condition}");
+            let values: Vec<&str> = match other["type"].as_str() {
+                Some("boolean") => vec!["true", "false"],
+                Some("enum") => {
+                    other["options"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
+                }
+                other => panic!("{condition}: {other:?}"),
+            };
+            assert!(values.contains(&value) && name != variable(question), "{condition}");
         }
     }
     // What is switched by a setting beside it is shown with it alone.

@@ -6,14 +6,15 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use consul_connect_injector::annotations::names::{Reader, TABLE};
+use consul_connect_injector::annotations::names::{Reader, TABLE, reader};
+use consul_connect_injector::settings::ModeName;
 use policy_host::{
     ValidateRequest, documents, helm,
     helm::{Fate, Mode, Options},
     manifest,
 };
 use serde_json::{Map, Value, json};
-use support::project::{nested, policy, read, refusal, schema, settings};
+use support::project::{MODES, default_in, has, nested, policy, read, refusal, schema, setting, settings};
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
@@ -24,7 +25,7 @@ fn every_setting_is_described_and_its_default_is_valid() {
         assert!(schema.get("type").is_some(), "{path}");
         let default = schema.get("default").unwrap_or_else(|| panic!("{path} has no default"));
         for value in [default, &Value::Null] {
-            assert_eq!(refusal(&nested(&path, value.clone())), None, "{path}: {value}");
+            assert_eq!(refusal(&setting(&path, value.clone())), None, "{path}: {value}");
         }
     }
 }
@@ -46,14 +47,19 @@ fn the_schemas_defaults_are_the_policys() {
         json!({ "acls": { "enabled": true }, "enableConsulNamespaces": true }),
         json!({ "enableConsulNamespaces": true, "consulNamespaces": { "mirroringK8S": true } }),
         json!({ "tls": { "enabled": true, "caCert": ca }, "nativeSidecars": false }),
+        json!({ "mode": "dataplane" }),
+        json!({ "mode": "dataplane", "enableConsulNamespaces": true, "acls": { "enabled": true } }),
+        json!({ "mode": "dataplane", "nativeSidecars": false, "metrics": { "defaultEnabled": true } }),
     ] {
-        for (path, schema) in settings().0 {
+        let mode = base["mode"].as_str().unwrap_or("agent");
+        for (path, schema) in settings().0.into_iter().filter(|(path, _)| has(mode, path)) {
             let pointer = format!("/{}", path.replace('.', "/"));
             if base.pointer(&pointer).is_some() {
                 continue;
             }
             let mut written = base.clone();
-            *path.split('.').fold(&mut written, |place, key| &mut place[key]) = schema["default"].clone();
+            *path.split('.').fold(&mut written, |place, key| &mut place[key]) =
+                default_in(mode, &path, &schema);
             for pod in [&pod, &silent] {
                 let with = |settings: &Value| mutated(pod, settings);
                 assert_eq!(with(&written), with(&base), "{path} in {written}");
@@ -90,7 +96,7 @@ fn every_type_error_is_refused_by_name() {
             if types.contains(&kind) && !matches!(kind, "array" | "object") {
                 continue;
             }
-            let message = refusal(&nested(&path, value.clone()));
+            let message = refusal(&setting(&path, value.clone()));
             let named = message.as_ref().is_some_and(|message| message.contains(&format!("setting {path}")));
             assert!(named, "{path}: {value}: {message:?}");
         }
@@ -101,33 +107,41 @@ fn every_type_error_is_refused_by_name() {
 fn what_the_schema_bounds_the_policy_bounds() {
     for (path, schema) in settings().0 {
         for value in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
-            assert_eq!(refusal(&nested(&path, value.clone())), None, "{path}: {value}");
+            assert_eq!(refusal(&setting(&path, value.clone())), None, "{path}: {value}");
         }
         let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
         if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum")) {
             for (number, fits) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
-                assert_eq!(refusal(&nested(&path, json!(number))).is_none(), fits, "{path}: {number}");
+                assert_eq!(refusal(&setting(&path, json!(number))).is_none(), fits, "{path}: {number}");
             }
         }
         if schema.get("enum").is_some() || schema.get("pattern").is_some() {
-            assert!(refusal(&nested(&path, json!("?!\u{0}"))).is_some(), "{path}");
+            assert!(refusal(&setting(&path, json!("?!\u{0}"))).is_some(), "{path}");
         }
     }
 }
 
 #[test]
 fn the_schema_has_the_keys_that_the_policy_knows() {
-    for block in settings().1 {
+    let blocks = settings().1;
+    for (mode, block) in MODES.iter().flat_map(|mode| blocks.iter().map(move |block| (mode, block))) {
+        if !has(mode, block) {
+            continue;
+        }
         let unknown = "zzzzzzzzzzzzzzzzzzzz";
         let path = if block.is_empty() { unknown.to_owned() } else { format!("{block}.{unknown}") };
-        let message = refusal(&nested(&path, json!(1))).unwrap();
+        let mut settings = nested(&path, json!(1));
+        settings["mode"] = json!(mode);
+        let message = refusal(&settings).unwrap();
         let (_, keys) = message.split_once("the known keys here are ").unwrap();
         let known: BTreeSet<_> = keys.lines().next().unwrap().split(", ").map(str::to_owned).collect();
         let pointer: String =
             block.split('.').filter(|key| !key.is_empty()).flat_map(|key| ["/properties/", key]).collect();
         let schema = schema();
         let described = schema.pointer(&format!("{pointer}/properties")).unwrap().as_object().unwrap();
-        assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), known, "{block}");
+        let path = |key: &str| if block.is_empty() { key.to_owned() } else { format!("{block}.{key}") };
+        let described = described.keys().filter(|key| has(mode, &path(key))).cloned();
+        assert_eq!(described.collect::<BTreeSet<_>>(), known, "{mode}: {block}");
     }
 }
 
@@ -220,7 +234,10 @@ fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
         with_pods: false,
     };
     let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
-    let response = policy().review(&ValidateRequest::Admission(Box::new(case.request)), &json!({})).response;
+    let only_dataplane = |name: &str| reader(name) == Some(Reader::Only(ModeName::Dataplane));
+    let dataplane = annotations.keys().any(|name| only_dataplane(name.strip_prefix(PREFIX).unwrap_or(name)));
+    let settings = if dataplane { json!({ "mode": "dataplane" }) } else { json!({}) };
+    let response = policy().review(&ValidateRequest::Admission(Box::new(case.request)), &settings).response;
     let problems = response.message().unwrap_or_default().to_owned();
     let warnings = response.warnings.unwrap_or_default().join("\n");
     (response.allowed, format!("{problems}\n{warnings}"))

@@ -118,6 +118,45 @@ pub fn settings() -> (Vec<(String, Value)>, Vec<String>) {
     (settings, blocks)
 }
 
+pub const MODES: [&str; 2] = ["agent", "dataplane"];
+
+/// What the schema says of a setting or a block in one mode: `false` where it is not one of
+/// that mode's.
+fn in_mode(path: &str, mode: &str) -> Value {
+    let schema = schema();
+    let branch = &schema[if mode == "dataplane" { "then" } else { "else" }];
+    let mut place = branch;
+    for key in path.split('.').filter(|key| !key.is_empty()) {
+        place = &place["properties"][key];
+        if place == &json!(false) {
+            return json!(false);
+        }
+    }
+    place.clone()
+}
+
+/// Whether the mode has the setting or the block.
+pub fn has(mode: &str, path: &str) -> bool {
+    in_mode(path, mode) != json!(false)
+}
+
+/// The default of a setting in a mode.
+pub fn default_in(mode: &str, path: &str, schema: &Value) -> Value {
+    in_mode(path, mode).get("default").unwrap_or(&schema["default"]).clone()
+}
+
+/// The setting alone, beside the mode that it needs.
+pub fn setting(path: &str, value: Value) -> Value {
+    in_some_mode(path, nested(path, value))
+}
+
+fn in_some_mode(path: &str, mut settings: Value) -> Value {
+    if !has("agent", path) {
+        settings["mode"] = json!("dataplane");
+    }
+    settings
+}
+
 /// `{"a": {"b": value}}` for `a.b`.
 pub fn nested(path: &str, value: Value) -> Value {
     path.rsplit('.').filter(|key| !key.is_empty()).fold(value, |value, key| json!({ key: value }))
