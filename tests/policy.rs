@@ -739,7 +739,11 @@ mod pod {
         for sidecar in [ENVOY, LIFECYCLE] {
             assert_eq!(container(&pod, sidecar)["restartPolicy"], "Always");
         }
-        assert_eq!(container(&pod, ENVOY)["startupProbe"]["tcpSocket"]["port"], 20000);
+        // The kubelet starts the containers after the lifecycle sidecar when its hook has ended.
+        assert_eq!(container(&pod, ENVOY).get("startupProbe"), None);
+        let lifecycle = container(&pod, LIFECYCLE);
+        assert!(lifecycle["lifecycle"]["postStart"]["exec"]["command"].is_array());
+        assert_eq!(environment(lifecycle)["CONNECT_INJECT_ENVOY_PORT"], "20000");
     }
 
     #[test]
@@ -826,7 +830,7 @@ mod pod {
         pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
         let pod = ask(&pod, &json!({ "nativeSidecars": false })).pod();
         assert_eq!(names(&pod["spec"]["initContainers"]), [INIT, "migrate"]);
-        assert_eq!(names(&pod["spec"]["containers"]), ["web", ENVOY, LIFECYCLE]);
+        assert_eq!(names(&pod["spec"]["containers"]), ["web", LIFECYCLE, ENVOY]);
         for sidecar in [ENVOY, LIFECYCLE] {
             assert_eq!(container(&pod, sidecar).get("restartPolicy"), None);
             assert!(container(&pod, sidecar)["lifecycle"]["preStop"]["exec"]["command"].is_array());
@@ -976,22 +980,26 @@ mod pod {
             let lines = text.lines().map(str::trim_start);
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
         };
-        let mut settings = settings_with_all_scripts();
-        settings["nativeSidecars"] = json!(false);
-        let pod = ask(&web(&[]), &settings).pod();
         let mut seen = Vec::new();
-        for name in [INIT, LIFECYCLE, ENVOY] {
-            let container = container(&pod, name);
-            let known = environment(container);
-            for word in container["command"].as_array().unwrap() {
-                seen.push(lines(&expand(word.as_str().unwrap(), &known)));
+        for native in [true, false] {
+            let mut settings = settings_with_all_scripts();
+            settings["nativeSidecars"] = json!(native);
+            let pod = ask(&web(&[]), &settings).pod();
+            for name in [INIT, LIFECYCLE, ENVOY] {
+                let container = container(&pod, name);
+                let known = environment(container);
+                for word in container["command"].as_array().unwrap() {
+                    seen.push(lines(&expand(word.as_str().unwrap(), &known)));
+                }
+                for hook in ["postStart", "preStop"] {
+                    let words = container["lifecycle"][hook]["exec"]["command"].as_array();
+                    seen.extend(words.into_iter().flatten().map(|word| lines(word.as_str().unwrap())));
+                }
             }
-            let hook = container.pointer("/lifecycle/preStop/exec/command").and_then(Value::as_array);
-            seen.extend(hook.into_iter().flatten().map(|word| lines(word.as_str().unwrap())));
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mode/agent/scripts");
         let scripts: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(scripts.len() >= 12, "{scripts:?}");
+        assert!(scripts.len() >= 13, "{scripts:?}");
         for script in scripts {
             let written = lines(&fs::read_to_string(&script).unwrap());
             let arrives = seen.iter().any(|seen| seen.windows(written.len()).any(|part| part == written));
@@ -1126,7 +1134,7 @@ mod pod {
             assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
             // As `lifecycle.sh` and `common.sh` make them of the one that they are given.
             let id = &environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_SERVICE_ID"];
-            assert_eq!((&service["id"], &heartbeat["id"]), (&json!(id), &json!(format!("{id}-pod"))));
+            assert_eq!((&service["id"], &heartbeat["id"]), (&json!(id), &json!(format!("{id}-pod-198.18.0.7"))));
             assert_eq!(proxy["id"], json!(format!("{id}-sidecar-proxy")));
             assert_eq!(heartbeat["deregister_critical_service_after"], "10m");
             let heartbeat = &proxy["checks"][2];
@@ -1135,7 +1143,7 @@ mod pod {
                 (&json!("Pod"), &json!(proxy_ttl)),
                 "{period}"
             );
-            assert_eq!(heartbeat["id"], json!(format!("{id}-sidecar-proxy-pod")));
+            assert_eq!(heartbeat["id"], json!(format!("{id}-sidecar-proxy-pod-198.18.0.7")));
             for check in
                 [&service, &proxy].into_iter().flat_map(|service| service["checks"].as_array().unwrap())
             {

@@ -5,6 +5,7 @@ load ../../lib/helpers
 
 agent() { "$E2E_DIR/lib/consul.sh" "$1" client; }
 agent_answers() { consul_get agent/self; }
+agent_is_back() { agent_answers || agent start; }
 agent_lost_its_data() {
     agent stop
     rm -rf "$SCRATCH/consul/client"
@@ -71,7 +72,7 @@ END
     server held-deleted
     eventually 60 init_ended held
     eventually 60 init_ended held-deleted
-    afterwards agent start
+    afterwards agent_is_back
     agent stop
     rm -rf "$SCRATCH/consul/client"
     kill -CONT "$registry"

@@ -228,7 +228,7 @@ mod tests {
         let id = "$(POD_NAME)-web";
         let proxy_id = "$(POD_NAME)-web-sidecar-proxy";
         let meta = json!({ "pod-name": "$(POD_NAME)", "k8s-namespace": "$(POD_NAMESPACE)" });
-        let heartbeat = |id: &str, ttl: &str| json!({ "name": "Pod", "id": format!("{id}-pod"), "ttl": ttl, "deregister_critical_service_after": "10m" });
+        let heartbeat = |id: &str, ttl: &str| json!({ "name": "Pod", "id": format!("{id}-pod-$(POD_IP)"), "ttl": ttl, "deregister_critical_service_after": "10m" });
         assert_eq!(
             registered(&service()),
             json!({ "services": [
