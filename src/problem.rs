@@ -36,14 +36,13 @@ impl Problem {
         self
     }
 
-    /// Whether two problems are the same one across an update: place, value and cause. A list
+    /// What tells a problem from others across an update: place, value and cause. A list
     /// element may have moved within its list, and the remedy may differ.
-    pub fn is_same(&self, other: &Problem) -> bool {
-        let place = |problem: &Problem| -> Vec<String> {
-            let parts = problem.subject.split('[');
-            parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned()).collect()
-        };
-        (place(self), &self.value, &self.why) == (place(other), &other.value, &other.why)
+    pub fn identity(&self) -> (String, Option<&str>, &str) {
+        let parts = self.subject.split('[');
+        let place: Vec<&str> =
+            parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
+        (place.join("["), self.value.as_deref(), &self.why)
     }
 
     /// The problem as a warning with this beginning. If there is no room for all of it,
@@ -160,7 +159,7 @@ mod tests {
     #[test]
     fn a_problem_is_the_same_wherever_in_its_list_it_stands() {
         let at = |subject: &str| Problem::new(subject, "is wrong", "write another").value("x");
-        let same = |left: &str, right: &str| at(left).is_same(&at(right));
+        let same = |left: &str, right: &str| at(left).identity() == at(right).identity();
         assert!(same("spec.volumes[1].name", "spec.volumes[12].name"));
         assert!(!same("spec.volumes[1].name", "spec.containers[1].name"));
         assert!(!same("spec.resources.requests[cpu]", "spec.resources.requests[memory]"));

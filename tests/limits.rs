@@ -85,7 +85,7 @@ fn great_annotations_fit() {
 fn great_settings_fit() {
     let mut unknown = Value::Object(entries(100_000, "x"));
     unknown["agent"] = Value::Object(entries(20_000, "x"));
-    let resources = json!({ "limits": entries(80_000, "x"), "requests": entries(60_000, "x") });
+    let resources = json!({ "limits": entries(60_000, "x"), "requests": entries(40_000, "x") });
     let namespaces: Vec<_> = many(150_000, |index| format!("-{index}")).collect();
     for (what, settings) in [
         ("unknown settings", unknown),

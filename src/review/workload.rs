@@ -1,6 +1,8 @@
 //! Workloads are never changed. Their pod templates are reviewed, so that a mistake shows
 //! where it was made: at `kubectl apply`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::decision::{Decision, Reviewed, check_kind, subject};
@@ -74,7 +76,8 @@ pub fn review(
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
             let old = old_problems(workload, request, subject.namespace, configuration);
-            let is_new = |problem: &Problem| !old.iter().any(|old| old.is_same(problem));
+            let known: BTreeSet<_> = old.iter().map(Problem::identity).collect();
+            let is_new = |problem: &Problem| !known.contains(&problem.identity());
             if problems.iter().any(is_new) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
