@@ -48,12 +48,13 @@ impl Problem {
     /// The problem as a warning with this beginning. If there is no room for all of it,
     /// the remedy stays.
     pub fn to_warning(&self, beginning: &str) -> Warning {
+        let whole = format!("{beginning}: {self}");
+        if whole.len() <= Warning::LIMIT {
+            return Warning::new(&whole);
+        }
         let Problem { subject, why, remedy, .. } = self;
-        let candidates = [
-            format!("{beginning}: {self}"),
-            format!("{beginning}: {subject}: {why}; {remedy}"),
-            format!("{beginning}: {subject}; {remedy}"),
-        ];
+        let candidates =
+            [format!("{beginning}: {subject}: {why}; {remedy}"), format!("{beginning}: {subject}; {remedy}")];
         let fitting = candidates.iter().find(|text| text.len() <= Warning::LIMIT);
         Warning::new(fitting.unwrap_or(&format!("{beginning}: {subject}: {why}")))
     }
