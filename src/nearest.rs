@@ -9,10 +9,13 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     if let Some(longer) = shortened(name, known) {
         return Some(longer);
     }
-    let limit = name.chars().count().div_ceil(3).min(4);
+    let length = name.chars().count();
+    let limit = length.div_ceil(3).min(4);
     let lower = name.to_ascii_lowercase();
     let distance = |candidate: &str| strsim::levenshtein(&lower, &candidate.to_ascii_lowercase());
-    let candidates = known.iter().map(|candidate| (distance(candidate), *candidate));
+    // The difference in length is the least that the distance can be, and cheap.
+    let candidates = known.iter().filter(|candidate| candidate.chars().count().abs_diff(length) <= limit);
+    let candidates = candidates.map(|candidate| (distance(candidate), *candidate));
     candidates.filter(|(distance, _)| *distance <= limit).min_by_key(|(d, _)| *d).map(|(_, c)| c)
 }
 

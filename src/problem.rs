@@ -36,25 +36,25 @@ impl Problem {
         self
     }
 
-    /// Whether two problems are the same one across an update: place, value and cause. A list
+    /// What tells a problem from others across an update: place, value and cause. A list
     /// element may have moved within its list, and the remedy may differ.
-    pub fn is_same(&self, other: &Problem) -> bool {
-        let place = |problem: &Problem| -> Vec<String> {
-            let parts = problem.subject.split('[');
-            parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned()).collect()
-        };
-        (place(self), &self.value, &self.why) == (place(other), &other.value, &other.why)
+    pub fn identity(&self) -> (String, Option<&str>, &str) {
+        let parts = self.subject.split('[');
+        let place: Vec<&str> =
+            parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
+        (place.join("["), self.value.as_deref(), &self.why)
     }
 
     /// The problem as a warning with this beginning. If there is no room for all of it,
     /// the remedy stays.
     pub fn to_warning(&self, beginning: &str) -> Warning {
+        let whole = format!("{beginning}: {self}");
+        if whole.len() <= Warning::LIMIT {
+            return Warning::new(&whole);
+        }
         let Problem { subject, why, remedy, .. } = self;
-        let candidates = [
-            format!("{beginning}: {self}"),
-            format!("{beginning}: {subject}: {why}; {remedy}"),
-            format!("{beginning}: {subject}; {remedy}"),
-        ];
+        let candidates =
+            [format!("{beginning}: {subject}: {why}; {remedy}"), format!("{beginning}: {subject}; {remedy}")];
         let fitting = candidates.iter().find(|text| text.len() <= Warning::LIMIT);
         Warning::new(fitting.unwrap_or(&format!("{beginning}: {subject}: {why}")))
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_problem_is_the_same_wherever_in_its_list_it_stands() {
         let at = |subject: &str| Problem::new(subject, "is wrong", "write another").value("x");
-        let same = |left: &str, right: &str| at(left).is_same(&at(right));
+        let same = |left: &str, right: &str| at(left).identity() == at(right).identity();
         assert!(same("spec.volumes[1].name", "spec.volumes[12].name"));
         assert!(!same("spec.volumes[1].name", "spec.containers[1].name"));
         assert!(!same("spec.resources.requests[cpu]", "spec.resources.requests[memory]"));

@@ -1,5 +1,6 @@
-//! Requests as great and as deep as the policy server takes them, within the limits of
-//! work and memory that [`soak::Trial`] holds every call to.
+//! Objects as great as Kubernetes stores them (1.5 MiB, of which 256 KiB are annotations) and
+//! as deep as the policy server reads them stay within the limits of work and memory that
+//! [`soak::Trial`] holds every call to.
 
 mod support;
 
@@ -54,9 +55,9 @@ fn upstreams(count: usize) -> String {
 
 #[test]
 fn great_pods_fit() {
-    pod_fits("foreign annotations", &with_annotations(70_000, "example.com/"));
+    pod_fits("foreign annotations", &with_annotations(14_000, "example.com/"));
     pod_fits("containers", &with_containers(10_000, "db:2000"));
-    pod_fits("a long service name", &web(&[("connect-service", &"x".repeat(2_000_000))]));
+    pod_fits("a long service name", &web(&[("connect-service", &"x".repeat(250_000))]));
     let mut pod = web(&[]);
     let variables: Vec<_> = many(40_000, |index| json!({ "name": format!("X-{index}") })).collect();
     pod["spec"]["containers"][0]["env"] = json!(variables);
@@ -67,12 +68,12 @@ fn great_pods_fit() {
 
 #[test]
 fn great_annotations_fit() {
-    pod_fits("unknown annotations", &with_annotations(50_000, "consul.hashicorp.com/x"));
-    pod_fits("pairs of metadata", &with_annotations(40_000, "consul.hashicorp.com/service-meta-x"));
-    pod_fits("upstreams", &web(&[("connect-service-upstreams", &upstreams(60_000))]));
-    pod_fits("broken upstreams", &web(&[("connect-service-upstreams", &"x,".repeat(400_000))]));
-    pod_fits("upstreams on one port", &web(&[("connect-service-upstreams", &"a:1,".repeat(400_000))]));
-    pod_fits("flags of Envoy", &web(&[("envoy-extra-args", &" --f".repeat(400_000))]));
+    pod_fits("unknown annotations", &with_annotations(9_000, "consul.hashicorp.com/x"));
+    pod_fits("pairs of metadata", &with_annotations(6_500, "consul.hashicorp.com/service-meta-x"));
+    pod_fits("upstreams", &web(&[("connect-service-upstreams", &upstreams(18_000))]));
+    pod_fits("broken upstreams", &web(&[("connect-service-upstreams", &"x,".repeat(130_000))]));
+    pod_fits("upstreams on one port", &web(&[("connect-service-upstreams", &"a:1,".repeat(65_000))]));
+    pod_fits("flags of Envoy", &web(&[("envoy-extra-args", &" --f".repeat(65_000))]));
     let mut pod = web(&[]);
     let headers: Vec<_> = many(40_000, |index| json!({ "name": format!("X-{index}") })).collect();
     pod["spec"]["containers"][0]["readinessProbe"] =
@@ -84,7 +85,7 @@ fn great_annotations_fit() {
 fn great_settings_fit() {
     let mut unknown = Value::Object(entries(100_000, "x"));
     unknown["agent"] = Value::Object(entries(20_000, "x"));
-    let resources = json!({ "limits": entries(80_000, "x"), "requests": entries(60_000, "x") });
+    let resources = json!({ "limits": entries(60_000, "x"), "requests": entries(40_000, "x") });
     let namespaces: Vec<_> = many(150_000, |index| format!("-{index}")).collect();
     for (what, settings) in [
         ("unknown settings", unknown),
@@ -99,8 +100,8 @@ fn great_settings_fit() {
 #[test]
 fn great_workloads_fit() {
     let none = web(&[]);
-    let unknown = with_annotations(14_000, "consul.hashicorp.com/x");
-    let broken = with_annotations(8_000, "consul.hashicorp.com/service-meta-\u{e9}");
+    let unknown = with_annotations(8_000, "consul.hashicorp.com/x");
+    let broken = with_annotations(6_000, "consul.hashicorp.com/service-meta-\u{e9}");
     for (what, own, template) in [
         ("misplaced annotations", &unknown, &none),
         ("annotations in both places", &unknown, &unknown),

@@ -1134,7 +1134,10 @@ mod pod {
             assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
             // As `lifecycle.sh` and `common.sh` make them of the one that they are given.
             let id = &environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_SERVICE_ID"];
-            assert_eq!((&service["id"], &heartbeat["id"]), (&json!(id), &json!(format!("{id}-pod-198.18.0.7"))));
+            assert_eq!(
+                (&service["id"], &heartbeat["id"]),
+                (&json!(id), &json!(format!("{id}-pod-198.18.0.7")))
+            );
             assert_eq!(proxy["id"], json!(format!("{id}-sidecar-proxy")));
             assert_eq!(heartbeat["deregister_critical_service_after"], "10m");
             let heartbeat = &proxy["checks"][2];

@@ -1,6 +1,8 @@
 //! Workloads are never changed. Their pod templates are reviewed, so that a mistake shows
 //! where it was made: at `kubectl apply`.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::decision::{Decision, Reviewed, check_kind, subject};
@@ -74,7 +76,8 @@ pub fn review(
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);
             let old = old_problems(workload, request, subject.namespace, configuration);
-            let is_new = |problem: &Problem| !old.iter().any(|old| old.is_same(problem));
+            let known: HashSet<_> = old.iter().map(Problem::identity).collect();
+            let is_new = |problem: &Problem| !known.contains(&problem.identity());
             if problems.iter().any(is_new) {
                 let what = format!(
                     "the pods of this {} would be rejected by the Consul Connect injector",
@@ -137,6 +140,10 @@ fn old_problems(
     problems().unwrap_or_default()
 }
 
+/// Of so many unknown annotations of a workload the policy looks for the meant names: more would
+/// take longer than the policy server waits.
+const UNKNOWN: usize = 100;
+
 /// The documentation's "common mistake": the annotation is on the workload itself.
 fn misplaced(
     workload: Workload,
@@ -145,12 +152,18 @@ fn misplaced(
     mode: ModeName,
 ) -> Vec<Warning> {
     let missing = own.iter().filter(|(name, _)| template.get(name).is_none());
+    let mut unknown = 0;
     let warnings = missing.filter_map(|(name, value)| {
         if let Some(warning) = unknown::of_another_mode(name, mode) {
             return Some(warning);
         }
         // A typo is not to be copied; any other name may be another program's.
-        let intended = if names::is_known(name, mode) { name } else { unknown::meant(name, mode)? };
+        let intended = if names::is_known(name, mode) {
+            name
+        } else {
+            unknown += 1;
+            (unknown <= UNKNOWN).then(|| unknown::meant(name, mode)).flatten()?
+        };
         template.get(intended).is_none().then(|| misplaced_warning(workload, name, intended, value))
     });
     warnings.collect()

@@ -200,7 +200,7 @@ fn garble(place: &mut Value, dice: &mut Dice) {
     *place = json!(characters.into_iter().collect::<String>());
 }
 
-/// Makes a list or an object of it as great as requests can be.
+/// Makes a list or an object as great as Kubernetes stores it.
 fn overgrow(whole: &mut Value, dice: &mut Dice) {
     let mut pointers = pointers(whole);
     pointers
@@ -214,7 +214,7 @@ fn overgrow(whole: &mut Value, dice: &mut Dice) {
                 "consul.hashicorp.com/service-meta-",
                 "consul.hashicorp.com/transparent-proxy",
             ]);
-            let count = *dice.pick(&[1_000, 20_000, 100_000]);
+            let count = *dice.pick(&[1_000, 5_000]);
             members.extend((0..count).map(|index| (format!("{prefix}{index}"), json!("v"))));
         }
         Some(Value::Array(items)) => {
@@ -258,7 +258,7 @@ mod tests {
             let text = String::from_utf8_lossy(&payload);
             for (count, is) in seen.iter_mut().zip([
                 operation == "validate_settings",
-                payload.len() > 1_000_000,
+                payload.len() > 100_000,
                 text.contains("[[[[[[[["),
                 text.contains("touch "),
                 text.contains("c9999"),
