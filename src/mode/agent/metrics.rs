@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::ports;
+use super::free_port;
 use crate::annotations::full;
 use crate::annotations::names::{ENABLE_METRICS, SCRAPE_PORT};
 use crate::annotations::reader::AnnotationReader;
@@ -30,7 +30,7 @@ pub fn read(
     let port = number.and_then(|number| u16::try_from(number).ok());
     let mut scrape = Scrape::read(reader, defaults, port);
     if scrape.enabled {
-        let taken = ports::taken(own_port, upstreams, pod.spec);
+        let taken = free_port::taken(own_port, upstreams, pod.spec);
         if let Some(written) = written.filter(|_| port.is_some_and(|port| taken.contains(&port))) {
             let why = "is a port that the pod or one of its upstreams uses";
             reader.problem(SCRAPE_PORT, written, why, "write another number from 1024 to 65535");
@@ -45,7 +45,7 @@ pub fn read(
 /// The setting's port, or the next one that is free in this pod.
 fn free_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut AnnotationReader<'_, '_>) {
     let wanted = scrape.port;
-    scrape.port = ports::next_free(wanted, taken);
+    scrape.port = free_port::next_free(wanted, taken);
     if scrape.port != wanted {
         reader.warn(format!(
             "Envoy's metrics are on port {}, since the pod or one of its upstreams uses port {wanted}; choose another one with {}",

@@ -3,6 +3,7 @@
 
 mod checks;
 mod envoy;
+mod free_port;
 mod init;
 mod injection;
 mod lifecycle;
