@@ -115,10 +115,10 @@ pub fn list(what: &str, problems: &[Problem]) -> String {
         count => format!("{what}, there are {count} problems:"),
     };
     for problem in problems.iter().take(PROBLEMS_SHOWN) {
-        text.push_str(&format!("\n- {problem}"));
+        text.extend(["\n- ", &problem.to_string()]);
     }
     if problems.len() > PROBLEMS_SHOWN {
-        text.push_str(&format!("\n- and {} more", problems.len() - PROBLEMS_SHOWN));
+        text.extend(["\n- and ", &(problems.len() - PROBLEMS_SHOWN).to_string(), " more"]);
     }
     text
 }

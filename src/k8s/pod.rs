@@ -33,7 +33,7 @@ pub struct Metadata {
     #[serde(deserialize_with = "null_as_default")]
     pub annotations: BTreeMap<String, Value>,
     #[serde(deserialize_with = "null_as_default")]
-    pub labels: BTreeMap<String, IgnoredAny>,
+    pub labels: BTreeMap<String, Value>,
     #[serde(deserialize_with = "null_as_default")]
     pub owner_references: Vec<Owner>,
 }

@@ -116,7 +116,7 @@ impl Scale {
             Scale::Binary(bits) => (0, mantissa.saturating_mul(1 << bits)),
             Scale::Decimal(exponent) => (*exponent, mantissa),
         };
-        let exponent = exponent - fraction.len() as i32;
+        let exponent = exponent - i32::try_from(fraction.len()).unwrap_or_default();
         let factor = 10_u128.saturating_pow(exponent.unsigned_abs());
         let nano = mantissa.saturating_mul(NANO);
         if exponent < 0 { nano.div_ceil(factor) } else { nano.saturating_mul(factor) }

@@ -71,7 +71,7 @@ pub fn review(
     let mut warnings = misplaced(workload, &own, &reviewed.annotations, mode);
     match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
-            warnings.extend(more)
+            warnings.extend(more);
         }
         Decision::Reject { problems, warnings: more } => {
             warnings.extend(more);

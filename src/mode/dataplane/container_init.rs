@@ -1,6 +1,7 @@
 //! The init container: it waits until the pod is registered, writes the proxy's id for
 //! consul-dataplane, and redirects the pod's traffic.
 
+use crate::consul::service_name::ServiceName;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::injection::Injection;
@@ -51,7 +52,7 @@ fn args(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<String> {
         None if acls => {
             let name = injection.options.services.names.first();
             args.push(format!("-service-account-name={}", injection.service_account));
-            args.push(format!("-service-name={}", name.map(|name| name.as_str()).unwrap_or_default()));
+            args.push(format!("-service-name={}", name.map(ServiceName::as_str).unwrap_or_default()));
         }
         None => (),
     }

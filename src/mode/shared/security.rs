@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Capabilities, SeccompProfile, SecurityContext};
 
 /// What the Pod Security Standard `restricted` asks for, and a read-only root file system.
-/// Without an id, OpenShift's SCC sets user, group and seccomp profile; some SCCs refuse a pod
+/// Without an id, `OpenShift`'s SCC sets user, group and seccomp profile; some SCCs refuse a pod
 /// that sets them itself.
 pub fn restricted(id: Option<i64>) -> SecurityContext {
     let seccomp_profile =
