@@ -16,14 +16,14 @@ use plan::Plan;
 #[derive(Debug)]
 pub enum Mode {
     Agent(agent::Settings),
-    Dataplane(dataplane::Settings),
+    Dataplane(Box<dataplane::Settings>),
 }
 
 impl Mode {
     pub fn read(name: ModeName, top: &mut SettingsReader<'_, '_>) -> Self {
         match name {
             ModeName::Agent => Mode::Agent(agent::Settings::read(top)),
-            ModeName::Dataplane => Mode::Dataplane(dataplane::Settings::read(top)),
+            ModeName::Dataplane => Mode::Dataplane(Box::new(dataplane::Settings::read(top))),
         }
     }
 
