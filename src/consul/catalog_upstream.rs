@@ -254,7 +254,7 @@ impl Options {
         for pair in pairs.split(['&', ';']).map(str::trim).filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some((key, value)) if !value.trim().is_empty() => {
-                    options.set(key.trim(), value.trim(), flaws)
+                    options.set(key.trim(), value.trim(), flaws);
                 }
                 _ => {
                     let why = format!("has the option {} without a value", Quoted(pair, 60));

@@ -75,12 +75,11 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
             "it belongs to Consul's own DNS Service: remove it"
         }
         "dualStack.enabled" => "write dualStack: true or false",
-        "acls.authMethodName" => "write acls.authMethod instead",
         "globalConfigACLToken" => "it is for entries that the original's controllers write: remove it",
         "namespaceSelector" => "write it in the ClusterAdmissionPolicy's spec.namespaceSelector",
         "overrideAuthMethodHost" => "it belongs to the auth method in Consul: remove it",
         "aclBindingRuleSelector" => "it belongs to the auth method's binding rule in Consul: remove it",
-        "overrideAuthMethodName" => "write acls.authMethod instead",
+        "overrideAuthMethodName" | "acls.authMethodName" => "write acls.authMethod instead",
         "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
         "apiGateway" | "initContainer.image" => NOT_IN_THIS_MODE,
         "sidecarProxy.startupFailureSeconds" => {

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 use super::injection::Injection;
 use super::proxy::Proxy;
 use super::users;
+use crate::consul::service_name::ServiceName;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, mount};
@@ -51,7 +52,7 @@ fn args(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<String> {
         None if acls => {
             let name = injection.options.services.names.first();
             args.push(format!("-service-account-name={}", injection.service_account));
-            args.push(format!("-service-name={}", name.map(|name| name.as_str()).unwrap_or_default()));
+            args.push(format!("-service-name={}", name.map(ServiceName::as_str).unwrap_or_default()));
         }
         None => (),
     }

@@ -4,6 +4,7 @@ use super::pod_options::PodOptions;
 use super::proxy::{Proxy, Token};
 use super::settings::Settings;
 use crate::consul::namespace::Namespace;
+use crate::consul::service_name::ServiceName;
 use crate::mode::candidate::Candidate;
 
 #[derive(Debug)]
@@ -30,5 +31,5 @@ pub fn proxies<'a>(pod: &'a Candidate<'_>, settings: &Settings, options: &'a Pod
         let token = if name == account { Token::Pod } else { Token::Service(name) };
         Proxy { index, service: Some(name), token: acls.then_some(token) }
     };
-    (0..).zip(names.iter().map(|name| name.as_str())).map(proxy).collect()
+    (0..).zip(names.iter().map(ServiceName::as_str)).map(proxy).collect()
 }

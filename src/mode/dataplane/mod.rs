@@ -31,6 +31,7 @@ use super::shared::upstream_env::{self, Listener, UpstreamEnv};
 use super::shared::volumes::{DATA, DATA_PATH, in_memory, mount, token};
 use super::shared::{consul_namespace, obstacles, pod_resources, unfinished_job};
 use crate::consul::catalog_upstream::CatalogUpstream;
+use crate::consul::service_name::ServiceName;
 use crate::problem::Findings;
 use injection::Injection;
 use k8s_openapi::api::core::v1::Volume;
@@ -171,7 +172,7 @@ fn volumes(injection: &Injection<'_>) -> Vec<Volume> {
 /// The Service cannot be seen from here, so that it says what the pod will wait for.
 fn summary(options: &PodOptions) -> Summary {
     let services = &options.services;
-    let names: Vec<&str> = services.names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = services.names.iter().map(ServiceName::as_str).collect();
     let ports: Vec<&str> = services.ports.iter().map(|port| port.written.as_str()).collect();
     let (service, waits_for) = match names.as_slice() {
         [] => ("named by its Kubernetes Service".to_owned(), "it starts once one Service selects it"),
