@@ -471,6 +471,34 @@ mod what_a_user_reads {
     }
 
     #[test]
+    fn local_ports_that_the_proxy_has() {
+        let upstreams = [("connect-service-upstreams", "db:19000,cache:20600")];
+        let answer = ask(&web(&upstreams), json!({}));
+        assert!(
+            answer
+                .message()
+                .contains("\"db:19000\" has a local port that is that of Envoy's admin interface")
+        );
+        assert!(
+            answer
+                .message()
+                .contains("\"cache:20600\" has a local port that is that of the proxy's shutdown path")
+        );
+    }
+
+    #[test]
+    fn a_copy_of_an_injected_pod_is_not_registered() {
+        let mut copy = injected(&[], json!({}));
+        copy["metadata"]["labels"] = Value::Null;
+        let answer = ask(&copy, json!({}));
+        assert!(
+            answer.warnings[0].contains("has no label connect-inject-managed-by"),
+            "{:?}",
+            answer.warnings
+        );
+    }
+
+    #[test]
     fn annotations_of_the_other_mode() {
         let answer = ask(&web(&[("connect-sync-period", "10s")]), json!({}));
         assert!(

@@ -102,9 +102,10 @@ reasons! {
         },
     }
     openshift_users {
-        says: "OpenShift chooses the users of the containers, and transparent proxy, which has to know them, is off there",
+        says: "OpenShift chooses the users and the seccomp profile of the containers, and transparent proxy, which has to know the users, is off there",
         explains: |it| {
-            let users = it.place.contains("/securityContext/runAs");
+            let fields = ["/securityContext/runAs", "/securityContext/seccompProfile"];
+            let users = fields.iter().any(|field| it.place.contains(field));
             it.case.is_on("global.openshift.enabled") && (it.place == "outcome" || users)
         },
     }

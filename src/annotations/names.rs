@@ -166,6 +166,18 @@ pub const TABLE: &[(&str, Reader)] = &[
     ("mesh-service-destinations", Others),
 ];
 
+/// Annotations that the policy writes.
+pub const WRITTEN: &[&str] = &[
+    STATUS,
+    NAMESPACE,
+    TRANSPARENT_PROXY_STATUS,
+    REDIRECT_TRAFFIC,
+    DUAL_STACK,
+    ORIGINAL_POD,
+    K8S_VERSION,
+    OLD_K8S_VERSION,
+];
+
 /// Who reads the annotation; `None` if it is not known.
 pub fn reader(name: &str) -> Option<Reader> {
     if name.starts_with(META) {

@@ -1,9 +1,6 @@
 //! Annotations that have no effect, because of their name or because the pod is not injected.
 
-use super::names::{
-    self, DUAL_STACK, INJECT, K8S_VERSION, NAMESPACE, OLD_K8S_VERSION, ORIGINAL_POD, PREFIX,
-    REDIRECT_TRAFFIC, Reader, STATUS, TRANSPARENT_PROXY_STATUS,
-};
+use super::names::{self, INJECT, PREFIX, Reader, WRITTEN};
 use super::{Annotations, full};
 use crate::nearest::nearest;
 use crate::problem::Findings;
@@ -12,18 +9,6 @@ use crate::warning::Warning;
 
 /// The warnings name this many unknown annotations and count the others.
 const SHOWN: usize = 10;
-
-/// Annotations that the policy writes.
-pub const WRITTEN: &[&str] = &[
-    STATUS,
-    NAMESPACE,
-    TRANSPARENT_PROXY_STATUS,
-    REDIRECT_TRAFFIC,
-    DUAL_STACK,
-    ORIGINAL_POD,
-    K8S_VERSION,
-    OLD_K8S_VERSION,
-];
 
 /// Warns of the annotations that pods in this mode do not have.
 pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findings) {

@@ -15,14 +15,14 @@ use plan::Plan;
 /// A mode with its settings.
 #[derive(Debug)]
 pub enum Mode {
-    Agent(agent::Settings),
+    Agent(Box<agent::Settings>),
     Dataplane(Box<dataplane::Settings>),
 }
 
 impl Mode {
     pub fn read(name: ModeName, top: &mut SettingsReader<'_, '_>) -> Self {
         match name {
-            ModeName::Agent => Mode::Agent(agent::Settings::read(top)),
+            ModeName::Agent => Mode::Agent(Box::new(agent::Settings::read(top))),
             ModeName::Dataplane => Mode::Dataplane(Box::new(dataplane::Settings::read(top))),
         }
     }

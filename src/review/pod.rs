@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::decision::{Decision, Reviewed, check_kind, read_spec, subject};
-use crate::annotations::names::{INJECT, PREFIX, SERVICE, STATUS};
+use crate::annotations::names::{INJECT, MANAGED_BY, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
@@ -16,6 +16,7 @@ use crate::problem::{list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::response::{Answer, Level};
+use crate::settings::ModeName;
 use crate::text::Quoted;
 use crate::warning::Warning;
 
@@ -29,7 +30,7 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
     let mut gate = reviewed.gate(configuration);
     if let Gate::Skip { reason: Reason::AlreadyInjected, warnings } = &mut gate {
         let pod: Value = read_text(object, "object")?;
-        warnings.extend(copied_status(&reviewed, &read_spec(&pod, "")?));
+        warnings.extend(copied_status(&reviewed, &read_spec(&pod, "")?, configuration.mode.name()));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
@@ -58,7 +59,7 @@ fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject
 }
 
 /// The warning about the status of an injected pod on one that was not injected under it.
-fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>) -> Option<Warning> {
+fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
     if !spec.all_containers().any(|container| is_injected_container(container.name)) {
         return gate::asks(annotations).then(|| {
@@ -70,10 +71,16 @@ fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>) -> Option<Warning> {
     }
     // `kubectl debug --copy-to` takes the labels away and leaves the annotations.
     let has_label = metadata.labels.contains_key(&format!("{PREFIX}{STATUS}"));
-    (!has_label).then(|| {
-        Warning::new(&format!(
+    if has_label {
+        return None;
+    }
+    Some(match mode.registers_itself() {
+        false => Warning::new(&format!(
+            "this copy of an injected pod has no label {MANAGED_BY}, so that Consul's controllers do not register it and its init container fails; debug the pod without --copy-to, or copy its template with {INJECT}: \"false\""
+        )),
+        true => Warning::new(&format!(
             "this copy of an injected pod joins the mesh as one more instance of service {} and gets its traffic; to keep it out, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
             Quoted(annotations.get(SERVICE).unwrap_or_default(), 40)
-        ))
+        )),
     })
 }

@@ -172,7 +172,7 @@ fn misplaced(
 /// Where an annotation of the workload itself belongs, ready to be copied if there is room.
 fn misplaced_warning(workload: Workload, name: &str, intended: &str, value: &str) -> Warning {
     let Workload { kind, template, .. } = workload;
-    if unknown::WRITTEN.contains(&name) {
+    if names::WRITTEN.contains(&name) {
         return unknown::injectors_own(name, &format!(" on the {kind}"));
     }
     let steps: Vec<&str> = template.split('.').collect();

@@ -13,6 +13,11 @@ pub enum ModeName {
 }
 
 impl ModeName {
+    /// Whether a pod registers itself. Otherwise the chart's controllers do, by its labels.
+    pub fn registers_itself(self) -> bool {
+        self == ModeName::Agent
+    }
+
     /// Kubernetes namespaces that only this mode leaves alone.
     pub fn ignored_namespaces(self) -> &'static [&'static str] {
         match self {

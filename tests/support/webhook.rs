@@ -93,7 +93,9 @@ impl Case {
         settings["dns"] = resolver(self.resolv_conf.as_deref().unwrap_or(RESOLV_CONF)).into();
         // The chart's "-" follows the chart's own default, whatever a label says.
         let transparent_proxy = self.value("connectInject.transparentProxy.defaultEnabled");
-        settings["dns"]["enabled"] = transparent_proxy.cloned().unwrap_or(json!(true));
+        for key in ["enabled", "enableRedirection"] {
+            settings["dns"][key] = transparent_proxy.cloned().unwrap_or(json!(true));
+        }
         for (path, value) in &self.values {
             for (setting, value) in translated(path, value) {
                 *setting.split('.').fold(&mut settings, |place, key| &mut place[key]) = value;
@@ -101,13 +103,13 @@ impl Case {
         }
         // The namespace's labels stand over the chart's defaults: a second policy, with a
         // namespace selector, has other settings.
-        for (label, setting) in
-            [("transparent-proxy", "transparentProxy.defaultEnabled"), ("consul-dns", "dns.enabled")]
-        {
-            let label = self.namespace.labels.get(&format!("{PREFIX}{label}"));
-            if let Some(value) = label.and_then(|label| label.parse::<bool>().ok()) {
-                *setting.split('.').fold(&mut settings, |place, key| &mut place[key]) = json!(value);
-            }
+        let label = |name: &str| self.namespace.labels.get(&format!("{PREFIX}{name}"))?.parse::<bool>().ok();
+        if let Some(on) = label("transparent-proxy") {
+            settings["transparentProxy"]["defaultEnabled"] = json!(on);
+        }
+        if let Some(on) = label("consul-dns") {
+            settings["dns"]["enabled"] = json!(on);
+            settings["dns"]["enableRedirection"] = json!(on);
         }
         if settings["tls"]["enabled"] == true && !self.is_on("externalServers.useSystemRoots") {
             settings["tls"]["caCert"] = json!(CA);

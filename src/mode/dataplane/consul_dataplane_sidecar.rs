@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 
+use super::constants::ADMIN_PORT;
 use super::health_checks::READY_PORT;
 use super::injection::Injection;
 use super::proxy::{Proxy, Token};
@@ -11,9 +12,6 @@ use crate::k8s::kubelet;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, mount};
-
-/// Of Envoy's admin interface, counted up by the number of the proxy in the pod.
-const ADMIN_PORT: u16 = 19000;
 
 pub fn container(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Container {
     let Injection { settings, options, .. } = injection;

@@ -28,11 +28,11 @@ pub struct DnsSettings {
 }
 
 impl DnsSettings {
-    /// Redirection follows transparent proxy, as in the chart. Name servers cannot be guessed:
+    /// Both switches follow transparent proxy, as the chart's do. Name servers cannot be guessed:
     /// without any, there is no redirection.
     pub fn read(block: &mut SettingsReader<'_, '_>, transparent_proxy: bool) -> Self {
-        let enabled = block.bool("enabled", transparent_proxy);
-        let redirection = block.bool("enableRedirection", enabled) && enabled;
+        let redirection =
+            block.bool("enabled", transparent_proxy) & block.bool("enableRedirection", transparent_proxy);
         let mut nameservers = Vec::new();
         for written in block.strings("nameservers", "[\"10.96.0.10\"]").unwrap_or_default() {
             match written.parse() {

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
+use super::constants::ADMIN_PORT;
 use super::default::CONCURRENCY_LIMIT;
 use super::envoy_args;
 use super::health_checks::HealthChecks;
@@ -80,6 +81,7 @@ impl PodOptions {
             Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
         services.check_together(reader, transparent_proxy.is_some(), metrics.scrape.enabled, metrics.merging);
         let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
+        check_upstream_ports(reader, &upstreams, &lifecycle, dns.is_some());
         let health = HealthChecks::read(reader, &settings.sidecar.health, job);
         let native = native_sidecar::read(reader, settings.native_sidecars, &settings.native_probe);
         let concurrency = reader.number(CONCURRENCY, 0, CONCURRENCY_LIMIT);
@@ -127,6 +129,28 @@ fn upstreams(
         upstream_ports::warn(&target.name, *port, &own, spec, findings);
     }
     upstreams
+}
+
+/// Envoy and consul-dataplane listen on loopback, too.
+fn check_upstream_ports(
+    reader: &mut AnnotationReader<'_, '_>,
+    upstreams: &[CatalogUpstream],
+    lifecycle: &Lifecycle,
+    dns: bool,
+) {
+    let taken = [
+        (Some(ADMIN_PORT), "Envoy's admin interface"),
+        (Some(lifecycle.graceful_port), "the proxy's shutdown path"),
+        (dns.then_some(dns::PORT), "DNS through Consul"),
+    ];
+    for upstream in upstreams {
+        let owner = taken.iter().find(|(port, _)| *port == Some(upstream.port));
+        if let Some((_, owner)) = owner {
+            let written = format!("{}:{}", upstream.written_name, upstream.port);
+            let why = format!("has a local port that is that of {owner}");
+            reader.problem(UPSTREAMS, &written, &why, "write another port");
+        }
+    }
 }
 
 fn transparent_proxy(
