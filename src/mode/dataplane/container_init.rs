@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 use super::injection::Injection;
 use super::proxy::Proxy;
 use super::users;
-use crate::consul::service_name::ServiceName;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, mount};
