@@ -478,6 +478,14 @@ another='200|{"Address":"10.1.2.9"}'
   [ "$(times_logged "another pod of this name")" -eq 1 ]
 }
 
+@test "404, and nobody says whose the registration is: nothing is registered until then" {
+  rules "3|PUT|check/pass|404|Unknown check ID" "2|GET|agent/service/web-1-web.$|500|No cluster leader"
+  start_lifecycle
+  eventually logged "asking http://127.0.0.1:$port for web-1-web failed: 500 No cluster leader"
+  [ ! -e "$FAKE/consul-args" ]
+  eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
+}
+
 @test "preStop and TERM, and another pod of the same name is registered: its registration stays" {
   token
   start_lifecycle

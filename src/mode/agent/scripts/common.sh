@@ -136,13 +136,15 @@ bootstrap() {
   mv "$dir/cli.out" "$dir/envoy-bootstrap.json"
 }
 
-# find_owner ID: $owner is the pod that has registered it: this, another (of the same name), or none.
+# find_owner ID: $owner is the pod that has registered it: this, another of the same name, none, or
+# unknown, with what is wrong in $why.
 find_owner() {
   http GET "/v1/agent/service/$1?$ns"
   case $code$body in
   200*"\"$POD_IP\""*) owner=this ;;
   200*) owner=another ;;
-  *) owner=none ;;
+  404* | *"nknown service"*) owner=none ;;
+  *) owner=unknown why="asking $agent for $1 failed: $code $body" ;;
   esac
 }
 

@@ -72,6 +72,7 @@ grpc_answers() {
 # would stay beside this pod's and expire.
 register_anew() {
   find_owner "$service_id"
+  [ "$owner" != unknown ] || return 1
   if [ "$owner" = another ]; then
     http PUT "/v1/agent/service/deregister/$proxy_id?$ns"
     http PUT "/v1/agent/service/deregister/$service_id?$ns"

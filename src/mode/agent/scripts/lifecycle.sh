@@ -83,11 +83,11 @@ try() {
 # Not over the registration of a later pod of the same name.
 register_again() {
   find_owner "$service_id"
-  if [ "$owner" = another ]; then
-    why="another pod of this name has registered $service_id: this pod gets no traffic until that one is gone"
-    return 1
-  fi
-  register
+  case $owner in
+  this | none) register && return ;;
+  another) why="another pod of this name has registered $service_id: this pod gets no traffic until that one is gone" ;;
+  esac
+  return 1
 }
 
 # beat: the due steps, then one heartbeat. 0: the agent takes it; 1: trouble; 2: go on at once.
