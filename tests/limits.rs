@@ -1,11 +1,16 @@
-//! Objects as great as Kubernetes stores them (1.5 MiB, of which 256 KiB are annotations) and
-//! as deep as the policy server reads them stay within the limits of work and memory that
-//! [`soak::Trial`] holds every call to.
+//! Every answer keeps the promises of [`soak::Trial`], within its limits of work and memory:
+//!
+//! * to mutated requests and settings; `HOSTILE_INPUTS` and `HOSTILE_SEED` choose how many, and
+//!   which,
+//! * to objects as great as Kubernetes stores them (1.5 MiB, of which 256 KiB are annotations),
+//! * to a pod as deep as the policy server reads it.
 
 mod support;
 
+use std::env;
+
 use serde_json::{Map, Value, json};
-use soak::{Input, Outcome, REQUEST_LIMIT, Trial, sample};
+use soak::{Generator, Input, Outcome, REQUEST_LIMIT, Trial, sample};
 use support::{Answer, Asked as _, PREFIX, policy, web};
 
 const MIB: u64 = 1024 * 1024;
@@ -137,4 +142,30 @@ fn the_deepest_pod_is_injected() {
         assert_eq!(answer.reason(), "injected", "{deepest} levels");
         assert!(answer.pod()["status"] == pod["status"], "{deepest} levels come back");
     }
+}
+
+#[test]
+fn every_input_gets_an_answer() {
+    let number = |name: &str, default: u64| {
+        env::var(name)
+            .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    };
+    let (count, seed) = (number("HOSTILE_INPUTS", 20_000), number("HOSTILE_SEED", 7));
+    let generator = Generator::new(seed);
+    let outcome = |index| {
+        let trial = Trial::of(policy(), &generator.input(index));
+        trial.unwrap_or_else(|broken| panic!("{broken}\nAgain: make soak SEED={seed} INPUT={index}")).outcome
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let run = |first: usize| {
+            scope.spawn(move || (first as u64..count).step_by(workers).map(outcome).collect::<Vec<_>>())
+        };
+        let running: Vec<_> = (0..workers).map(run).collect();
+        running.into_iter().flat_map(|worker| worker.join().expect("the failure is told above")).collect()
+    });
+    let of = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
+    let (rejected, injected) = (of(Outcome::Rejected), of(Outcome::Injected));
+    // Neither rubbish alone nor sound requests alone.
+    assert!(rejected > count / 10 && injected > count / 20, "{rejected} rejected, {injected} injected");
 }

@@ -1,16 +1,8 @@
-//! What holds for any input, on the built `policy.wasm`.
-//!
-//! * For any pod: everything that the policy does not own comes back equal and in its
-//!   order, an injected pod is left alone, the same input gives the same bytes, and the
-//!   patch applies.
-//! * For mutated requests and settings: every answer keeps the promises of [`soak::Trial`].
-//!
-//! `HOSTILE_INPUTS` and `HOSTILE_SEED` choose how many inputs of the second kind
-//! there are, and which.
+//! What holds for any pod, on the built `policy.wasm`: everything that the policy does not own
+//! comes back equal and in its order, the policy leaves an injected pod alone, the same input
+//! gives the same bytes, and the patch applies.
 
 mod support;
-
-use std::env;
 
 use consul_connect_injector::admission;
 use policy_host::{AdmissionResponse, PolicyAnswer};
@@ -18,7 +10,7 @@ use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
-use soak::{Generator, Outcome, Trial, pointers, sample};
+use soak::{pointers, sample};
 use support::{Answer, Asked as _, PREFIX, policy};
 
 /// Any Unicode.
@@ -255,30 +247,4 @@ fn a_lost_a_changed_and_an_added_field_are_seen() {
         json!([own, x, { "name": "y", "env": [{ "name": "A_CONNECT_SERVICE_PORT" }] }, own]),
     );
     assert_eq!(is_kept("", &pod, &fine), Ok(()));
-}
-
-#[test]
-fn every_input_gets_an_answer() {
-    let number = |name: &str, default: u64| {
-        env::var(name)
-            .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-    };
-    let (count, seed) = (number("HOSTILE_INPUTS", 20_000), number("HOSTILE_SEED", 7));
-    let generator = Generator::new(seed);
-    let outcome = |index| {
-        let trial = Trial::of(policy(), &generator.input(index));
-        trial.unwrap_or_else(|broken| panic!("{broken}\nAgain: make soak SEED={seed} INPUT={index}")).outcome
-    };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-        let run = |first: usize| {
-            scope.spawn(move || (first as u64..count).step_by(workers).map(outcome).collect::<Vec<_>>())
-        };
-        let running: Vec<_> = (0..workers).map(run).collect();
-        running.into_iter().flat_map(|worker| worker.join().expect("the failure is told above")).collect()
-    });
-    let of = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
-    let (rejected, injected) = (of(Outcome::Rejected), of(Outcome::Injected));
-    // Neither rubbish alone nor sound requests alone.
-    assert!(rejected > count / 10 && injected > count / 20, "{rejected} rejected, {injected} injected");
 }
