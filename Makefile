@@ -75,8 +75,8 @@ bench-guests: | target
 
 .PHONY: lint-bench
 lint-bench: | target
-	cargo clippy --locked --all-targets -p policy-bench -- -D warnings
-	cargo clippy --locked --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive -- -D warnings
+	cargo clippy --locked --all-targets -p policy-bench -- -D warnings $(TESTS_MAY)
+	cargo clippy --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive -- -D warnings
 
 # This revision beside another: make bench-compare BASE=main
 .PHONY: bench-compare

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::{Module, Row, Spread};
+use crate::measure::{Module, Row};
 
 /// The module that every call is compared with: it accepts without looking.
 const ACCEPT: &str = "accept";
@@ -92,6 +92,7 @@ mod tests {
     use policy_budgets::Figures;
 
     use super::*;
+    use crate::measure::Spread;
 
     #[test]
     fn a_module_is_compared_beyond_accept() {

@@ -64,7 +64,7 @@ pub(crate) struct Runner {
     linker: Linker<Guest>,
 }
 
-/// Reads a module. What it does not mention is as in Kubewarden's runtime.
+/// Reads a module.
 pub(crate) fn parse(wasm: &[u8]) -> Result<Module, wasmi::Error> {
     let mut config = Config::default();
     config.consume_fuel(true);

@@ -90,6 +90,31 @@ fn a_trap_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_panic_is_told_in_the_guests_words_and_wasi_has_no_more_than_that() {
+    let wasm = wat::parse_str(
+        r#"(module
+          (import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "clock_time_get"
+            (func $clock (param i32 i64 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "\10\00\00\00\02\00\00\00\12\00\00\00\03\00\00\00panic")
+          (func (export "__guest_call") (param i32 i32) (result i32)
+            (if (i32.ne (call $clock (i32.const 0) (i64.const 0) (i32.const 32)) (i32.const 52))
+              (then (return (i32.const 0))))
+            (if (call $write (i32.const 7) (i32.const 0) (i32.const 2) (i32.const 32)) (then)
+              (else (return (i32.const 0))))
+            (drop (call $write (i32.const 2) (i32.const 0) (i32.const 2) (i32.const 32)))
+            (if (i32.ne (i32.load (i32.const 32)) (i32.const 5)) (then (return (i32.const 0))))
+            unreachable))"#,
+    );
+    let error = load_bytes(&wasm.unwrap()).unwrap().call("validate", b"").unwrap_err();
+    let CallError::Trap { stderr, .. } = &error else { panic!("{error}") };
+    assert_eq!(stderr, "panic");
+    assert!(error.to_string().ends_with("the guest said: panic"), "{error}");
+}
+
+#[test]
 fn an_endless_loop_is_interrupted_and_the_policy_still_works() {
     let policy = load(&Behaviour::Loop);
     let began = Instant::now();

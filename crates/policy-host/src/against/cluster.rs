@@ -44,7 +44,7 @@ pub fn without_additions(pod: &Value) -> Value {
 }
 
 fn api_token(list: Option<&mut Value>) {
-    if let Some(Value::Array(list)) = list {
+    if let Some(list) = list.and_then(Value::as_array_mut) {
         list.retain(|item| !item["name"].as_str().is_some_and(|name| name.starts_with(API_TOKEN)));
     }
 }
@@ -83,6 +83,7 @@ fn is_default(field: &str, value: &Value) -> bool {
         "failureThreshold" => json!(3),
         "initialDelaySeconds" => json!(0),
         "periodSeconds" => json!(10),
+        "privileged" => json!(false),
         "protocol" => json!("TCP"),
         "scheme" => json!("HTTP"),
         "successThreshold" | "timeoutSeconds" => json!(1),

@@ -6,6 +6,8 @@
 mod cluster;
 mod leaves;
 mod reasons;
+#[allow(missing_docs)] // Each sentence says what it is.
+pub mod says;
 
 use serde_json::Value;
 
@@ -64,7 +66,8 @@ pub fn compare(theirs: &Value, ours: &Value) -> Vec<Difference> {
 fn same(path: &str, theirs: &Value, ours: &Value) -> bool {
     let amounts = || {
         let [theirs, ours] = [theirs, ours].map(advice::quantity);
-        Some((theirs? * 1e9).round() == (ours? * 1e9).round())
+        let (theirs, ours) = (theirs?, ours?);
+        Some((theirs - ours).abs() <= theirs.abs() * f64::EPSILON)
     };
     theirs == ours || (path.contains("].resources.") && amounts() == Some(true))
 }

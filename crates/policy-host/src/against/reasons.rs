@@ -2,17 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::Difference;
+use super::{Difference, says};
 
 /// Why the policy's pod differs from the webhook's.
 pub struct Reason {
-    /// One sentence.
+    /// One sentence, of [`says`].
     pub says: &'static str,
     covers: fn(&Difference) -> bool,
 }
 
 impl Reason {
     /// Whether the difference is one of these.
+    #[must_use]
     pub fn covers(&self, difference: &Difference) -> bool {
         (self.covers)(difference)
     }
@@ -33,98 +34,97 @@ impl PartialEq for Reason {
 /// The first that covers a difference is its reason.
 pub const REASONS: &[Reason] = &[
     Reason {
-        says: "the proxy is a native sidecar, which starts before the app's init containers and ends after the app (nativeSidecars)",
+        says: says::NATIVE_SIDECAR,
         covers: |it| {
-            is_order(it)
-                || (of_proxy(it) && (it.path.ends_with("].is") || it.path.contains("].startupProbe.")))
+            let parts = ["].is", "].startupProbe.", "].env[DP_ENVOY_ADMIN_BIND_PORT]"];
+            is_order(it) || (of_proxy(it) && parts.iter().any(|part| it.path.contains(part)))
         },
     },
+    Reason { says: says::NO_SHELL, covers: |it| of_init(it) && it.path.ends_with("].command") },
     Reason {
-        says: "the init container runs its program without a shell",
-        covers: |it| of_init(it) && it.path.ends_with("].command"),
-    },
-    Reason {
-        says: "the init container has no CPU limit unless initContainer.resources.limits has one",
+        says: says::NO_CPU_LIMIT,
         covers: |it| of_init(it) && it.path.ends_with("].resources.limits.cpu") && it.ours.is_none(),
     },
     Reason {
-        says: "the init container has a user of its own where it does not redirect traffic",
-        covers: |it| of_init(it) && it.path.contains("].securityContext.") && it.theirs.is_none(),
+        says: says::NUMERIC_USER,
+        covers: |it| of_init(it) && it.path.contains("].securityContext.runAs") && it.theirs.is_none(),
     },
     Reason {
-        says: "the injected containers have a token of their own, which automountServiceAccountToken: false does not take away",
+        says: says::OPENSHIFT_USERS,
+        covers: |it| injected(it) && it.path.contains("].securityContext.runAs") && it.ours.is_none(),
+    },
+    Reason {
+        says: says::OWN_TOKEN,
         covers: |it| {
+            let parts = ["].volumeMounts[/var/run/secrets/", "].env[CONSUL_LOGIN_BEARER_TOKEN_FILE]"];
             it.path.starts_with("volumes[consul-connect-inject-token")
-                || ((of_init(it) || of_proxy(it)) && it.path.contains("].volumeMounts[/var/run/secrets/"))
+                || (injected(it) && parts.iter().any(|part| it.path.contains(part)))
         },
     },
     Reason {
-        says: "original-pod has only the probes that were overwritten, which is what the chart's controllers read of it",
+        says: says::REDUCED_ORIGINAL,
         covers: |it| it.path == "annotations[consul.hashicorp.com/original-pod]",
     },
     Reason {
-        says: "the chart's controllers read these annotations: the policy writes what it decided, so that both go by the same",
+        says: says::RESOLVED_ANNOTATIONS,
         covers: |it| {
-            it.theirs.as_ref().is_none_or(|own| own == "")
-                && RESOLVED.iter().any(|name| it.path == format!("annotations[consul.hashicorp.com/{name}]"))
+            let resolved = it.theirs.as_ref().is_none_or(|own| own == "");
+            let named = |name: &&str| it.path == format!("annotations[consul.hashicorp.com/{name}]");
+            it.path.ends_with("-k8s-version]") || (resolved && RESOLVED.iter().any(named))
         },
     },
     Reason {
-        says: "each proxy of a pod with several services checks itself, not the first of them",
-        covers: |it| of_proxy(it) && it.path.ends_with("].env[DP_ENVOY_ADMIN_BIND_PORT].value"),
+        says: says::DEFAULT_CONTAINER,
+        covers: |it| it.path == "annotations[kubectl.kubernetes.io/default-container]" && it.theirs.is_none(),
     },
     Reason {
-        says: "an upstream's variables have _ for every character but letters and digits; prepared queries have them, too; of two upstreams with one name the first has it",
-        covers: |it| it.path.contains("].env[") && it.path.contains("_CONNECT_SERVICE_"),
+        says: says::NAMES_OF_VARIABLES,
+        covers: |it| is_variable(it) && (it.theirs.is_none() || it.ours.is_none()),
     },
+    Reason { says: says::VALUES_OF_VARIABLES, covers: is_variable },
     Reason {
-        says: "envoy-extra-args is split as a shell would do it",
-        covers: |it| of_proxy(it) && it.path.ends_with("].args[--]"),
-    },
-    Reason {
-        says: "lists in annotations may have spaces",
-        covers: |it| it.theirs.is_none() && it.path.ends_with("].volumeMounts[/consul/connect-inject].name"),
-    },
-    Reason {
-        says: "the proxy of a Job ends at once, unless an annotation gives it a grace period",
+        says: says::ARGUMENTS_THAT_WORK,
         covers: |it| {
             of_proxy(it)
-                && ((it.path.ends_with("].args[-shutdown-grace-period-seconds]")
-                    && it.ours == Some(json!("0")))
-                    || it.path.contains("].livenessProbe."))
+                && (it.path.ends_with("].args[--]") || it.path.contains("].args[-telemetry-prom-ca-certs-"))
         },
     },
+    Reason { says: says::SPACES_IN_LISTS, covers: is_trimmed },
     Reason {
-        says: "the policy does not read Consul's proxy-defaults: accessLogs.path, or an annotation of the pod, says where the access log is",
+        says: says::JOBS_END,
         covers: |it| {
-            it.ours.is_none()
-                && (it.path.contains("consul-sidecar-access-log-")
-                    || it.path == "volumes[envoy-access-logs]"
-                    || it.theirs == Some(json!("envoy-access-logs")))
+            let grace =
+                it.path.ends_with("].args[-shutdown-grace-period-seconds]") && it.ours == Some(json!("0"));
+            of_proxy(it) && (grace || (it.path.contains("].livenessProbe.") && it.ours.is_none()))
         },
     },
     Reason {
-        says: "the policy looks up no service account: the Secret with its token has its name",
+        says: says::NOBODY_IS_ASKED,
         covers: |it| {
-            it.path.starts_with("volumes[") && it.path.ends_with("-service-account].secret.secretName")
+            let log = it.path.contains("consul-sidecar-access-log-")
+                || it.path.starts_with("volumes[envoy-access-logs]")
+                || it.theirs == Some(json!("envoy-access-logs"));
+            let secret =
+                it.path.starts_with("volumes[") && it.path.ends_with("-service-account].secret.secretName");
+            (log && it.ours.is_none()) || secret
         },
     },
     Reason {
-        says: "a pod that names no service account has the account default",
+        says: says::CLUSTER_DOMAIN,
+        covers: |it| it.path == "dnsConfig.searches" && it.theirs.is_some() && it.ours.is_some(),
+    },
+    Reason {
+        says: says::DEFAULT_ACCOUNT,
         covers: |it| {
             of_init(it) && it.path.ends_with("].args[-service-account-name]") && it.theirs == Some(json!(""))
         },
     },
     Reason {
-        says: "the CNI plugin writes into this annotation how far it is",
+        says: says::CNI_PROGRESS,
         covers: |it| {
             it.path == "annotations[consul.hashicorp.com/transparent-proxy-status]"
                 && it.ours == Some(json!("enabled"))
         },
-    },
-    Reason {
-        says: "kubectl logs and kubectl exec take the app's container",
-        covers: |it| it.path == "annotations[kubectl.kubernetes.io/default-container]" && it.theirs.is_none(),
     },
 ];
 
@@ -144,6 +144,38 @@ fn of_init(difference: &Difference) -> bool {
 
 fn of_proxy(difference: &Difference) -> bool {
     difference.path.starts_with("containers[consul-dataplane")
+}
+
+fn injected(difference: &Difference) -> bool {
+    of_init(difference) || of_proxy(difference)
+}
+
+/// The variable of an upstream.
+fn is_variable(difference: &Difference) -> bool {
+    let variable = difference.path.split_once("].env[").map(|(_, variable)| variable);
+    !injected(difference) && variable.is_some_and(|variable| variable.contains("_CONNECT_SERVICE_"))
+}
+
+/// What the webhook takes with its spaces: lists for the redirection of traffic, and names of containers.
+fn is_trimmed(difference: &Difference) -> bool {
+    let mounted = difference.path.ends_with("].volumeMounts[/consul/connect-inject].name");
+    let redirection = ["redirect-traffic-config]", "].env[CONSUL_REDIRECT_TRAFFIC_CONFIG].value"];
+    let (Some(theirs), Some(ours)) = (&difference.theirs, &difference.ours) else {
+        return mounted && difference.theirs.is_none();
+    };
+    let mut theirs = theirs.clone();
+    for list in theirs.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        if let Some(items) = list.as_array_mut() {
+            for item in items.iter_mut() {
+                *item = json!(item.as_str().unwrap_or_default().trim());
+            }
+            items.retain(|item| item != "");
+            if items.is_empty() {
+                *list = Value::Null;
+            }
+        }
+    }
+    redirection.iter().any(|path| difference.path.ends_with(path)) && theirs == *ours
 }
 
 /// The injected containers stand elsewhere, and the app's own in their order.
