@@ -54,7 +54,6 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   weird=$'{"a": "b  c\n\t\\n $HOME $(touch x) `touch x` \'q\' \\"d\\" * %s ü"}\n\n'
   export CONNECT_INJECT_REGISTRATION=$weird CONNECT_INJECT_SERVICE_DEFAULTS="$weird{\"Name\":\"web\",\"Protocol\":\"http\"}"
   export CONNECT_INJECT_AUTH_METHOD=$'m $HOME "x" \'y\' *' POD_NAME=$'p $(id)\n"q' POD_NAMESPACE='n * s'
-  export CONNECT_INJECT_SERVICE_ID=$'id $HOME "z"  \'w\''
   export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT=$weird
   rules '1|GET|/v1/namespace|404|'
   init
@@ -64,7 +63,6 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   printf %s "$weird" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/namespace' "$FAKE/requests" | cut -d: -f1)"
   grep -Fq -- "$CONNECT_INJECT_AUTH_METHOD" "$FAKE/consul-args"
   [[ $(cat "$FAKE/consul-args") == *"pod=n * s/$POD_NAME"* ]]
-  [[ $(cat "$FAKE/consul-args") == *"$CONNECT_INJECT_SERVICE_ID-sidecar-proxy"* ]]
   [ ! -e x ]
 }
 
