@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::{Container, PodDNSConfig, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, PodDNSConfig, VolumeMount};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::shared::upstream_env::UpstreamEnv;
+use super::shared::volumes::Volume;
 use crate::k8s::edit::{list, object, set_entries, surround};
 
 /// The additions to a pod, complete.
@@ -18,6 +19,8 @@ pub struct Plan {
     pub annotations: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub volumes: Vec<Volume>,
+    /// Those that an annotation asks for.
+    pub user_volumes: Vec<Value>,
     pub init_containers: Additions,
     pub containers: Additions,
     /// The variables of the user's containers.
@@ -98,6 +101,7 @@ impl Plan {
         let Additions { first, last } = self.containers;
         surround(spec, "containers", values(first)?, values(last)?);
         surround(spec, "volumes", Vec::new(), values(self.volumes)?);
+        surround(spec, "volumes", Vec::new(), self.user_volumes);
         Ok(())
     }
 }

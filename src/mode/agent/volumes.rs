@@ -1,10 +1,12 @@
 //! The volumes of the injected containers, and where they are mounted.
 
-use k8s_openapi::api::core::v1::{Volume, VolumeMount};
+use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::names::NO_TOKEN_VOLUME;
 use super::settings::Settings;
-use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, TOKEN_PATH, in_memory, mount, read_only, token};
+use crate::mode::shared::volumes::{
+    DATA, DATA_PATH, TOKEN, TOKEN_PATH, Volume, in_memory, mount, read_only, token,
+};
 
 pub fn volumes(settings: &Settings) -> Vec<Volume> {
     let mut volumes = vec![in_memory(DATA), in_memory(NO_TOKEN_VOLUME)];

@@ -28,13 +28,12 @@ pub use settings::Settings;
 use super::candidate::Candidate;
 use super::plan::{Additions, Plan, Summary};
 use super::shared::upstream_env::{self, Listener, UpstreamEnv};
-use super::shared::volumes::{DATA, DATA_PATH, in_memory, mount, token};
+use super::shared::volumes::{DATA, DATA_PATH, Volume, in_memory, mount, token};
 use super::shared::{consul_namespace, obstacles, pod_resources, unfinished_job};
 use crate::consul::catalog_upstream::CatalogUpstream;
 use crate::consul::service_name::ServiceName;
 use crate::problem::Findings;
 use injection::Injection;
-use k8s_openapi::api::core::v1::Volume;
 use pod_options::PodOptions;
 use redirect_traffic::Redirected;
 use volumes::AccessLog;
@@ -84,6 +83,7 @@ pub fn plan(
         annotations: written_back::annotations(pod, &injection)?,
         labels: written_back::labels(),
         volumes: volumes(&injection),
+        user_volumes: options.volumes.volumes.clone(),
         init_containers,
         containers,
         upstream_env,
@@ -164,7 +164,6 @@ fn volumes(injection: &Injection<'_>) -> Vec<Volume> {
     let mut volumes = vec![in_memory(DATA)];
     volumes.extend(own_token.then(token));
     volumes.extend(options.access_log.as_ref().map(|_| AccessLog::volume()));
-    volumes.extend(options.volumes.volumes.iter().cloned());
     volumes.extend(tokens.iter().filter_map(|token| token.secret_volume()));
     volumes
 }

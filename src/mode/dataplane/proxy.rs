@@ -1,9 +1,9 @@
 //! One proxy of the pod. A pod of several services has one for each.
 
-use k8s_openapi::api::core::v1::{SecretVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::constants;
-use crate::mode::shared::volumes::{DATA_PATH, TOKEN, TOKEN_PATH, mount, read_only};
+use crate::mode::shared::volumes::{DATA_PATH, TOKEN, TOKEN_PATH, Volume, mount, read_only, secret};
 
 #[derive(Debug)]
 pub struct Proxy<'a> {
@@ -58,9 +58,7 @@ impl Token<'_> {
     /// The volume with the token of another service account.
     pub fn secret_volume(&self) -> Option<Volume> {
         let Token::Service(name) = self else { return None };
-        let secret =
-            SecretVolumeSource { secret_name: Some((*name).to_owned()), ..SecretVolumeSource::default() };
-        Some(Volume { name: volume_name(name), secret: Some(secret), ..Volume::default() })
+        Some(secret(&volume_name(name), name))
     }
 }
 

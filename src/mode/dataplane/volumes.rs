@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::VolumeMount;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::annotations::names::{
     ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, MOUNT_VOLUME, USER_MOUNTS, USER_VOLUMES,
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_label;
-use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, mount};
+use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, Volume, mount, on_disk};
 use crate::problem::Flaw;
 use crate::text::Quoted;
 
@@ -23,7 +24,8 @@ pub const NAMES: &[&str] = &[DATA, TOKEN, ACCESS_LOGS];
 /// What the user asks for.
 #[derive(Debug, Default)]
 pub struct UserVolumes {
-    pub volumes: Vec<Volume>,
+    /// As they are written: the API server checks what they hold.
+    pub volumes: Vec<Value>,
     pub sidecar_mounts: Vec<VolumeMount>,
     /// The positions of the app's containers that get the injected volume.
     pub mounted_in: Vec<usize>,
@@ -31,7 +33,7 @@ pub struct UserVolumes {
 
 impl UserVolumes {
     pub fn read(reader: &mut AnnotationReader<'_, '_>) -> Self {
-        let volumes: Vec<Volume> = json_list(reader, USER_VOLUMES, "volumes");
+        let volumes: Vec<Value> = json_list(reader, USER_VOLUMES, "volumes");
         let mounts: Vec<VolumeMount> = json_list(reader, USER_MOUNTS, "volume mounts");
         check_volumes(reader, &volumes);
         check_mounts(reader, &mounts, &volumes);
@@ -53,23 +55,27 @@ fn json_list<T: DeserializeOwned>(reader: &mut AnnotationReader<'_, '_>, name: &
     })
 }
 
-fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Volume]) {
+fn name(volume: &Value) -> &str {
+    volume["name"].as_str().unwrap_or_default()
+}
+
+fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Value]) {
     let of_pod = reader.spec.volumes.iter().map(|volume| volume.name);
     let mut taken: BTreeSet<&str> = of_pod.chain(NAMES.iter().copied()).collect();
-    for volume in volumes {
-        if !is_dns_label(&volume.name) {
+    for name in volumes.iter().map(name) {
+        if !is_dns_label(name) {
             let remedy = "write lower-case letters, digits and '-', at most 63";
-            reader.problem(USER_VOLUMES, &volume.name, "is not the name of a volume", remedy);
-        } else if !taken.insert(&volume.name) {
+            reader.problem(USER_VOLUMES, name, "is not the name of a volume", remedy);
+        } else if !taken.insert(name) {
             let why = "is the name of a volume that the pod has already";
-            reader.problem(USER_VOLUMES, &volume.name, why, "write another name");
+            reader.problem(USER_VOLUMES, name, why, "write another name");
         }
     }
 }
 
-fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], volumes: &[Volume]) {
+fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], volumes: &[Value]) {
     let of_pod = reader.spec.volumes.iter().map(|volume| volume.name);
-    let known: BTreeSet<&str> = of_pod.chain(volumes.iter().map(|volume| volume.name.as_str())).collect();
+    let known: BTreeSet<&str> = of_pod.chain(volumes.iter().map(name)).collect();
     let mut paths = BTreeSet::from([DATA_PATH]);
     for mount in mounts {
         if !known.contains(mount.name.as_str()) {
@@ -132,10 +138,8 @@ impl AccessLog {
         mount(ACCESS_LOGS, &self.folder)
     }
 
-    /// On disk: a log has no bounds.
     pub fn volume() -> Volume {
-        let empty_dir = Some(EmptyDirVolumeSource::default());
-        Volume { name: ACCESS_LOGS.to_owned(), empty_dir, ..Volume::default() }
+        on_disk(ACCESS_LOGS)
     }
 }
 

@@ -45,10 +45,13 @@ pub struct Listener {
     pub port: u16,
 }
 
-/// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream: names and values in the
-/// order of the upstreams.
+/// `<NAME>_CONNECT_SERVICE_HOST` and `_PORT` for every upstream.
 #[derive(Debug, Default)]
-pub struct UpstreamEnv(Vec<(String, String)>);
+pub struct UpstreamEnv {
+    /// Names and values in the order of the upstreams.
+    variables: Vec<(String, String)>,
+    names: BTreeSet<String>,
+}
 
 impl UpstreamEnv {
     /// Of two upstreams with one name, the first has it; a later one in another datacenter
@@ -74,14 +77,23 @@ impl UpstreamEnv {
             variables.push((format!("{name}{HOST}"), upstream.address.clone()));
             variables.push((format!("{name}{PORT}"), upstream.port.to_string()));
         }
-        UpstreamEnv(variables)
+        UpstreamEnv::of(variables)
+    }
+
+    fn of(variables: Vec<(String, String)>) -> Self {
+        let names = variables.iter().map(|(name, _)| name.clone()).collect();
+        UpstreamEnv { variables, names }
+    }
+
+    /// Those of the variables that a container has itself.
+    fn kept<'c>(&self, own: impl Iterator<Item = &'c str>) -> BTreeSet<&'c str> {
+        own.filter(|name| self.names.contains(*name)).collect()
     }
 
     /// Warns of the variables that a container has already: those stay.
     pub fn warn_of_kept(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            let own: BTreeSet<&str> = container.env.iter().map(|variable| variable.name).collect();
-            for (name, _) in self.0.iter().filter(|(name, _)| own.contains(name.as_str())) {
+            for name in self.kept(container.env.iter().map(|variable| variable.name)) {
                 findings.warn(format!(
                     "container {}: its own variable {} is kept, so it does not hold the upstream's address; remove it from the container to have it set",
                     Quoted(container.name, 40),
@@ -95,16 +107,15 @@ impl UpstreamEnv {
     /// own refer to one of them, since the kubelet expands what stands before; anywhere else
     /// that would make a patch replace every variable of the container.
     pub fn add_to(&self, container: &mut Value) -> anyhow::Result<()> {
-        if self.0.is_empty() {
+        if self.variables.is_empty() {
             return Ok(());
         }
         let container = container.as_object_mut().context("a container is an object")?;
         let env = list(container, "env").context("env is a list")?;
-        let own: BTreeSet<&str> = env.iter().filter_map(|variable| variable["name"].as_str()).collect();
-        let names = || self.0.iter().map(|(name, _)| name.as_str());
+        let kept = self.kept(env.iter().filter_map(|variable| variable["name"].as_str()));
         let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
-        let first = values.any(|value| kubelet::refers_to(value, names()));
-        let missing = self.0.iter().filter(|(name, _)| !own.contains(name.as_str()));
+        let first = values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
+        let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
         let added: Vec<Value> =
             missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
         if first {
@@ -142,7 +153,7 @@ mod tests {
             }
         };
         let upstreams: Vec<Listener> = upstreams.split(',').map(listener).collect();
-        let UpstreamEnv(variables) = UpstreamEnv::new(&upstreams, &mut findings);
+        let UpstreamEnv { variables, .. } = UpstreamEnv::new(&upstreams, &mut findings);
         let ports =
             variables.iter().filter_map(|(name, port)| Some(format!("{}={port}", name.strip_suffix(PORT)?)));
         (ports.collect(), findings.warnings.len())
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn variables_stand_first_only_where_the_containers_own_refer_to_them() {
         let variables =
-            UpstreamEnv(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
+            UpstreamEnv::of(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
         let names = |mut container: Value| {
             variables.add_to(&mut container).unwrap();
             let env = container["env"].as_array().unwrap().clone();

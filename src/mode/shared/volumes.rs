@@ -1,9 +1,26 @@
 //! The volumes of the injected containers, and where they are mounted.
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount,
-    VolumeProjection,
+    EmptyDirVolumeSource, ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection,
+    VolumeMount, VolumeProjection,
 };
+use serde::Serialize;
+
+/// A volume of the pod, with the one source that it has.
+#[derive(Debug, Serialize)]
+pub struct Volume {
+    name: String,
+    #[serde(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Source {
+    EmptyDir(EmptyDirVolumeSource),
+    Projected(ProjectedVolumeSource),
+    Secret(SecretVolumeSource),
+}
 
 /// What the injected containers share.
 pub const DATA: &str = "consul-connect-inject-data";
@@ -18,7 +35,12 @@ const TOKEN_SECONDS: i64 = 3600;
 /// emptyDir on disk.
 pub fn in_memory(name: &str) -> Volume {
     let directory = EmptyDirVolumeSource { medium: Some("Memory".to_owned()), ..Default::default() };
-    Volume { name: name.to_owned(), empty_dir: Some(directory), ..Default::default() }
+    Volume { name: name.to_owned(), source: Source::EmptyDir(directory) }
+}
+
+/// For files without a bound on their size.
+pub fn on_disk(name: &str) -> Volume {
+    Volume { name: name.to_owned(), source: Source::EmptyDir(EmptyDirVolumeSource::default()) }
 }
 
 /// A token of the pod's service account for the injected containers alone.
@@ -30,7 +52,12 @@ pub fn token() -> Volume {
     };
     let source = VolumeProjection { service_account_token: Some(token), ..Default::default() };
     let projected = ProjectedVolumeSource { default_mode: Some(0o444), sources: Some(vec![source]) };
-    Volume { name: TOKEN.to_owned(), projected: Some(projected), ..Default::default() }
+    Volume { name: TOKEN.to_owned(), source: Source::Projected(projected) }
+}
+
+pub fn secret(name: &str, secret: &str) -> Volume {
+    let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..Default::default() };
+    Volume { name: name.to_owned(), source: Source::Secret(source) }
 }
 
 pub fn mount(name: &str, path: &str) -> VolumeMount {
