@@ -198,6 +198,14 @@ reasons! {
                 || (spaced("connect-service") && it.case.annotation("connect-service").is_some_and(|list| list.contains(',')))
         },
     }
+    fields_of_volumes {
+        says: "a field of the user's volumes that Kubernetes does not have is left to the API server, which drops it",
+        explains: |it| {
+            let (Some(theirs), Some(ours)) = (it.theirs.as_object(), it.ours.as_object()) else { return false };
+            let has = |(field, value)| ours.get(field) == Some(value);
+            it.place.starts_with("volumes/") && !theirs.is_empty() && theirs.iter().all(has)
+        },
+    }
     default_account {
         says: "a pod without a service account has the one called default",
         explains: |it| it.place.ends_with("/args/-service-account-name") && it.theirs == "" && it.ours == "default",

@@ -24,7 +24,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         select(vec![json!(null), json!(true), json!(false), json!([]), json!({}), json!("")]),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
+        // Pods have no fractions; serde_json may change the last of 17 digits.
+        any::<i32>().prop_map(|quarters| Value::from(f64::from(quarters) / 4.0)),
         text().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
