@@ -82,9 +82,9 @@ added() {
   run_policy several-problems
   [ "$status" -eq 0 ]
   response '.allowed == false'
-  response '.status.message | contains("there are 4 problems") and contains("\"htpp\" is not the name of a port")
-    and contains("\"db\" has no port") and contains("same local port as the upstream \"cache:1234\"")
-    and contains("write tcp, http, http2 or grpc")'
+  response '.status.message | contains("(4 problems):") and contains("\"htpp\": must be a port number")
+    and contains("\"db\": a local port is required") and contains("already used by upstream \"cache:1234\"")
+    and contains("must be tcp, http, http2 or grpc")'
 }
 
 @test "with ACLs on, a foreign service account is refused with the remedy" {

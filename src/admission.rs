@@ -17,7 +17,7 @@ use crate::review::workload::Workload;
 use crate::review::{pod, workload};
 use crate::text::Shortened;
 
-/// Answers one admission request; whatever the payload is, there is an answer.
+/// Answers one admission request. Every payload gets an answer, also an unreadable one.
 pub fn validate(payload: &[u8]) -> Answer {
     answer(payload).unwrap_or_else(|error| {
         let message = format!(
@@ -61,17 +61,17 @@ fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Resul
     }
 }
 
-/// Says whether the policy can work with these settings.
+/// Reports whether the settings are valid.
 pub fn validate_settings(payload: &[u8]) -> SettingsValidationResponse {
     let message = match serde_json::from_slice(payload) {
         Ok(settings) => Configuration::parse(&settings).err().map(|problems| settings_message(&problems)),
-        Err(error) => Some(format!("the settings are not readable JSON: {error}")),
+        Err(error) => Some(format!("the settings are not valid JSON: {error}")),
     };
     SettingsValidationResponse { valid: message.is_none(), message }
 }
 
 fn settings_message(problems: &[Problem]) -> String {
-    list("the settings of the Consul Connect injector are not valid", problems)
+    list("the settings of the Consul Connect injector are invalid", problems)
 }
 
 #[cfg(test)]

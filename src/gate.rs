@@ -1,4 +1,5 @@
-//! Who is looked at at all: namespaces, opt-in, status. The same in every mode.
+//! Decides by namespace, annotation and status whether a pod is a candidate for injection. The
+//! same in every mode.
 
 use crate::annotations::names::{INJECT, STATUS};
 use crate::annotations::reader::{BOOLEAN, parse_bool};
@@ -13,14 +14,14 @@ use crate::warning::Warning;
 /// Namespaces that are never injected, whatever the settings say.
 const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
 
-/// What the pod's metadata decides.
+/// The decision by the pod's metadata.
 #[derive(Debug)]
 pub enum Gate {
     Skip {
         reason: Reason,
         warnings: Vec<Warning>,
     },
-    /// The pod is to be injected, unless this or anything else about it is wrong.
+    /// Injection is requested. A problem rejects the pod, as others found later do.
     Open(Option<Problem>),
 }
 
@@ -49,10 +50,7 @@ pub fn check(
     match inject {
         Some((_, Some(false))) => skip(Reason::OptedOut),
         Some((_, Some(true))) => Gate::Open(None),
-        Some((written, None)) => {
-            let (why, remedy) = BOOLEAN;
-            Gate::Open(Some(Problem::new(full(INJECT), why, remedy).value(written)))
-        }
+        Some((written, None)) => Gate::Open(Some(Problem::new(full(INJECT), BOOLEAN).value(written))),
         None if common.default_inject => Gate::Open(None),
         None => {
             Gate::Skip { reason: Reason::NotRequested, warnings: unknown::without_inject(annotations, mode) }
@@ -60,8 +58,8 @@ pub fn check(
     }
 }
 
-/// Whether the pod asks for injection by its annotation.
-pub fn asks(annotations: &Annotations<'_>) -> bool {
+/// Whether the pod requests injection by its annotation.
+pub fn requests_injection(annotations: &Annotations<'_>) -> bool {
     annotations.get(INJECT).and_then(parse_bool) == Some(true)
 }
 
@@ -80,13 +78,15 @@ fn excluded_warning(namespace: &str, reason: Reason) -> Warning {
     let namespace = Quoted(namespace, 63);
     Warning::new(&match reason {
         Reason::SystemNamespace => {
-            format!("not injected: the namespace {namespace} never is; move the pod to another namespace")
+            format!(
+                "not injected: pods in the namespace {namespace} are never injected; use another namespace"
+            )
         }
         Reason::NamespaceDenied => format!(
-            "not injected: the policy's setting k8sDenyNamespaces holds the namespace {namespace}; ask its administrator to take it out"
+            "not injected: the namespace {namespace} is in the policy's setting k8sDenyNamespaces; ask the policy's administrator to remove it"
         ),
         _ => format!(
-            "not injected: the policy's setting k8sAllowNamespaces does not hold the namespace {namespace}; ask its administrator to add it"
+            "not injected: the namespace {namespace} is not in the policy's setting k8sAllowNamespaces; ask the policy's administrator to add it"
         ),
     })
 }

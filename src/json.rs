@@ -1,4 +1,4 @@
-//! Reads the parts that the policy needs from JSON; an error names the place.
+//! Reads the parts of JSON that the policy needs. Errors name the place.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -12,7 +12,7 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A part of the request that has another form than Kubernetes gives it.
+/// A part of the request that does not have the form of Kubernetes' API.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct Unreadable {
@@ -26,17 +26,17 @@ impl Unreadable {
     }
 }
 
-/// Reads a view from JSON text; an error says where `path` is.
+/// Reads a view from JSON text. Errors name `path`.
 pub fn read_text<'a, T: Deserialize<'a>>(json: &'a str, path: &str) -> Result<T, Unreadable> {
     serde_json::from_str(json).map_err(|error| Unreadable::new(path, error.to_string()))
 }
 
-/// Reads a view from a value; an error says where `path` is.
+/// Reads a view from a value. Errors name `path`.
 pub fn read_value<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Result<T, Unreadable> {
     T::deserialize(value).map_err(|error| Unreadable::new(path, error.to_string()))
 }
 
-/// Reads the list under `key` of an object; an error names the item.
+/// Reads the list under `key` of an object. Errors name the item.
 pub fn read_list<'a, T: Deserialize<'a>>(
     object: &'a Value,
     key: &str,
@@ -48,6 +48,6 @@ pub fn read_list<'a, T: Deserialize<'a>>(
             let items = items.iter().enumerate();
             items.map(|(index, item)| read_value(item, &format!("{path}.{key}[{index}]"))).collect()
         }
-        Some(_) => Err(Unreadable::new(format!("{path}.{key}"), "is not a list")),
+        Some(_) => Err(Unreadable::new(format!("{path}.{key}"), "must be a list")),
     }
 }

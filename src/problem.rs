@@ -5,66 +5,76 @@ use std::fmt;
 use crate::text::{Quoted, Shortened};
 use crate::warning::Warning;
 
-/// A mistake in a pod or in the settings: where it is, the value, why it cannot be used,
-/// and what to write instead.
+/// A mistake in a pod or in the settings: where it is, the value, and what is wrong with it.
+///
+/// It reads as the API server's own errors do:
+/// `setting syncPeriod: invalid value "1d": must be a duration from 1s to 1h, such as 10s`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     subject: String,
     value: Option<String>,
-    why: String,
-    remedy: String,
+    flaw: Flaw,
 }
 
 impl Problem {
-    /// `why` continues the sentence after the subject and the value, `remedy` is an
-    /// instruction: `Problem::new("setting agent.httpPort", "is not a port", "write a number")`.
-    pub fn new(subject: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem { subject: subject.into(), value: None, why: why.into(), remedy: remedy.into() }
+    pub fn new(subject: impl Into<String>, flaw: impl Into<Flaw>) -> Self {
+        Problem { subject: subject.into(), value: None, flaw: flaw.into() }
     }
 
-    /// The offending value, shown quoted and escaped.
+    /// Adds the invalid value, quoted and escaped.
     #[must_use]
     pub fn value(mut self, value: &str) -> Self {
         self.value = Some(Quoted(value, 200).to_string());
         self
     }
 
-    /// The offending value as JSON, shown as it stands.
+    /// Adds the invalid value, which is JSON already.
     #[must_use]
     pub fn json(mut self, value: &str) -> Self {
         self.value = Some(Shortened(value, 200).to_string());
         self
     }
 
-    /// What tells a problem from others across an update: place, value and cause. A list
-    /// element may have moved within its list, and the remedy may differ.
+    /// Identifies the problem across an update by its place, value and cause. The element of a
+    /// list may have moved, and the remedy may differ.
     pub fn identity(&self) -> (String, Option<&str>, &str) {
         let parts = self.subject.split('[');
         let place: Vec<&str> =
             parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
-        (place.join("["), self.value.as_deref(), &self.why)
+        (place.join("["), self.value.as_deref(), &self.flaw.why)
     }
 
-    /// The problem as a warning with this beginning. If there is no room for all of it,
-    /// the remedy stays.
-    pub fn to_warning(&self, beginning: &str) -> Warning {
-        let whole = format!("{beginning}: {self}");
-        if whole.len() <= Warning::LIMIT {
-            return Warning::new(&whole);
-        }
-        let Problem { subject, why, remedy, .. } = self;
-        let candidates =
-            [format!("{beginning}: {subject}: {why}; {remedy}"), format!("{beginning}: {subject}; {remedy}")];
-        let fitting = candidates.iter().find(|text| text.len() <= Warning::LIMIT);
-        Warning::new(fitting.unwrap_or(&format!("{beginning}: {subject}: {why}")))
+    /// The problem as a warning with this prefix. A warning has little room: without enough of
+    /// it, the value is left out, and then the cause.
+    pub fn to_warning(&self, prefix: &str) -> Warning {
+        let Problem { subject, flaw, .. } = self;
+        let texts = [
+            format!("{prefix}: {self}"),
+            format!("{prefix}: {subject}: {flaw}"),
+            format!("{prefix}: {subject} is invalid; {}", flaw.remedy),
+        ];
+        let [_, without_value, _] = &texts;
+        let fitting = texts.iter().find(|text| text.len() <= Warning::LIMIT);
+        Warning::new(fitting.unwrap_or(without_value))
     }
 }
 
-/// What is wrong with a value and what to write instead; with its place it is a [`Problem`].
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { subject, value, flaw } = self;
+        match value {
+            Some(value) => write!(formatter, "{subject}: invalid value {value}: {flaw}"),
+            None => write!(formatter, "{subject}: {flaw}"),
+        }
+    }
+}
+
+/// What is wrong with a value, and what to write instead; with its place it is a [`Problem`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
-    pub why: String,
-    pub remedy: String,
+    /// Empty if the remedy says it all.
+    why: String,
+    remedy: String,
 }
 
 impl Flaw {
@@ -73,18 +83,38 @@ impl Flaw {
     }
 
     pub fn at(self, subject: impl Into<String>) -> Problem {
-        Problem::new(subject, self.why, self.remedy)
+        Problem::new(subject, self)
+    }
+
+    /// The flaw of a part of a value: `port "70000" must be ...`.
+    #[must_use]
+    pub fn of(self, part: &str) -> Self {
+        match self.why.as_str() {
+            "" => Flaw { remedy: format!("{part} {}", self.remedy), ..self },
+            why => Flaw { why: format!("{part} {why}"), ..self },
+        }
     }
 }
 
-impl fmt::Display for Problem {
+/// A rule says both what is wrong and what to write: `must be a duration`.
+impl From<&str> for Flaw {
+    fn from(rule: &str) -> Self {
+        Flaw::from(rule.to_owned())
+    }
+}
+
+impl From<String> for Flaw {
+    fn from(rule: String) -> Self {
+        Flaw { why: String::new(), remedy: rule }
+    }
+}
+
+impl fmt::Display for Flaw {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.subject)?;
-        match &self.value {
-            Some(value) => write!(formatter, ": {value} {}", self.why)?,
-            None => write!(formatter, ": {}", self.why)?,
+        match self.why.as_str() {
+            "" => formatter.write_str(&self.remedy),
+            why => write!(formatter, "{why}; {}", self.remedy),
         }
-        write!(formatter, "; {}", self.remedy)
     }
 }
 
@@ -109,10 +139,10 @@ impl Findings {
 pub const PROBLEMS_SHOWN: usize = 50;
 
 /// All problems under a heading, one per line.
-pub fn list(what: &str, problems: &[Problem]) -> String {
+pub fn list(heading: &str, problems: &[Problem]) -> String {
     let mut text = match problems.len() {
-        1 => format!("{what}, there is 1 problem:"),
-        count => format!("{what}, there are {count} problems:"),
+        1 => format!("{heading} (1 problem):"),
+        count => format!("{heading} ({count} problems):"),
     };
     for problem in problems.iter().take(PROBLEMS_SHOWN) {
         text.extend(["\n- ", &problem.to_string()]);
@@ -138,17 +168,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_says_where_what_why_and_what_instead() {
-        let problem = Problem::new("setting agent.httpPort", "is not a port", "write 1 to 65535");
+    fn a_problem_names_place_value_cause_and_remedy() {
+        let problem = Problem::new("setting agent.httpPort", "must be a port");
         assert_eq!(
             problem.value("a\"b\u{202e}").to_string(),
-            "setting agent.httpPort: \"a\\\"b\\u{202e}\" is not a port; write 1 to 65535"
+            "setting agent.httpPort: invalid value \"a\\\"b\\u{202e}\": must be a port"
         );
+        let flaw = Flaw::new("is not supported", "remove it");
+        assert_eq!(flaw.clone().at("spec.x").to_string(), "spec.x: is not supported; remove it");
+        assert_eq!(flaw.of("port \"a\"").to_string(), "port \"a\" is not supported; remove it");
+        assert_eq!(Flaw::from("must be 1").of("port \"a\"").to_string(), "port \"a\" must be 1");
     }
 
     #[test]
     fn a_problem_that_is_too_long_for_a_warning_keeps_its_remedy() {
-        let problem = Problem::new("spec.serviceAccountName", "is wrong, ".repeat(10), "write another");
+        let problem = Flaw::new("is wrong, ".repeat(10), "write another").at("spec.serviceAccountName");
         let whole = problem.to_warning("not injected");
         assert!(whole.as_str().starts_with("not injected: spec.serviceAccountName: is wrong, is wrong"));
         for problem in [problem.clone().value(&"x".repeat(150)), problem.value("x")] {
@@ -158,8 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_the_same_wherever_in_its_list_it_stands() {
-        let at = |subject: &str| Problem::new(subject, "is wrong", "write another").value("x");
+    fn a_problem_keeps_its_identity_when_it_moves_in_a_list() {
+        let at = |subject: &str| Problem::new(subject, "must be y").value("x");
         let same = |left: &str, right: &str| at(left).identity() == at(right).identity();
         assert!(same("spec.volumes[1].name", "spec.volumes[12].name"));
         assert!(!same("spec.volumes[1].name", "spec.containers[1].name"));
@@ -168,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_long_list_says_how_much_it_leaves_out() {
-        let problems = vec![Problem::new("a", "is wrong", "write b"); 60];
+        let problems = vec![Problem::new("a", "must be b"); 60];
         assert!(list("bad", &problems).ends_with("\n- and 10 more"));
         assert!(one_line(&problems).ends_with(" | and 50 more"));
     }

@@ -1,7 +1,7 @@
-//! Why a request ends as it does: every outcome has a name and one sentence.
+//! The reason for every outcome: a name, and one sentence about what happened.
 
-/// The audit annotation that carries the reason. It is a bare key: the API server puts the
-/// webhook's name and a slash before it, and drops a key that has a slash of its own.
+/// The audit annotation with the reason. The API server prefixes the key with the webhook's name
+/// and a slash, and drops a key that contains a slash.
 pub const AUDIT_ANNOTATION: &str = "connect-inject-reason";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,62 +53,48 @@ impl Reason {
         self.entry().1
     }
 
-    /// What goes out as the audit annotation.
+    /// The value of the audit annotation.
     pub fn audit_value(self) -> String {
         let (name, sentence) = self.entry();
         format!("{name}: {sentence}")
     }
 
-    /// The name, and a sentence with the cause and then the decision as an order: in the
-    /// policy server's monitor mode nothing is changed.
+    /// The name, and a sentence with the cause. The sentence does not say that the request was
+    /// changed or rejected: in the policy server's monitor mode it was not.
     fn entry(self) -> (&'static str, &'static str) {
         match self {
-            Reason::Unreadable => ("unreadable-request", "the request cannot be understood, so refuse it."),
-            Reason::InvalidSettings => {
-                ("invalid-settings", "the policy's settings are not valid, so refuse every request.")
+            Reason::Unreadable => ("unreadable-request", "the policy cannot read the request"),
+            Reason::InvalidSettings => ("invalid-settings", "the policy's settings are invalid"),
+            Reason::Disabled => ("disabled", "the setting enabled is false"),
+            Reason::NotAPodCreation => {
+                ("not-a-pod-creation", "the request does not create a pod; only new pods are injected")
             }
-            Reason::Disabled => ("disabled", "the setting enabled is false, so leave everything as it is."),
-            Reason::NotAPodCreation => (
-                "not-a-pod-creation",
-                "only a pod that is being created can be injected, so leave this as it is.",
-            ),
             Reason::WorkloadAccepted => {
-                ("workload-accepted", "a workload is never changed, only its pods are, so leave it as it is.")
+                ("workload-accepted", "workloads are only checked; their pods are injected when created")
             }
             Reason::WorkloadRejected => {
-                ("workload-rejected", "none of its pods could be created, so refuse it now.")
+                ("workload-rejected", "the pod template requests injection and has problems")
             }
-            Reason::SystemNamespace => (
-                "system-namespace",
-                "kube-system and kube-public are never injected, so leave the pod as it is.",
-            ),
-            Reason::NamespaceDenied => {
-                ("namespace-denied", "k8sDenyNamespaces holds the namespace, so leave the pod as it is.")
+            Reason::SystemNamespace => {
+                ("system-namespace", "pods in kube-system and kube-public are never injected")
             }
-            Reason::NamespaceNotAllowed => (
-                "namespace-not-allowed",
-                "k8sAllowNamespaces does not hold the namespace, so leave the pod as it is.",
-            ),
-            Reason::AlreadyInjected => (
-                "already-injected",
-                "the annotation connect-inject-status is set, so leave the pod as it is.",
-            ),
-            Reason::MirrorPod => {
-                ("mirror-pod", "the mirror of a static pod cannot be changed, so leave it as it is.")
+            Reason::NamespaceDenied => ("namespace-denied", "the namespace is in k8sDenyNamespaces"),
+            Reason::NamespaceNotAllowed => {
+                ("namespace-not-allowed", "the namespace is not in k8sAllowNamespaces")
             }
-            Reason::OptedOut => {
-                ("opted-out", "the annotation connect-inject says no, so leave the pod as it is.")
-            }
+            Reason::AlreadyInjected => ("already-injected", "the annotation connect-inject-status is set"),
+            Reason::MirrorPod => ("mirror-pod", "the pod mirrors a static pod, which cannot be changed"),
+            Reason::OptedOut => ("opted-out", "the annotation connect-inject is false"),
             Reason::NotRequested => (
                 "not-requested",
-                "there is no annotation connect-inject and the setting default is false, so leave the pod as it is.",
+                "the pod has no annotation connect-inject, and the setting default is false",
             ),
             Reason::NotInjectable => (
                 "not-injectable",
-                "only the setting default asks for the sidecars and the pod cannot have them, so leave it as it is.",
+                "only the setting default requests injection, and the pod has problems that prevent it",
             ),
-            Reason::Rejected => ("rejected", "the pod asks for the sidecars and has problems, so refuse it."),
-            Reason::Injected => ("injected", "the pod is to be part of the mesh, so add the sidecars."),
+            Reason::Rejected => ("rejected", "the pod requests injection and has problems"),
+            Reason::Injected => ("injected", "injection is requested, and the pod has no problems"),
         }
     }
 }
@@ -119,9 +105,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn names_are_unique_and_sentences_are_sentences() {
+    fn names_and_sentences_are_unique() {
         let names: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
-        assert_eq!(names.len(), Reason::ALL.len());
-        assert!(Reason::ALL.iter().all(|reason| reason.sentence().ends_with('.')));
+        let sentences: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.sentence()).collect();
+        assert_eq!((names.len(), sentences.len()), (Reason::ALL.len(), Reason::ALL.len()));
     }
 }

@@ -51,8 +51,6 @@ pub struct Kind {
 impl<'a> Request<'a> {
     /// The object of the request, which a request of this kind must have.
     pub fn object(&self) -> Result<&'a RawValue, Unreadable> {
-        self.object.ok_or_else(|| {
-            Unreadable::new("object", format!("the request has no object, expected a {}", self.kind.kind))
-        })
+        self.object.ok_or_else(|| Unreadable::new("object", format!("is required: a {}", self.kind.kind)))
     }
 }

@@ -45,6 +45,18 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A list of texts in quotes, at most so many characters of each. A long list says how many it
+/// leaves out.
+pub fn quoted_list(texts: &[&str], longest: usize) -> String {
+    const SHOWN: usize = 10;
+    let mut shown: Vec<String> =
+        texts.iter().take(SHOWN).map(|text| Quoted(text, longest).to_string()).collect();
+    if texts.len() > SHOWN {
+        shown.push(format!("and {} more", texts.len() - SHOWN));
+    }
+    shown.join(", ")
+}
+
 fn write_harmless(formatter: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     if is_harmless(character) {
         fmt::Write::write_char(formatter, character)
@@ -100,6 +112,12 @@ mod tests {
     fn a_quoted_text_stays_on_one_line() {
         assert_eq!(Quoted("a\"b\\\n\t\u{202e}é", 20).to_string(), "\"a\\\"b\\\\\\n\\t\\u{202e}é\"");
         assert_eq!(Shortened("{\"a\":\"\u{7}\"}", 20).to_string(), "{\"a\":\"\\u{7}\"}");
+    }
+
+    #[test]
+    fn a_long_list_says_how_much_it_leaves_out() {
+        assert_eq!(quoted_list(&["a", "b"], 20), "\"a\", \"b\"");
+        assert!(quoted_list(&["a"; 12], 20).ends_with("\"a\", and 2 more"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::text::is_harmless;
 
-/// A warning travels in an HTTP header: one line, under 256 bytes, no control character.
-/// The API server drops any other without a word.
+/// A warning is sent in an HTTP header: one line, under 256 bytes, no control characters. The
+/// API server drops any other silently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(String);
 
@@ -11,8 +11,8 @@ impl Warning {
     /// In bytes.
     pub const LIMIT: usize = 255;
 
-    /// `message` says what to do; text from users in it goes through
-    /// [`Quoted`](crate::text::Quoted) with a limit that leaves room for the rest.
+    /// Text from users in `message` is [`Quoted`](crate::text::Quoted), with a limit that leaves
+    /// room for what to do.
     pub fn new(message: &str) -> Self {
         let mut text = String::with_capacity(message.len());
         for character in message.chars() {
@@ -36,15 +36,15 @@ impl Warning {
     }
 }
 
-/// The API server cuts all warnings of a response off at 4 KiB.
+/// The API server cuts off the warnings of a response at 4 KiB.
 const SHOWN: usize = 15;
 
-/// The texts that go out; the last one says how many do not.
+/// The texts of the response; the last one counts those that are left out.
 pub fn texts(warnings: &[Warning]) -> Vec<String> {
     let mut shown: Vec<String> = warnings.iter().take(SHOWN).map(|warning| warning.0.clone()).collect();
     if warnings.len() > SHOWN {
         let more = warnings.len() - SHOWN;
-        shown.push(format!("and {more} more warnings of this kind; mend these first"));
+        shown.push(format!("and {more} more warnings; fix these first"));
     }
     shown
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_long_list_ends_with_the_number_of_the_others() {
         let many = vec![Warning::new("x"); 20];
-        assert_eq!(texts(&many).last().unwrap(), "and 5 more warnings of this kind; mend these first");
+        assert_eq!(texts(&many).last().unwrap(), "and 5 more warnings; fix these first");
         assert_eq!(texts(&many[..15]).len(), 15);
     }
 }

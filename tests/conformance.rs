@@ -123,26 +123,25 @@ reasons! {
         says: "an upstream that cannot be understood is rejected, not dropped or cut",
         explains: |it| {
             let whys = [
-                "has a port, ",
-                "has no port",
-                "has no name",
+                "local port \"",
+                "a local port is required",
+                "service name ",
+                "must not be empty",
                 "has too many parts",
-                "has a dot and no namespace",
-                "has a second colon and no datacenter",
-                "names a service that ",
-                "which is not the name of a ",
+                "Consul namespace ",
+                "datacenter ",
             ];
             it.rejected("connect-service-upstreams", &whys)
         },
     }
     one_local_port {
         says: "two upstreams on one local port are rejected",
-        explains: |it| it.rejected("connect-service-upstreams", &["has the same local port as"]),
+        explains: |it| it.rejected("connect-service-upstreams", &["its local port is already used by"]),
     }
     bad_service_port {
         says: "a service port that is none, or is not written as a plain number, is rejected",
         explains: |it| {
-            let whys = ["is not a number from 1 to 65535", "is not the name of a port", "is not a TCP port"];
+            let whys = ["must be a port number", "must be a TCP port", "is a port of an init container"];
             it.rejected("connect-service-port", &whys)
         },
     }
@@ -155,13 +154,12 @@ reasons! {
     }
     empty_service_name {
         says: "an empty service name is rejected, not skipped in silence",
-        explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\" is empty"]),
+        explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\": must not be empty"]),
     }
     bad_service_name {
         says: "what cannot name a service in Consul is rejected",
         explains: |it| {
-            let whys =
-                ["has characters that", "does not begin and end", "names several services", "has upper case"];
+            let whys = ["must consist of ", "must be a single service"];
             it.rejected("connect-service", &whys)
         },
     }
@@ -186,8 +184,7 @@ reasons! {
         says: "metadata that Consul refuses is rejected",
         explains: |it| {
             ["", "a.b", "consul-x", "pod-name"].iter().any(|key| {
-                let whys = ["has no key", "has a key "];
-                it.rejected(&format!("service-meta-{key}"), &whys)
+                it.rejected(&format!("service-meta-{key}"), &["metadata key"])
             })
         },
     }
@@ -205,14 +202,14 @@ reasons! {
         explains: |it| {
             let all = [("cpu", "request"), ("cpu", "limit"), ("memory", "request"), ("memory", "limit")];
             all.iter().any(|(resource, kind)| {
-                it.rejected(&format!("sidecar-proxy-{resource}-{kind}"), &["is over the ", "is under the "])
+                it.rejected(&format!("sidecar-proxy-{resource}-{kind}"), &["must not exceed the ", "must not be less than the "])
             })
         },
     }
     bad_envoy_arguments {
         says: "a flag with which Envoy would not join the mesh or not start, such as one that is there twice, is rejected",
         explains: |it| {
-            let whys = ["would replace the ", "Envoy refuses to start", "Envoy may end instead of serving"];
+            let whys = ["is not allowed: ", "Envoy does not start", "requires a value", "the value "];
             it.rejected("envoy-extra-args", &whys)
         },
     }
@@ -304,7 +301,7 @@ fn parsed(text: &str) -> Value {
 
 fn negative(it: &Difference) -> bool {
     let amounts = ["cpu-limit", "cpu-request", "memory-limit", "memory-request"];
-    amounts.iter().any(|amount| it.rejected(&format!("sidecar-proxy-{amount}"), &["is negative"]))
+    amounts.iter().any(|amount| it.rejected(&format!("sidecar-proxy-{amount}"), &["must not be negative"]))
 }
 
 /// The policy's, of an upstream's name.

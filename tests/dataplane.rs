@@ -209,12 +209,7 @@ mod the_pod {
         assert_eq!(answer.warnings, [""; 0]);
         let mut ordinary = settings;
         ordinary["nativeSidecars"] = json!(false);
-        assert!(
-            ask(&pod, ordinary)
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("meant to finish and will not"))
-        );
+        assert!(ask(&pod, ordinary).warnings.iter().any(|warning| warning.contains("runs to completion")));
     }
 
     #[test]
@@ -230,11 +225,9 @@ mod the_pod {
         );
         assert!(injected(&[("consul-dns", "false")], settings)["spec"]["dnsConfig"].is_null());
         let answer = ask(&web(&[("consul-dns", "true")]), json!({}));
-        assert!(
-            answer
-                .message()
-                .contains("the policy's setting dns.nameservers is empty; ask the policy's administrator")
-        );
+        assert!(answer.message().contains(
+            "the policy's setting dns.nameservers, which is empty; ask the policy's administrator"
+        ));
     }
 
     #[test]
@@ -292,13 +285,16 @@ mod acls_and_tls {
         let settings = json!({ "acls": { "enabled": true } });
         let answer = ask(&web(&[("connect-service", "api")]), settings.clone());
         assert!(
-            answer.message().contains("spec.serviceAccountName: \"web\" is not the service's name \"api\"")
+            answer
+                .message()
+                .contains("spec.serviceAccountName: invalid value \"web\": must be the service name \"api\"")
         );
         let mut pod = web(&[]);
         pod["spec"].as_object_mut().unwrap().remove("serviceAccountName");
         let answer = ask(&pod, settings);
         assert!(
-            answer.warnings[0].contains("spec.serviceAccountName: with ACLs on, \"default\" cannot log in")
+            answer.warnings[0]
+                .contains("spec.serviceAccountName: with ACLs enabled, \"default\" cannot log in")
         );
     }
 
@@ -356,25 +352,21 @@ mod what_a_user_reads {
         ]);
         let answer = ask(&pod, json!({}));
         for part in [
-            "transparent-proxy: \"yes\" is not a boolean; write \"true\" or \"false\", in quotes",
-            "connect-service-port: \"htpp\" is not the name of a port of this pod; write a number from 1 to 65535 or one of the pod's port names: \"http\", \"admin\"",
-            "connect-service-upstreams: \"db:1234 cache:1235\" has upstreams that are not separated by commas",
-            "connect-service-upstreams: \"db\" has no port",
-            "consul-envoy-proxy-concurrency: \"many\" is not a number from 0 to 1024",
-            "exclude-outbound-cidrs: \"10.0.0.0/33\" is neither an IP address nor a block",
-            "sidecar-proxy-cpu-limit: \"x\" is not a quantity",
-            "enable-metrics: \"on\" is not a boolean",
-            "mount-volume: \"wep\" is not the name of a container of this pod; write names of \"web\"",
-            "consul-sidecar-user-volume: \"{}\" is not a JSON list of volumes",
-            "prometheus-scrape-port: \"80\" is below 1024",
+            "transparent-proxy: invalid value \"yes\": must be a boolean: \"true\" or \"false\", in quotes",
+            "connect-service-port: invalid value \"htpp\": must be a port number from 1 to 65535, or one of the pod's port names: \"http\", \"admin\"",
+            "connect-service-upstreams: invalid value \"db:1234 cache:1235\": must be a list of upstreams separated by commas",
+            "connect-service-upstreams: invalid value \"db\": a local port is required",
+            "consul-envoy-proxy-concurrency: invalid value \"many\": must be an integer from 0 to 1024",
+            "exclude-outbound-cidrs: invalid value \"10.0.0.0/33\": must be an IP address or a CIDR block",
+            "sidecar-proxy-cpu-limit: invalid value \"x\": must be a quantity",
+            "enable-metrics: invalid value \"on\": must be a boolean",
+            "mount-volume: invalid value \"wep\": must be a container of this pod: \"web\"",
+            "consul-sidecar-user-volume: invalid value \"{}\": must be a JSON list of volumes",
+            "prometheus-scrape-port: invalid value \"80\": must be a port from 1024 to 65535",
         ] {
             assert!(answer.message().contains(part), "{part}: {}", answer.message());
         }
-        assert!(
-            answer
-                .message()
-                .starts_with("this pod cannot join the Consul service mesh, there are 11 problems:")
-        );
+        assert!(answer.message().starts_with("this pod cannot join the Consul service mesh (11 problems):"));
     }
 
     #[test]
@@ -386,30 +378,32 @@ mod what_a_user_reads {
             "operation": "CREATE", "namespace": "shop", "object": object });
         let answer = support::ask_request(&request, &dataplane(json!({})));
         assert!(
-            answer.message().contains("transparent-proxy-exclude-uids: \"root\" is not the number of a user")
+            answer
+                .message()
+                .contains("transparent-proxy-exclude-uids: invalid value \"root\": must be a user ID")
         );
     }
 
     #[test]
     fn pods_that_cannot_be_redirected() {
         for (path, value, why) in [
-            ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is true"),
-            ("/spec/os", json!({ "name": "windows" }), "spec.os.name: is windows"),
-            ("/spec/dnsConfig", json!({}), "spec.dnsConfig: cannot stand beside DNS through Consul"),
+            ("/spec/hostNetwork", json!(true), "spec.hostNetwork: must not be true"),
+            ("/spec/os", json!({ "name": "windows" }), "spec.os.name: must not be windows"),
+            ("/spec/dnsConfig", json!({}), "spec.dnsConfig: is not supported together with Consul DNS"),
             (
                 "/spec/securityContext",
                 json!({ "runAsUser": 5995 }),
-                "spec.securityContext.runAsUser: \"5995\" is the user of consul-dataplane",
+                "spec.securityContext.runAsUser: invalid value \"5995\": is the user ID of consul-dataplane",
             ),
             (
                 "/spec/volumes",
                 json!([{ "name": "consul-connect-inject-data" }]),
-                "spec.volumes[0].name: \"consul-connect-inject-data\" is that of an injected volume",
+                "spec.volumes[0].name: invalid value \"consul-connect-inject-data\": is the name of an injected volume",
             ),
             (
                 "/spec/initContainers",
                 json!([{ "name": "consul-dataplane-x" }]),
-                "spec.initContainers[0].name: \"consul-dataplane-x\" is that of an injected container",
+                "spec.initContainers[0].name: invalid value \"consul-dataplane-x\": is the name of an injected container",
             ),
         ] {
             let mut pod = web(&[]);
@@ -425,15 +419,15 @@ mod what_a_user_reads {
         for (probe, warning) in [
             (
                 json!({ "tcpSocket": { "port": "http" } }),
-                "the readinessProbe reaches Envoy, not the app, and succeeds whatever the app does; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8080\"",
+                "the readinessProbe reaches Envoy instead of the app, and always succeeds; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8080\"",
             ),
             (
                 json!({ "grpc": { "port": 9090 } }),
-                "the readinessProbe reaches Envoy, which refuses it; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"9090\"",
+                "the readinessProbe reaches Envoy instead of the app, and always fails; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"9090\"",
             ),
             (
                 json!({ "httpGet": { "port": 8443, "scheme": "HTTPS" } }),
-                "asks for HTTPS, which Envoy's listener for probes does not speak; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8443\" and transparent-proxy-overwrite-probes to \"false\"",
+                "uses HTTPS, which Envoy's listener for probes does not support; set consul.hashicorp.com/transparent-proxy-exclude-inbound-ports to \"8443\" and transparent-proxy-overwrite-probes to \"false\"",
             ),
         ] {
             let mut pod = web(&[]);
@@ -455,7 +449,7 @@ mod what_a_user_reads {
             ask(&all, json!({}))
                 .warnings
                 .iter()
-                .any(|warning| warning.contains("is not below terminationGracePeriodSeconds"))
+                .any(|warning| warning.contains("must be less than terminationGracePeriodSeconds"))
         };
         let grace = "sidecar-proxy-lifecycle-shutdown-grace-period-seconds";
         assert!(
@@ -477,12 +471,12 @@ mod what_a_user_reads {
         assert!(
             answer
                 .message()
-                .contains("\"db:19000\" has a local port that is that of Envoy's admin interface")
+                .contains("\"db:19000\": its local port is already used by Envoy's admin interface")
         );
         assert!(
             answer
                 .message()
-                .contains("\"cache:20600\" has a local port that is that of the proxy's shutdown path")
+                .contains("\"cache:20600\": its local port is already used by the proxy's shutdown endpoint")
         );
     }
 
@@ -502,13 +496,13 @@ mod what_a_user_reads {
     fn annotations_of_the_other_mode() {
         let answer = ask(&web(&[("connect-sync-period", "10s")]), json!({}));
         assert!(
-            answer.warnings[0].contains("belongs to mode agent and has no effect here"),
+            answer.warnings[0].contains("is not supported in mode dataplane, only in mode agent"),
             "{:?}",
             answer.warnings
         );
         let answer = support::ask(&web(&[("transparent-proxy", "true")]), &json!({}));
         assert!(
-            answer.warnings[0].contains("belongs to mode dataplane and has no effect here"),
+            answer.warnings[0].contains("is not supported in mode agent, only in mode dataplane"),
             "{:?}",
             answer.warnings
         );
@@ -524,11 +518,11 @@ mod what_a_user_reads {
         };
         assert_eq!(
             line(&[]),
-            "Pod shop/web-0: injected: service named by its Kubernetes Service on port http,admin; it starts once one Service selects it"
+            "Pod shop/web-0: injected: service with the name of its Kubernetes Service on port http,admin; the pod starts when one Service selects it"
         );
         assert_eq!(
             line(&[("connect-service", "api"), ("connect-service-upstreams", "db:1234")]),
-            "Pod shop/web-0: injected: service api on port http,admin, 1 upstream; it starts once one Kubernetes Service selects it"
+            "Pod shop/web-0: injected: service api on port http,admin, 1 upstream; the pod starts when one Kubernetes Service selects it"
         );
     }
 }
@@ -541,32 +535,35 @@ mod settings {
         for (settings, part) in [
             (
                 json!({ "servers": { "address": "exec=discover -q" } }),
-                "setting servers.address: \"exec=discover -q\" is a command",
+                "setting servers.address: invalid value \"exec=discover -q\": must not be a command",
             ),
             (
                 json!({ "servers": { "address": "consul.example.com:8502" } }),
-                "is neither a DNS name nor an IP address",
+                "must be a DNS name or an IP address",
             ),
             (
                 json!({ "openshift": true }),
-                "setting transparentProxy.defaultEnabled: is true, and with openshift on",
+                "setting transparentProxy.defaultEnabled: must be false with openshift: true",
             ),
             (
                 json!({ "adminPartitions": { "enabled": true } }),
-                "setting adminPartitions.enabled: needs Consul namespaces",
+                "setting adminPartitions.enabled: requires Consul namespaces",
             ),
-            (json!({ "imageConsulDataplane": "hashicorp/consul-dataplane:1.8.2" }), "is older than 1.9"),
+            (
+                json!({ "imageConsulDataplane": "hashicorp/consul-dataplane:1.8.2" }),
+                "must be version 1.9 or later",
+            ),
             (
                 json!({ "imageEnvoy": "envoy:1" }),
-                "setting imageEnvoy: is a setting of mode agent, and the mode is dataplane; remove it, or write mode: agent",
+                "setting imageEnvoy: is not supported in mode dataplane, only in mode agent; remove it, or set mode: agent",
             ),
             (
                 json!({ "logLevel": "loud" }),
-                "setting logLevel: \"loud\" is not a log level; write trace, debug, info, warn or error",
+                "setting logLevel: invalid value \"loud\": must be trace, debug, info, warn or error",
             ),
             (
                 json!({ "dns": { "nameservers": ["kube-dns"] } }),
-                "setting dns.nameservers: \"kube-dns\" is not an IP address",
+                "setting dns.nameservers: invalid value \"kube-dns\": must be an IP address",
             ),
             (json!({ "externalServers": {} }), "write hosts[0] as servers.address"),
         ] {
@@ -579,7 +576,7 @@ mod settings {
             ""
         );
         let other = policy().validate_settings(&json!({ "transparentProxy": {} })).unwrap();
-        assert!(other.message.unwrap().contains("is a setting of mode dataplane, and the mode is agent"));
+        assert!(other.message.unwrap().contains("is not supported in mode agent, only in mode dataplane"));
     }
 
     #[test]
@@ -594,7 +591,7 @@ mod settings {
         assert!(
             ask(&web(&[("transparent-proxy", "true")]), settings)
                 .message()
-                .contains("cannot be followed on OpenShift")
+                .contains("must be \"false\" on OpenShift")
         );
     }
 

@@ -67,7 +67,7 @@ reasons! {
     checked_resources {
         says: "negative amounts and requests over their limits are rejected; other amounts stay as they were written",
         explains: |it| {
-            let whys = ["is negative", "is over the ", "is under the "];
+            let whys = ["must not be negative", "must not exceed the ", "must not be less than the "];
             let rejected = it.rejection().is_some_and(|problem| {
                 problem.contains("sidecar-proxy-") && whys.iter().any(|why| problem.contains(why))
             });
@@ -81,7 +81,7 @@ reasons! {
     what_no_pod_has {
         says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected, a static pod's mirror is skipped",
         explains: |it| {
-            let whys = ["spec.hostNetwork: ", " is windows", "is that of an injected", "a pod needs ", "mirror-pod"];
+            let whys = ["spec.hostNetwork: ", "not be windows", "the name of an injected", "spec.containers: ", "mirror-pod"];
             let because = |ours: &str| whys.iter().any(|why| ours.contains(why));
             it.place == "outcome" && (it.case.raw.is_some() || (it.theirs == "injected" && it.ours.as_str().is_some_and(because)))
         },

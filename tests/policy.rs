@@ -123,7 +123,11 @@ mod documentation {
         let acls = json!({ "acls": { "enabled": true } });
         let answer = answer_about("test_data/documentation/echo-1.5.yaml", "Pod default/echo-server", &acls);
         assert_eq!(answer.code, Some(422));
-        assert!(answer.message().contains("spec.serviceAccountName: \"default\" is not the service's name"));
+        assert!(
+            answer
+                .message()
+                .contains("spec.serviceAccountName: invalid value \"default\": must be the service name")
+        );
         assert!(answer_about("examples/static-server.yaml", "Pod", &acls).accepted);
     }
 }
@@ -221,8 +225,8 @@ mod decision {
         assert_eq!(
             answer.warnings,
             [
-                "annotation consul.hashicorp.com/connect-inject-status keeps the pod out of the mesh, since none of \
-              its containers is an injected one; remove it, the injector writes it"
+                "annotation consul.hashicorp.com/connect-inject-status prevents injection, but the pod has no injected \
+              container; remove it, the injector sets it"
             ]
         );
         // Injected already, by whatever injector, or not asking.
@@ -245,7 +249,7 @@ mod decision {
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
         let default = json!({ "default": true });
         let spoil: [(&str, fn(&mut Value)); 8] = [
-            ("spec.containers: is empty", |pod| pod["spec"]["containers"] = json!([])),
+            ("spec.containers: must not be empty", |pod| pod["spec"]["containers"] = json!([])),
             ("spec.hostNetwork", |pod| pod["spec"]["hostNetwork"] = json!(true)),
             ("spec.os.name", |pod| pod["spec"]["os"] = json!({ "name": "windows" })),
             ("spec.nodeSelector[kubernetes.io/os]", |pod| {
@@ -277,7 +281,7 @@ mod decision {
         let mut other = plain();
         other["spec"]["serviceAccountName"] = json!("default");
         let answer = ask(&other, &json!({ "default": true, "acls": { "enabled": true } }));
-        let remedy = "or write the service account's name as annotation consul.hashicorp.com/connect-service";
+        let remedy = "or set annotation consul.hashicorp.com/connect-service to the service account's name";
         assert!(answer.warnings[0].ends_with(remedy), "{:?}", answer.warnings);
         // Any annotation of the injector's own counts as asking.
         let mut pod = plain();
@@ -323,8 +327,8 @@ mod decision {
         let fitting = json!({ "cpu": "1060m", "memory": "100Mi" });
         assert_eq!(ask(fitting.clone(), &[], json!({})).reason(), "injected");
         let answer = ask(fitting.clone(), &[("sidecar-proxy-cpu-request", "1")], json!({}));
-        let told = "- spec.resources.requests[cpu]: \"1060m\" is less than the containers request together with the \
-                    injected ones; write at least 2010m";
+        let told = "- spec.resources.requests[cpu]: invalid value \"1060m\": must cover the requests of all containers, \
+                    including the injected ones; write at least 2010m";
         assert!(answer.message().contains(told), "{}", answer.message());
         // With another problem it is told, too.
         let both = ask(json!({ "cpu": "1" }), &[("connect-service-port", "x")], json!({}));
@@ -391,16 +395,19 @@ mod messages {
             ("connect-service-upstreams", "\"auth:1:dc:x\""),
             ("connect-service-protocol", "\"udp\""),
             ("envoy-extra-args", "\"--log-level \\\"debug\""),
-            ("service-meta-consul-x", "\"1\""),
             ("sidecar-proxy-cpu-limit", "\"many\""),
             ("sidecar-proxy-memory-request", "\"-1\""),
             ("connect-sync-period", "\"10\""),
         ] {
-            let line = format!("- annotation {PREFIX}{name}: {value} ");
+            let line = format!("- annotation {PREFIX}{name}: invalid value {value}: ");
             let found = problems.iter().find(|problem| problem.starts_with(&line));
             let found = found.unwrap_or_else(|| panic!("{line}: {problems:#?}"));
-            assert!(found.contains("; "), "no remedy: {found}");
+            assert!(found.contains(" must ") || found.contains("; "), "no remedy: {found}");
         }
+        let key = format!(
+            "- annotation {PREFIX}service-meta-consul-x: the metadata key must not start with consul-"
+        );
+        assert!(problems.iter().any(|problem| problem.starts_with(&key)), "{problems:#?}");
         assert_eq!(problems.len(), 11, "{problems:#?}");
     }
 
@@ -417,7 +424,7 @@ mod messages {
         assert!(!answer.valid);
         let message = answer.message.unwrap();
         for told in [
-            "defualt: is not known; did you mean default?",
+            "defualt: is unknown; did you mean default?",
             "replicas",
             "k8sAllowNamespaces",
             "agent.httpPort",
@@ -425,9 +432,9 @@ mod messages {
             "imageEnvoy",
             "sidecarProxy.resources.limits.cpu",
             "did you mean consulNamespaces.mirroringK8S?",
-            "consulNamespaces.consulDestinationNamespace: \"a b\" is not the name of a Consul namespace; write",
-            "crossNamespaceACLPolicy: \"a b\" is not the name of an ACL policy; write",
-            "acls.authMethod: \"a b\" is not the name of an auth method; write",
+            "consulNamespaces.consulDestinationNamespace: invalid value \"a b\": must consist of letters, digits and '-'",
+            "crossNamespaceACLPolicy: invalid value \"a b\": must consist of letters",
+            "acls.authMethod: invalid value \"a b\": must consist of letters",
             "initContainer.resources.requests.memmory: is not the name of a resource; did you mean memory?",
         ] {
             assert!(message.contains(told), "{told}: {message}");
@@ -454,9 +461,9 @@ mod messages {
             ("{}".to_owned(), "missing field `request`"),
             ("7".to_owned(), "the payload: "),
             (r#"{"request":7}"#.to_owned(), "the payload: "),
-            (pod("null"), "no object"),
+            (pod("null"), "object: is required"),
             (pod("\"pod\""), "object: "),
-            (pod(r#"{"kind":"ConfigMap"}"#), "not a Pod"),
+            (pod(r#"{"kind":"ConfigMap"}"#), "object.kind: must be Pod"),
             (pod(r#"{"metadata":7}"#), "object: "),
             (web(&[]).to_string(), "missing field `request`"),
         ] {
@@ -471,17 +478,17 @@ mod messages {
     fn warnings_name_what_to_do() {
         for (annotation, value, told) in [
             ("connect-servce", "x", "did you mean connect-service?"),
-            ("transparent-proxy", "true", "belongs to mode dataplane"),
-            ("connect-service-tags", "a", "write consul.hashicorp.com/service-tags instead"),
-            ("connect-service-upstreams", "db.far:2000", "the dot is part of the service's name"),
-            ("connect-service-upstreams", "db:80", "use a port from 1024 on"),
-            ("connect-service-upstreams", "db:8080", "local port 8080 is the service's own"),
+            ("transparent-proxy", "true", "only in mode dataplane"),
+            ("connect-service-tags", "a", "use consul.hashicorp.com/service-tags instead"),
+            ("connect-service-upstreams", "db.far:2000", "the dot is part of the service name"),
+            ("connect-service-upstreams", "db:80", "use a port from 1024 to 65535"),
+            ("connect-service-upstreams", "db:8080", "local port 8080 is the service's own port"),
             (
                 "connect-service-upstreams",
                 "db:9090",
                 "local port 9090 is also a port of this pod's containers",
             ),
-            ("consul-namespace", "shop", "remove it, the injector writes it"),
+            ("consul-namespace", "shop", "because the injector sets it; remove it"),
             ("connect-service-upstreams", "a-b:2000,a.b:2001", "127.0.0.1:2001"),
         ] {
             let answer = ask(&web(&[(annotation, value)]), &json!({}));
@@ -507,7 +514,8 @@ mod messages {
             let annotations = annotations.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
             let warnings = ask(&web(&annotations), &json!({})).warnings;
             let told = warnings.len() == 1
-                && warnings[0].contains("local port 7070 is the service's own, so Envoy would listen there")
+                && warnings[0]
+                    .contains("local port 7070 is the service's own port: Envoy would listen there")
                 && warnings[0].ends_with("; use another port");
             assert!(told, "{warnings:?}");
         }
@@ -529,13 +537,13 @@ mod messages {
         assert_eq!(
             left_alone(&[("connect-injct", "true")]),
             [
-                "annotation consul.hashicorp.com/connect-injct is not known and has no effect; did you mean connect-inject?"
+                "annotation consul.hashicorp.com/connect-injct is unknown and has no effect; did you mean connect-inject?"
             ]
         );
         assert_eq!(
             left_alone(&[("connect-service-upstreams", "db:2000"), ("service-tags", "a")]),
             [
-                "annotation consul.hashicorp.com/connect-service-upstreams and 1 more: without effect, since the pod is \
+                "annotation consul.hashicorp.com/connect-service-upstreams and 1 more have no effect, because the pod is \
               not injected; add consul.hashicorp.com/connect-inject: \"true\", or remove them"
             ]
         );
@@ -556,7 +564,7 @@ mod messages {
         ] {
             let warnings = ask(&web(&[(written, "x")]), &json!({})).warnings;
             let told =
-                format!("annotation {PREFIX}{written} is not known and has no effect; did you mean {meant}?");
+                format!("annotation {PREFIX}{written} is unknown and has no effect; did you mean {meant}?");
             assert_eq!(warnings, [told]);
         }
     }
@@ -565,10 +573,10 @@ mod messages {
     fn all_that_is_wrong_with_envoys_arguments_is_told() {
         let arguments = "-l a -l b --mode validate --config-path /x --service-node y";
         let told = [
-            "has --config-path, which would replace the bootstrap",
-            "has --log-level twice, with which Envoy refuses to start",
-            "has --mode, with which Envoy may end",
-            "has --service-node, which would replace the identity",
+            "--config-path is not allowed: it replaces the bootstrap",
+            "Envoy does not start with --log-level twice",
+            "--mode is not allowed: Envoy may exit",
+            "--service-node is not allowed: it replaces the identity",
         ];
         let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
         let settings = check_settings(&json!({ "envoyExtraArgs": arguments }));
@@ -585,7 +593,7 @@ mod messages {
             [("--log-level debug foo", "foo"), ("\u{2014}log-level debug", "\u{2014}log-level")]
         {
             let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
-            let told = format!("{PREFIX}envoy-extra-args: \"{stray}\" is neither a flag of Envoy's");
+            let told = format!("{PREFIX}envoy-extra-args: \"{stray}\" is neither an Envoy flag");
             assert!(
                 answer.warnings.len() == 1 && answer.warnings[0].contains(&told),
                 "{:?}",
@@ -606,25 +614,25 @@ mod messages {
             (
                 [("connect-service-upstreams", "d_b_:1234,cache:1234"), ("connect-service-protocol", "udp")],
                 json!({}),
-                ["ending with a letter or digit", "has the same local port as", "is not a protocol"],
+                ["end with a letter or digit", "port is already used by upstream", "must be tcp"],
             ),
             (
                 [("service-meta-a.b", long.as_str()), ("service-meta-consul-x", "1")],
                 json!({}),
-                ["characters that Consul refuses", "is over 512 bytes", "beginning with consul-"],
+                ["key must consist of letters", "no more than 512 bytes", "reserved for Consul"],
             ),
             (
                 [("service-tags", tags.as_str()), ("connect-service-port", "x")],
                 json!({}),
-                ["over the 102400 that fit", "is not the name of a port", "the service's registration"],
+                ["at most 102400 bytes to fit", "must be a port number", "the service's registration"],
             ),
             (
                 [("connect-service", "my web"), ("connect-service-port", "x")],
                 acls,
                 [
                     "name of the pod's service account, \"web\"",
-                    "is not the name of a port",
-                    "a service name cannot",
+                    "must be a port number",
+                    "invalid value \"my web\"",
                 ],
             ),
         ] {
@@ -637,7 +645,8 @@ mod messages {
         let answer = check_settings(&json!({ "k8sAllowNamespaces": ["Bad", 1] }));
         let told = answer.message.unwrap();
         assert!(
-            told.contains("\"Bad\" is not the name") && told.contains("k8sAllowNamespaces[1]: 1 is not"),
+            told.contains("\"Bad\": must be the name")
+                && told.contains("k8sAllowNamespaces[1]: invalid value 1: must"),
             "{told}"
         );
     }
@@ -646,10 +655,10 @@ mod messages {
     #[test]
     fn what_is_said_to_write_can_be_written() {
         for (settings, remedy) in [
-            (json!({ "syncPeriod": 10 }), "write a duration from 1s to 1h, such as 10s"),
+            (json!({ "syncPeriod": 10 }), "must be a duration from 1s to 1h, such as 10s"),
             (json!({ "envoyExtraArgs": ["-l", "info"] }), "in one string, such as \"--log-level debug\""),
-            (json!({ "imagePullPolicy": true }), "write Always, IfNotPresent or Never"),
-            (json!({ "centralConfig": { "defaultProtocol": 2 } }), "write tcp, http, http2 or grpc"),
+            (json!({ "imagePullPolicy": true }), "must be Always, IfNotPresent or Never"),
+            (json!({ "centralConfig": { "defaultProtocol": 2 } }), "must be tcp, http, http2 or grpc"),
             (json!({ "crossNamespaceACLPolicy": "a/b/c" }), "at most one '/'"),
         ] {
             let message = check_settings(&settings).message.unwrap();
@@ -662,7 +671,7 @@ mod messages {
         assert!(answer.message().ends_with("and set serviceAccountName to it"), "{}", answer.message());
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ format!("{PREFIX}connect-inject"): true });
-        assert!(ask(&pod, &json!({})).message().ends_with("true is not a string; write it in quotes"));
+        assert!(ask(&pod, &json!({})).message().ends_with("invalid value true: must be a string, in quotes"));
     }
 
     #[test]
@@ -683,17 +692,17 @@ mod messages {
             (
                 &[("sidecar-proxy-cpu-limit", "10m")][..],
                 settings("requests", "50m"),
-                "sidecar-proxy-cpu-limit: \"10m\" is under the policy's setting for the request, 50m; write at least 50m",
+                "sidecar-proxy-cpu-limit: invalid value \"10m\": must not be less than the cpu request of 50m in the policy's settings; raise it",
             ),
             (
                 &[("sidecar-proxy-cpu-request", "2")],
                 settings("limits", "1"),
-                "sidecar-proxy-cpu-request: \"2\" is over the policy's setting for the limit, 1; write at most 1",
+                "sidecar-proxy-cpu-request: invalid value \"2\": must not exceed the cpu limit of 1 in the policy's settings; lower it",
             ),
             (
                 &[("sidecar-proxy-cpu-request", "2"), ("sidecar-proxy-cpu-limit", "1")],
                 json!({}),
-                "sidecar-proxy-cpu-request: \"2\" is over the limit, 1; write at most 1",
+                "sidecar-proxy-cpu-request: invalid value \"2\": must not exceed the cpu limit of 1; lower it",
             ),
         ] {
             let answer = ask(&web(annotations), &settings);
@@ -803,11 +812,12 @@ mod pod {
         let upstreams = ("connect-service-upstreams", "db:20200, cache:20201");
         let answer = ask(&web(&[("enable-metrics", "true"), upstreams]), &json!({}));
         assert_eq!(answer.pod()["metadata"]["annotations"]["prometheus.io/port"], "20202");
-        let told = "Envoy's metrics are on port 20202, since the pod or one of its upstreams uses port 20200";
+        let told =
+            "Envoy's metrics use port 20202, because port 20200 is used by the pod or one of its upstreams";
         assert!(answer.warnings[0].starts_with(told), "{:?}", answer.warnings);
         let written = ("prometheus-scrape-port", "20200");
         let answer = ask(&web(&[("enable-metrics", "true"), upstreams, written]), &json!({}));
-        let told = "prometheus-scrape-port: \"20200\" is a port that the pod or one of its upstreams uses";
+        let told = "prometheus-scrape-port: invalid value \"20200\": is already used by the pod or by one of its upstreams";
         assert!(answer.message().contains(told), "{}", answer.message());
         assert!(ask(&web(&[upstreams, written]), &json!({})).accepted, "without metrics it does no harm");
     }
@@ -1418,7 +1428,11 @@ mod limits {
                 let longest = environment(container(&pod, INIT)).values().map(String::len).max();
                 assert!(longest > Some(length) && longest < Some(128 * 1024), "{longest:?}");
             } else {
-                assert!(answer.message().contains("the service's registration: is "), "{}", answer.message());
+                assert!(
+                    answer.message().contains("the service's registration: must be at most "),
+                    "{}",
+                    answer.message()
+                );
             }
         }
         // A `$` is two until the kubelet has read it.
@@ -1475,7 +1489,7 @@ mod limits {
             let answer = ask(&web(&[("connect-service-upstreams", upstreams)]), &json!({}));
             assert!(!answer.accepted, "{upstreams}: {answer:?}");
             assert!(
-                answer.message().contains("has the same local port as the upstream \"a:"),
+                answer.message().contains("local port is already used by upstream \"a:"),
                 "{}",
                 answer.message()
             );
@@ -1485,7 +1499,7 @@ mod limits {
     /// Envoy's own configuration comes from Consul, and from nowhere else.
     #[test]
     fn arguments_that_would_replace_envoys_bootstrap_are_refused() {
-        let (bootstrap, identity) = ("would replace the bootstrap", "would replace the identity");
+        let (bootstrap, identity) = ("it replaces the bootstrap", "it replaces the identity");
         for (arguments, told) in [
             ("-c /x", bootstrap),
             ("-c/x", bootstrap),
@@ -1497,10 +1511,10 @@ mod limits {
             ("--service-node x", identity),
             ("--service-cluster x", identity),
             ("'--service-node x'", identity),
-            ("--mode validate", "with which Envoy may end instead of serving"),
-            ("--version", "with which Envoy may end instead of serving"),
+            ("--mode validate", "Envoy may exit instead of serving"),
+            ("--version", "Envoy may exit instead of serving"),
             // Envoy 1.40: `--concurrency=1 -- Couldn't find match for argument`.
-            ("--concurrency=1", "and its value in one, with which Envoy refuses to start"),
+            ("--concurrency=1", "Envoy does not start with --concurrency and its value in one word"),
         ] {
             let answer = ask(&web(&[("envoy-extra-args", arguments)]), &json!({}));
             assert!(answer.message().contains(told), "{arguments}");
@@ -1675,8 +1689,8 @@ mod workloads {
             (
                 "transparent-proxy",
                 Some(
-                    "annotation consul.hashicorp.com/transparent-proxy belongs to mode dataplane and \
-                  has no effect here; remove it",
+                    "annotation consul.hashicorp.com/transparent-proxy is not supported in mode agent, only in mode \
+                  dataplane, and has no effect; remove it",
                 ),
             ),
             ("foo-bar-baz", None),
@@ -1714,7 +1728,8 @@ mod workloads {
         }
         template["spec"]["containers"] = json!([{ "name": "-" }]);
         let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
-        let told = "spec.template.spec.containers[0].name: \"-\" would be the service's name";
+        let told =
+            "spec.template.spec.containers[0].name: invalid value \"-\": as the default service name, must";
         assert!(answer.message().contains(told), "{}", answer.message());
     }
 
@@ -1765,8 +1780,7 @@ mod workloads {
         template["spec"]["containers"][0]["resources"] = json!({ "requests": { "memory": "64Mi" } });
         let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
         assert_eq!(answer.reason(), "workload-rejected");
-        let told =
-            "spec.template.spec.resources.requests[memory]: is not written, so that Kubernetes takes 64Mi";
+        let told = "spec.template.spec.resources.requests[memory]: is not set and defaults to 64Mi";
         assert!(answer.message().contains(told), "{}", answer.message());
         template["spec"]["resources"]["requests"] = json!({ "memory": "154Mi" });
         let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &json!({}));
@@ -1784,7 +1798,11 @@ mod workloads {
         assert!(ask_request(&workload("apps", "Deployment", json!({}), &template), &acls).accepted);
         template["spec"].as_object_mut().unwrap().remove("serviceAccount");
         let answer = ask_request(&workload("apps", "Deployment", json!({}), &template), &acls);
-        assert!(answer.message().contains("\"default\" is not the service's name"), "{}", answer.message());
+        assert!(
+            answer.message().contains("invalid value \"default\": must be the service name"),
+            "{}",
+            answer.message()
+        );
     }
 }
 

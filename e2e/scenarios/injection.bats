@@ -79,7 +79,7 @@ refused_without_restart_policy() {
 
 @test "classic-job: without native sidecars a Job would not finish, and kubectl says so" {
     kubectl label namespace "$NS" --overwrite e2e.policy=classic
-    contains "what kubectl prints" "this pod is meant to finish and will not" "$(k apply -f - 2>&1 <<'END'
+    contains "what kubectl prints" "this pod runs to completion, but will not complete" "$(k apply -f - 2>&1 <<'END'
 apiVersion: batch/v1
 kind: Job
 metadata: {name: classic-job}
@@ -249,10 +249,10 @@ END
 
 @test "own-resources: a pod's own that would not hold what is injected is told before Kubernetes refuses it" {
     contains "of native sidecars the limits do not count" created "$(own_resources 150Mi 200Mi)"
-    contains "what kubectl prints" 'resources.requests[memory]: "50Mi" is less than the containers request' \
+    contains "what kubectl prints" 'resources.requests[memory]: invalid value "50Mi": must cover the requests of all containers' \
         "$(own_resources 50Mi 200Mi)"
     kubectl label namespace "$NS" --overwrite e2e.policy=classic
-    contains "what kubectl prints" 'resources.limits[memory]: "200Mi" is less than the limit of the injected' \
+    contains "what kubectl prints" 'resources.limits[memory]: invalid value "200Mi": must not be less than the limit of the injected' \
         "$(own_resources 150Mi 200Mi)"
     contains "as it says to write" created "$(own_resources 150Mi 250Mi)"
     contains "Kubernetes itself" "must be less than or equal to pod limits" "$(own_resources 150Mi 250Mi -o json |

@@ -6,7 +6,7 @@ use crate::consul::envoy_args::EnvoyArgs;
 use crate::problem::Findings;
 use crate::text::Quoted;
 
-/// The arguments that replace those of the setting; an empty value replaces them by none.
+/// The arguments, which override the setting's. An empty value overrides them, too.
 pub fn parse(annotations: &Annotations<'_>, findings: &mut Findings) -> Option<EnvoyArgs> {
     let written = annotations.get(ENVOY_ARGS)?;
     let args = match EnvoyArgs::parse(written) {
@@ -19,7 +19,7 @@ pub fn parse(annotations: &Annotations<'_>, findings: &mut Findings) -> Option<E
     };
     if let Some(stray) = args.strays().next() {
         findings.warn(format!(
-            "{}: {} is neither a flag of Envoy's nor the value of one, so that Envoy will not start; write a flag before it, or leave it out",
+            "{}: {} is neither an Envoy flag nor the value of one, so Envoy will not start; write a flag before it, or remove it",
             full(ENVOY_ARGS),
             Quoted(stray, 60)
         ));

@@ -2,7 +2,7 @@
 
 use super::names::{META, PREFIX};
 use super::{Annotations, full};
-use crate::problem::{Findings, Flaw};
+use crate::problem::{Findings, Flaw, Problem};
 
 /// Keys that the injector sets itself.
 pub const POD_NAME_KEY: &str = "pod-name";
@@ -16,7 +16,7 @@ const PAIRS_LIMIT: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetaValue {
     Literal(String),
-    /// The name of an environment variable about the pod.
+    /// An environment variable with a field of the pod.
     Variable(&'static str),
 }
 
@@ -32,7 +32,7 @@ impl MetaValue {
     }
 }
 
-/// `reserved` are the keys that the mode's registration has already.
+/// `reserved` are the keys that the registration sets itself in this mode.
 pub fn parse(
     annotations: &Annotations<'_>,
     reserved: &[&str],
@@ -41,44 +41,44 @@ pub fn parse(
     let mut pairs = Vec::new();
     for (name, value) in annotations.iter() {
         let Some(key) = name.strip_prefix(META) else { continue };
-        let flaws = key_flaw(key, reserved).into_iter().chain(value_flaw(value));
-        findings.problems.extend(flaws.map(|flaw| flaw.at(full(name)).value(value)));
+        let problems = [
+            key_flaw(key, reserved).map(|flaw| flaw.at(full(name))),
+            value_flaw(value).map(|flaw| flaw.at(full(name)).value(value)),
+        ];
+        findings.problems.extend(problems.into_iter().flatten());
         pairs.push((key.to_owned(), MetaValue::parse(value)));
     }
     let limit = PAIRS_LIMIT.saturating_sub(reserved.len());
     if pairs.len() > limit {
-        let own = reserved.len();
-        let why =
-            format!("are {} pairs, and Consul takes {limit} beside the injector's own {own}", pairs.len());
-        findings.problem(Flaw::new(why, "remove some").at(format!("annotations {PREFIX}{META}*")));
+        let rule = format!(
+            "must be at most {limit}, found {}: Consul accepts {PAIRS_LIMIT} pairs, and the injector sets {}",
+            pairs.len(),
+            reserved.len()
+        );
+        findings.problem(Problem::new(format!("annotations {PREFIX}{META}*"), rule));
     }
     pairs
 }
 
 fn key_flaw(key: &str, reserved: &[&str]) -> Option<Flaw> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let (why, remedy) = if key.is_empty() {
-        ("has no key", "write the metadata's key after the last '-'")
+    Some(if key.is_empty() {
+        "the metadata key is empty; write it after service-meta-".into()
     } else if !key.bytes().all(fits) {
-        (
-            "has a key with characters that Consul refuses",
-            "write letters, digits, '-' and '_' after service-meta-",
-        )
+        "the metadata key must consist of letters, digits, '-' and '_'".into()
     } else if key.len() > KEY_LIMIT {
-        ("has a key of over 128 bytes, which Consul refuses", "write a shorter key")
+        format!("the metadata key must be no more than {KEY_LIMIT} bytes").into()
     } else if key.starts_with("consul-") {
-        ("has a key beginning with consul-, which Consul keeps for itself", "write another key")
+        "the metadata key must not start with consul-, which is reserved for Consul".into()
     } else if reserved.contains(&key) {
-        ("has a key that the injector sets itself", "remove it, or write another key")
+        "the injector sets this metadata key itself; remove the annotation, or use another key".into()
     } else {
         return None;
-    };
-    Some(Flaw::new(why, remedy))
+    })
 }
 
 fn value_flaw(value: &str) -> Option<Flaw> {
-    (value.len() > VALUE_LIMIT)
-        .then(|| Flaw::new("is over 512 bytes, which Consul refuses", "write a shorter value"))
+    (value.len() > VALUE_LIMIT).then(|| format!("must be no more than {VALUE_LIMIT} bytes").into())
 }
 
 #[cfg(test)]
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn what_consul_refuses() {
         for (key, why) in [
-            ("", "has no key"),
-            ("a.b", "characters"),
-            (&"k".repeat(129), "over 128 bytes"),
-            ("consul-x", "keeps for itself"),
-            ("pod-name", "sets itself"),
+            ("", "key is empty"),
+            ("a.b", "must consist of letters"),
+            (&"k".repeat(129), "no more than 128 bytes"),
+            ("consul-x", "reserved for Consul"),
+            ("pod-name", "sets this metadata key itself"),
         ] {
             let (_, problems) = parsed(&format!("service-meta-{key}"), "x");
             assert!(problems.len() == 1 && problems[0].contains(why), "{key}: {problems:?}");
@@ -122,6 +122,6 @@ mod tests {
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
         let mut findings = Findings::default();
         parse(&Annotations::from_iter(many), RESERVED, &mut findings);
-        assert!(findings.problems[0].to_string().contains("are 63 pairs"), "{findings:?}");
+        assert!(findings.problems[0].to_string().contains("must be at most 62, found 63"), "{findings:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The injector's annotations of a pod: their names, their values, and what the policy says
-//! about those that it does not know.
+//! The injector's annotations of a pod: their names and values, and the warnings about unknown
+//! ones.
 
 pub mod envoy_args;
 pub mod metadata;
@@ -25,7 +25,7 @@ use names::PREFIX;
 pub struct Annotations<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Annotations<'a> {
-    /// `path` is where the pod stands in the request's object: empty, or `spec.template.`.
+    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
     pub fn read(metadata: &'a Metadata, path: &str) -> Result<Self, Unreadable> {
         let own =
             metadata.annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
@@ -33,8 +33,10 @@ impl<'a> Annotations<'a> {
             Value::String(text) => Ok((name, text.as_str())),
             Value::Null => Ok((name, "")),
             other => {
-                let why =
-                    format!("{} is not a string; write it in quotes", Shortened(&other.to_string(), 100));
+                let why = format!(
+                    "invalid value {}: must be a string, in quotes",
+                    Shortened(&other.to_string(), 100)
+                );
                 Err(Unreadable::new(format!("{path}metadata.annotations.{PREFIX}{name}"), why))
             }
         };
@@ -53,9 +55,9 @@ impl<'a> Annotations<'a> {
         self.0.keys().copied()
     }
 
-    /// Whether the pod has an annotation of this policy's. Other names with the prefix
-    /// may be other programs'.
-    pub fn ask(&self, mode: ModeName) -> bool {
+    /// Whether the pod has an annotation of this policy. Other names with the prefix may belong
+    /// to other programs.
+    pub fn has_known(&self, mode: ModeName) -> bool {
         self.names().any(|name| names::is_known(name, mode))
     }
 }
@@ -66,7 +68,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Annotations<'a> {
     }
 }
 
-/// The full name, as problems and warnings call it.
+/// The full name, for problems and warnings.
 pub fn full(name: &str) -> String {
     if name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         format!("annotation {PREFIX}{name}")

@@ -10,7 +10,7 @@ use crate::problem::{Findings, Flaw, Problem};
 pub struct AnnotationReader<'a, 'f> {
     pub annotations: &'a Annotations<'a>,
     pub spec: &'a PodSpec<'a>,
-    /// Whose port names count.
+    /// The containers whose port names can be used.
     pub ports: NamedBy,
     pub findings: &'f mut Findings,
 }
@@ -18,9 +18,9 @@ pub struct AnnotationReader<'a, 'f> {
 /// What an annotation with an empty value means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Empty {
-    /// As if it were not there.
+    /// The same as no annotation.
     Absent,
-    Wrong,
+    Invalid,
 }
 
 impl<'a> AnnotationReader<'a, '_> {
@@ -36,39 +36,38 @@ impl<'a> AnnotationReader<'a, '_> {
     pub fn bool(&mut self, name: &str, empty: Empty) -> Option<bool> {
         let written = match empty {
             Empty::Absent => self.written(name)?,
-            Empty::Wrong => self.get(name)?,
+            Empty::Invalid => self.get(name)?,
         };
         let value = parse_bool(written);
         if value.is_none() {
-            self.problem(name, written, BOOLEAN.0, BOOLEAN.1);
+            self.problem(name, written, BOOLEAN);
         }
         value
     }
 
-    /// A whole number in plain digits, from `least` to `most`.
+    /// An integer in plain digits, from `least` to `most`.
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Option<u32> {
         let written = self.get(name)?;
         let digits = written.bytes().all(|byte| byte.is_ascii_digit());
         let number = written.parse().ok().filter(|number| digits && (least..=most).contains(number));
         if number.is_none() {
-            let why = format!("is not a number from {least} to {most}");
-            self.problem(name, written, &why, &format!("write a number from {least} to {most}"));
+            self.problem(name, written, format!("must be an integer from {least} to {most}"));
         }
         number
     }
 
-    /// A port by its number or its name, not below `least`; an empty value is no port.
+    /// A port by its number or its name, not below `least`. An empty value means none.
     pub fn port(&mut self, name: &str, least: u16) -> Option<u16> {
         let written = self.written(name)?;
         match self.resolve_port(written.trim()) {
             Ok(number) if number >= least => Some(number),
             Ok(_) => {
-                let why = format!("is below {least}, where only a privileged process may listen");
-                self.problem(name, written, &why, &format!("write a port from {least} to 65535"));
+                let rule = format!("must be a port from {least} to 65535: lower ports are privileged");
+                self.problem(name, written, rule);
                 None
             }
             Err(flaw) => {
-                self.flaw(name, written, flaw);
+                self.problem(name, written, flaw);
                 None
             }
         }
@@ -78,21 +77,17 @@ impl<'a> AnnotationReader<'a, '_> {
         self.spec.resolve_port_of(self.ports, text)
     }
 
-    /// The path of a URL; an empty value is no path.
+    /// The path of a URL. An empty value means none.
     pub fn path(&mut self, name: &str) -> Option<&'a str> {
         let written = self.written(name)?;
         if let Some(flaw) = url_path_flaw(written) {
-            self.flaw(name, written, flaw);
+            self.problem(name, written, flaw);
         }
         Some(written)
     }
 
-    pub fn flaw(&mut self, name: &str, value: &str, flaw: Flaw) {
-        self.findings.problem(flaw.at(full(name)).value(value));
-    }
-
-    pub fn problem(&mut self, name: &str, value: &str, why: &str, remedy: &str) {
-        self.findings.problem(Problem::new(full(name), why, remedy).value(value));
+    pub fn problem(&mut self, name: &str, value: &str, flaw: impl Into<Flaw>) {
+        self.findings.problem(Problem::new(full(name), flaw).value(value));
     }
 
     pub fn warn(&mut self, message: impl AsRef<str>) {
@@ -100,10 +95,9 @@ impl<'a> AnnotationReader<'a, '_> {
     }
 }
 
-/// Why a value is not a boolean, and what to write.
-pub const BOOLEAN: (&str, &str) = ("is not a boolean", "write \"true\" or \"false\", in quotes");
+pub const BOOLEAN: &str = "must be a boolean: \"true\" or \"false\", in quotes";
 
-/// As Go's `strconv.ParseBool`.
+/// Like Go's `strconv.ParseBool`.
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
@@ -116,7 +110,7 @@ pub fn parse_bool(text: &str) -> Option<bool> {
 pub fn url_path_flaw(path: &str) -> Option<Flaw> {
     let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
     (!path.starts_with('/') || !plain)
-        .then(|| Flaw::new("is not the path of a URL", "write a path that begins with '/', such as /metrics"))
+        .then(|| "must be a URL path that starts with '/', such as /metrics".into())
 }
 
 #[cfg(test)]
@@ -138,15 +132,15 @@ mod tests {
 
     #[test]
     fn booleans_with_and_without_a_value() {
-        assert_eq!(read("T", |reader| reader.bool("x", Empty::Wrong)), (Some(true), vec![]));
+        assert_eq!(read("T", |reader| reader.bool("x", Empty::Invalid)), (Some(true), vec![]));
         assert_eq!(read("", |reader| reader.bool("x", Empty::Absent)), (None, vec![]));
         for text in ["", "yes", "true "] {
-            let (value, problems) = read(text, |reader| reader.bool("x", Empty::Wrong));
+            let (value, problems) = read(text, |reader| reader.bool("x", Empty::Invalid));
             assert_eq!(value, None);
             assert_eq!(
                 problems,
                 [format!(
-                    "annotation consul.hashicorp.com/x: \"{text}\" is not a boolean; write \"true\" or \"false\", in quotes"
+                    "annotation consul.hashicorp.com/x: invalid value \"{text}\": must be a boolean: \"true\" or \"false\", in quotes"
                 )]
             );
         }
@@ -161,9 +155,11 @@ mod tests {
         }
         assert_eq!(read("admin", |reader| reader.port("x", 1024)).0, Some(9090));
         assert_eq!(read("", |reader| reader.port("x", 1024)), (None, vec![]));
-        for (text, why) in
-            [("80", "is below 1024"), ("0x10", "is not"), ("nope", "is not the name of a port")]
-        {
+        for (text, why) in [
+            ("80", "from 1024 to 65535"),
+            ("0x10", "a port number from 1"),
+            ("nope", "port names: \"admin\""),
+        ] {
             let (value, problems) = read(text, |reader| reader.port("x", 1024));
             assert!(value.is_none() && problems[0].contains(why), "{problems:?}");
         }

@@ -3,10 +3,10 @@
 use super::names::{CPU_LIMIT, CPU_REQUEST, MEMORY_LIMIT, MEMORY_REQUEST};
 use super::{Annotations, full};
 use crate::k8s::quantity::Quantity;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw, Problem};
 use crate::settings::resources::{Amount, Conflict, Resources};
 
-/// The resources of the settings with what the pod asks for in their place.
+/// The resources of the settings, overridden by the pod's annotations.
 pub fn parse(annotations: &Annotations<'_>, settings: &Resources, findings: &mut Findings) -> Resources {
     let mut resources = settings.clone();
     for (name, resource, is_limit) in [
@@ -22,9 +22,7 @@ pub fn parse(annotations: &Annotations<'_>, settings: &Resources, findings: &mut
                 amounts.insert(resource.to_owned(), Amount::written(quantity));
             }
             Err(why) => {
-                let problem =
-                    Problem::new(full(name), why.to_string(), "write a quantity such as 100m or 64Mi");
-                findings.problem(problem.value(written));
+                findings.problem(Problem::new(full(name), why.to_string()).value(written));
             }
         }
     }
@@ -33,23 +31,24 @@ pub fn parse(annotations: &Annotations<'_>, settings: &Resources, findings: &mut
     resources
 }
 
-/// The problem names an annotation that the pod has; the other half may be the setting's.
+/// The problem is reported for an annotation that the pod has; the other amount may be a setting.
 fn conflict_problem(annotations: &Annotations<'_>, conflict: &Conflict) -> Problem {
     let Conflict { resource, request, limit } = conflict;
     let [request_name, limit_name] =
         ["request", "limit"].map(|kind| format!("sidecar-proxy-{resource}-{kind}"));
-    let owner = |name: &str| match annotations.get(name) {
+    let origin = |name: &str| match annotations.get(name) {
         Some(_) => "",
-        None => "policy's setting for the ",
+        None => " in the policy's settings",
     };
     if annotations.get(&request_name).is_some() {
-        let why = format!("is over the {}limit, {limit}", owner(&limit_name));
-        let remedy = format!("write at most {limit}, or a higher {}", full(&limit_name));
-        Problem::new(full(&request_name), why, remedy).value(request)
+        let why = format!("must not exceed the {resource} limit of {limit}{}", origin(&limit_name));
+        let remedy = format!("lower it, or set a higher {}", full(&limit_name));
+        Flaw::new(why, remedy).at(full(&request_name)).value(request)
     } else {
-        let why = format!("is under the {}request, {request}", owner(&request_name));
-        let remedy = format!("write at least {request}, or a lower {}", full(&request_name));
-        Problem::new(full(&limit_name), why, remedy).value(limit)
+        let why =
+            format!("must not be less than the {resource} request of {request}{}", origin(&request_name));
+        let remedy = format!("raise it, or set a lower {}", full(&request_name));
+        Flaw::new(why, remedy).at(full(&limit_name)).value(limit)
     }
 }
 
@@ -82,18 +81,18 @@ mod tests {
         for (written, problem) in [
             (
                 &[(CPU_REQUEST, "2")][..],
-                "annotation consul.hashicorp.com/sidecar-proxy-cpu-request: \"2\" is over the policy's setting for the limit, 1; \
-                 write at most 1, or a higher annotation consul.hashicorp.com/sidecar-proxy-cpu-limit",
+                "annotation consul.hashicorp.com/sidecar-proxy-cpu-request: invalid value \"2\": must not exceed the cpu limit \
+                 of 1 in the policy's settings; lower it, or set a higher annotation consul.hashicorp.com/sidecar-proxy-cpu-limit",
             ),
             (
                 &[(MEMORY_REQUEST, "2Gi"), (MEMORY_LIMIT, "1Gi")],
-                "annotation consul.hashicorp.com/sidecar-proxy-memory-request: \"2Gi\" is over the limit, 1Gi; \
-                 write at most 1Gi, or a higher annotation consul.hashicorp.com/sidecar-proxy-memory-limit",
+                "annotation consul.hashicorp.com/sidecar-proxy-memory-request: invalid value \"2Gi\": must not exceed the memory \
+                 limit of 1Gi; lower it, or set a higher annotation consul.hashicorp.com/sidecar-proxy-memory-limit",
             ),
             (
                 &[(CPU_LIMIT, "x")],
-                "annotation consul.hashicorp.com/sidecar-proxy-cpu-limit: \"x\" is not a quantity; \
-                 write a quantity such as 100m or 64Mi",
+                "annotation consul.hashicorp.com/sidecar-proxy-cpu-limit: invalid value \"x\": must be a quantity \
+                 such as 100m or 64Mi",
             ),
         ] {
             assert_eq!(parsed(written).1, [problem]);

@@ -7,20 +7,19 @@ use super::{Annotations, full};
 use crate::consul::service_name::{ServiceName, ServiceNameError};
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::ports;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw, Problem};
 use crate::text::Quoted;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePort {
     pub number: u16,
-    /// The value for the annotation where the pod has none: the port's name if it has one,
-    /// else its number.
+    /// The annotation's value for a pod that has none: the port's name, else its number.
     pub written_back: Option<String>,
 }
 
-/// The service's name: that of the first container where the pod has no annotation. With ACLs
-/// it must be the name of the pod's service account. `spec_path` is where the specification
-/// stands in the request's object.
+/// The service's name; without an annotation, the first container's name. With ACLs it must be
+/// the name of the pod's service account. `spec_path` is the specification's path in the
+/// request's object.
 pub fn name(
     annotations: &Annotations<'_>,
     spec: &PodSpec<'_>,
@@ -43,13 +42,12 @@ pub fn name(
                 None => container_name_problem(error, spec_path),
                 Some(_) => {
                     let account = Quoted(spec.service_account(), 100);
-                    let remedy = match acls {
-                        true => format!(
-                            "write the name of the pod's service account, {account}, since ACLs are on"
-                        ),
-                        false => error.remedy().to_owned(),
-                    };
-                    Problem::new(full(SERVICE), error.to_string(), remedy)
+                    let remedy =
+                        format!("with ACLs enabled, write the name of the pod's service account, {account}");
+                    match acls {
+                        true => Flaw::new(error.rule(), remedy).at(full(SERVICE)),
+                        false => error.flaw().at(full(SERVICE)),
+                    }
                 }
             };
             findings.problem(problem.value(text));
@@ -59,9 +57,9 @@ pub fn name(
 }
 
 fn container_name_problem(error: ServiceNameError, spec_path: &str) -> Problem {
-    let why = format!("would be the service's name, and {error}");
-    let remedy = format!("name the service with {}", full(SERVICE));
-    Problem::new(format!("{spec_path}.containers[0].name"), why, remedy)
+    let why = format!("as the default service name, {}", error.rule());
+    let remedy = format!("set {} to another name", full(SERVICE));
+    Flaw::new(why, remedy).at(format!("{spec_path}.containers[0].name"))
 }
 
 /// With ACLs, a pod can only log in as its service account.
@@ -71,33 +69,32 @@ pub fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str
     let identity = service.identity();
     let shown = Quoted(&identity, 100);
     if identity != service.as_str() {
-        let why = "has upper case or a dot, which Consul's ACL identities cannot have";
-        let remedy = format!("write lower-case letters, digits, '-' and '_', such as {shown}");
-        findings.problem(Problem::new(full(SERVICE), why, remedy).value(service.as_str()));
+        let why = "must consist of lower-case letters, digits, '-' and '_' when ACLs are enabled";
+        let flaw = Flaw::new(why, format!("did you mean {shown}?"));
+        findings.problem(flaw.at(full(SERVICE)).value(service.as_str()));
     }
     if identity != account {
         let why = format!(
-            "is not the service's name {shown}, and with ACLs on a pod can only log in as its own service"
+            "must be the service name {shown}: with ACLs enabled, a pod can log in to Consul only as its own service"
         );
         let create = "create a ServiceAccount with the service's name and set serviceAccountName to it";
-        let write = format!("write the service account's name as {}", full(SERVICE));
+        let write = format!("set {} to the service account's name", full(SERVICE));
         // No ServiceAccount has an underscore, and no service with ACLs a dot.
         let remedy = match (identity.contains('_'), account.contains('.')) {
             (false, false) => format!("{create}, or {write}"),
             (false, true) => create.to_owned(),
             (true, false) => write,
             (true, true) => {
-                let name = "give both one name of lower-case letters, digits and '-'";
-                format!("{name}: serviceAccountName and {}", full(SERVICE))
+                format!("set serviceAccountName and {} to the same lower-case name", full(SERVICE))
             }
         };
-        let problem = Problem::new(format!("{spec_path}.serviceAccountName"), why, remedy);
+        let problem = Flaw::new(why, remedy).at(format!("{spec_path}.serviceAccountName"));
         findings.problem(problem.value(account));
     }
 }
 
-/// The service's port: the first TCP port of the pod's containers where it has no annotation,
-/// never a native sidecar's. An empty annotation means none: the service only calls others.
+/// The service's port; without an annotation, the first TCP port of the pod's containers, never
+/// of a native sidecar. An empty annotation means none: the service only calls others.
 pub fn port(
     annotations: &Annotations<'_>,
     spec: &PodSpec<'_>,
@@ -136,7 +133,7 @@ fn tcp_ports<'s>(spec: &'s PodSpec<'_>) -> impl Iterator<Item = (&'s Container<'
         .filter_map(|(owner, port)| Some((owner, port, ports::number(port)?)))
 }
 
-/// The container that has the service's name is the likelier owner of its port.
+/// Warns if the port belongs to one container, and another one has the service's name.
 fn warn_of_another_containers_port(
     service: &ServiceName,
     owner: &Container<'_>,
@@ -147,7 +144,7 @@ fn warn_of_another_containers_port(
     let mut others = tcp_ports(spec).filter(|(other, ..)| other.name == service.as_str());
     if let Some((_, _, other)) = others.next() {
         findings.warn(format!(
-            "the service's port is {number}, the first one listed, of container {}; container {} lists {other}; choose with {}",
+            "the service's port is {number}, the first port listed, of container {}; container {} lists {other}; to choose, set {}",
             Quoted(owner.name, 40),
             Quoted(service.as_str(), 40),
             full(PORT)
@@ -160,10 +157,10 @@ fn warn_of_one_name_for_two_ports(written: &str, taken: u16, spec: &PodSpec<'_>,
         tcp_ports(spec).filter(|(_, port, number)| ports::name(port) == Some(written) && *number != taken);
     if let Some((owner, _, other)) = others.next() {
         findings.warn(format!(
-            "{}: the name {} is that of port {taken}, which is taken, and of port {other} of container {}; write the number",
+            "{}: the port name {} is ambiguous: it is used for port {taken}, and container {} has it for port {other}; write the number",
             full(PORT),
             Quoted(written, 20),
-            Quoted(owner.name, 40)
+            Quoted(owner.name, 40),
         ));
     }
 }
@@ -183,8 +180,8 @@ mod tests {
 
     #[test]
     fn with_acls_the_service_account_is_compared_with_the_name_that_the_service_can_have() {
-        let (upper, account) =
-            ("has upper case or a dot", "spec.serviceAccountName: \"web\" is not the service's");
+        let upper = "must consist of lower-case letters";
+        let account = "spec.serviceAccountName: invalid value \"web\": must be the service name";
         for (service, expected) in [
             ("web", &[][..]),
             ("Web", &[upper]),
@@ -195,7 +192,7 @@ mod tests {
             (
                 "my web",
                 &[
-                    "characters that a service name cannot have; write the name of the pod's service account, \"web\"",
+                    "a letter or digit; with ACLs enabled, write the name of the pod's service account, \"web\"",
                 ],
             ),
         ] {
@@ -205,9 +202,9 @@ mod tests {
                 assert!(problem.contains(part), "{problem}");
             }
         }
-        assert!(problems("Web", true)[0].ends_with("such as \"web\""));
+        assert!(problems("Web", true)[0].ends_with("did you mean \"web\"?"));
         // Neither of these can be a ServiceAccount's name.
-        assert!(problems("Other", true)[1].contains("is not the service's name \"other\""));
+        assert!(problems("Other", true)[1].contains("must be the service name \"other\""));
         assert!(!problems("my_web", true)[0].contains("create a ServiceAccount"));
         assert!(problems("Other", false).is_empty());
     }
@@ -229,11 +226,9 @@ mod tests {
         assert_eq!(port("9090"), Some(ServicePort { number: 9090, written_back: None }));
         assert_eq!(port(""), None);
         assert_eq!(port("htpp"), None);
-        assert!(
-            findings.problems[0]
-                .to_string()
-                .starts_with("annotation consul.hashicorp.com/connect-service-port: \"htpp\" is not")
-        );
+        assert!(findings.problems[0].to_string().starts_with(
+            "annotation consul.hashicorp.com/connect-service-port: invalid value \"htpp\": must be"
+        ));
     }
 
     /// The port that is taken for a service, and the warnings.
@@ -270,7 +265,7 @@ mod tests {
         let (number, warnings) = taken(spec, "orders", &[(PORT, "http")]);
         assert_eq!(number, Some(4180));
         assert!(
-            warnings[0].contains("port 4180, which is taken, and of port 8080 of container \"orders\""),
+            warnings[0].contains("used for port 4180, and container \"orders\" has it for port 8080"),
             "{warnings:?}"
         );
     }

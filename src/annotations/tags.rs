@@ -7,7 +7,7 @@ use crate::problem::Findings;
 pub fn parse(annotations: &Annotations<'_>, findings: &mut Findings) -> Vec<String> {
     let old = annotations.get(OLD_TAGS);
     if old.is_some() {
-        findings.warn(format!("{} is deprecated; write {PREFIX}{TAGS} instead", full(OLD_TAGS)));
+        findings.warn(format!("{} is deprecated; use {PREFIX}{TAGS} instead", full(OLD_TAGS)));
     }
     let lists = annotations.get(TAGS).into_iter().chain(old);
     let tags = lists.flat_map(|list| list.split(',')).map(str::trim);

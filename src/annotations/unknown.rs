@@ -1,4 +1,4 @@
-//! Annotations that have no effect, because of their name or because the pod is not injected.
+//! Annotations without effect: unknown ones, and those of a pod that is not injected.
 
 use super::names::{self, INJECT, PREFIX, Reader, WRITTEN};
 use super::{Annotations, full};
@@ -10,7 +10,7 @@ use crate::warning::Warning;
 /// The warnings name this many unknown annotations and count the others.
 const SHOWN: usize = 10;
 
-/// Warns of the annotations that pods in this mode do not have.
+/// Warns of annotations that this mode does not support.
 pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findings) {
     let mut unknown = annotations.names().filter(|name| !names::is_known(name, mode));
     for name in unknown.by_ref().take(SHOWN) {
@@ -19,29 +19,27 @@ pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findin
         } else if let Some(meant) = meant(name, mode) {
             misspelt(name, meant)
         } else {
-            Warning::new(&format!(
-                "{} is not known to this injector and has no effect; remove it",
-                full(name)
-            ))
+            Warning::new(&format!("{} is unknown and has no effect; remove it", full(name)))
         });
     }
     let more = unknown.count();
     if more > 0 {
         findings.warn(format!(
-            "{more} more annotations of {PREFIX} are not known to this injector and have no effect; remove them"
+            "{more} more annotations with the prefix {PREFIX} are unknown and have no effect; remove them"
         ));
     }
 }
 
 /// The warning about an annotation that only another mode or another injector reads.
 pub fn of_another_mode(name: &str, mode: ModeName) -> Option<Warning> {
-    let whose = match names::reader(name)? {
-        Reader::Only(other) if other != mode => format!("mode {other}"),
-        Reader::Others => "another version of Consul's injector".to_owned(),
+    let why = match names::reader(name)? {
+        Reader::Only(other) if other != mode => {
+            format!("is not supported in mode {mode}, only in mode {other}, and has no effect")
+        }
+        Reader::Others => "is for other versions of Consul's injector and has no effect".to_owned(),
         _ => return None,
     };
-    let message = format!("{} belongs to {whose} and has no effect here; remove it", full(name));
-    Some(Warning::new(&message))
+    Some(Warning::new(&format!("{} {why}; remove it", full(name))))
 }
 
 /// The known annotation that was probably meant, as a user would write it.
@@ -51,13 +49,13 @@ pub fn meant(name: &str, mode: ModeName) -> Option<&'static str> {
     Some(if known == names::META { "service-meta-KEY" } else { known })
 }
 
-/// The warning about an annotation that the policy writes, where somebody else wrote it.
+/// The warning about an annotation that only the policy may set.
 pub fn injectors_own(name: &str, place: &str) -> Warning {
-    Warning::new(&format!("{}{place} has no effect; remove it, the injector writes it", full(name)))
+    Warning::new(&format!("{}{place} has no effect, because the injector sets it; remove it", full(name)))
 }
 
 fn misspelt(name: &str, meant: &str) -> Warning {
-    Warning::new(&format!("{} is not known and has no effect; did you mean {meant}?", full(name)))
+    Warning::new(&format!("{} is unknown and has no effect; did you mean {meant}?", full(name)))
 }
 
 /// The warnings about a pod that has no annotation `connect-inject`, but others that have an
@@ -68,13 +66,12 @@ pub fn without_inject(annotations: &Annotations<'_>, mode: ModeName) -> Vec<Warn
     let mut warnings: Vec<Warning> = misspelt.collect();
     let mut idle = annotations.names().filter(|name| names::is_known(name, mode) && !WRITTEN.contains(name));
     if let Some(first) = idle.next() {
-        let (others, them) = match idle.count() {
-            0 => (String::new(), "it"),
-            1 => (" and 1 more".to_owned(), "them"),
-            count => (format!(" and {count} more"), "them"),
+        let (others_have, them) = match idle.count() {
+            0 => (" has".to_owned(), "it"),
+            count => (format!(" and {count} more have"), "them"),
         };
         warnings.push(Warning::new(&format!(
-            "{}{others}: without effect, since the pod is not injected; add {PREFIX}{INJECT}: \"true\", or remove {them}",
+            "{}{others_have} no effect, because the pod is not injected; add {PREFIX}{INJECT}: \"true\", or remove {them}",
             full(first),
         )));
     }

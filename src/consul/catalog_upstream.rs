@@ -1,4 +1,4 @@
-//! Upstreams as the endpoints controller of consul-k8s reads them:
+//! Upstreams in the forms that the endpoints controller of consul-k8s reads:
 //! - `service[.namespace[.partition]]:port[:datacenter][?option=value&...]`
 //! - `service.svc[.NAMESPACE.ns][.PEER.peer|.PARTITION.ap|.DATACENTER.dc]:port[:destination-port]`
 //! - `prepared_query:name:port`
@@ -7,22 +7,22 @@
 
 use std::net::IpAddr;
 
-use super::namespace::is_namespace_name;
+use super::namespace::{NAME_RULE, is_namespace_name};
 use super::service_name::{ServiceName, ServiceNameError};
-use super::upstream::{LIMIT, ResolvePort, is_datacenter};
-use crate::problem::{Findings, Flaw, Problem};
+use super::upstream::{DATACENTER_RULE, LIMIT, ResolvePort, is_datacenter};
+use crate::problem::{Findings, Flaw};
 use crate::text::{Quoted, is_word};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogUpstream {
-    /// What was written before the port: the variables' names are made of it.
+    /// The text before the port, from which the variables' names are made.
     pub written_name: String,
     pub target: Target,
     pub port: u16,
     pub options: Options,
 }
 
-/// Where the upstream's requests go.
+/// The destination of the upstream's requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     pub prepared_query: bool,
@@ -62,8 +62,9 @@ pub fn parse_list(
     }
     let count = value.split(',').count();
     if count > LIMIT {
-        let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
-        findings.problem(Problem::new(subject, why, "list the services that the pod calls").value(value));
+        let why = format!("must be at most {LIMIT} upstreams, found {count}");
+        let flaw = Flaw::new(why, "list only services that the pod calls");
+        findings.problem(flaw.at(subject).value(value));
         return Vec::new();
     }
     let mut upstreams: Vec<(CatalogUpstream, &str)> = Vec::with_capacity(count);
@@ -72,8 +73,8 @@ pub fn parse_list(
         let upstream = parse(item, resolve_port, namespaces, &mut flaws);
         if let Some(upstream) = upstream {
             if let Some((_, first)) = upstreams.iter().find(|(other, _)| other.listens_as(&upstream)) {
-                let why = format!("has the same local port as the upstream {}", Quoted(first, 60));
-                flaws.push(Flaw::new(why, "give every upstream a local port of its own"));
+                let why = format!("its local port is already used by upstream {}", Quoted(first, 60));
+                flaws.push(Flaw::new(why, "use another port"));
             }
             upstreams.push((upstream, item));
         }
@@ -96,17 +97,14 @@ fn parse(
 ) -> Option<CatalogUpstream> {
     let complete = |part: &&str| part.trim_matches(':').contains(':');
     if item.split_whitespace().filter(complete).count() > 1 {
-        flaws.push(Flaw::new(
-            "has upstreams that are not separated by commas",
-            "write a comma between upstreams",
-        ));
+        flaws.push("must be a list of upstreams separated by commas".into());
         return None;
     }
     let mut parts = item.splitn(3, ':').map(str::trim);
     let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
     if first == "prepared_query" {
         let (Some(name), Some(port)) = (second, third) else {
-            flaws.push(Flaw::new("has no port", FORM));
+            flaws.push(Flaw::new("a local port is required", FORM));
             return None;
         };
         let port = port_of(port, resolve_port, flaws);
@@ -120,8 +118,10 @@ fn parse(
         });
     }
     let Some(port) = second else {
-        let why = if item.is_empty() { "is an empty part of the list" } else { "has no port" };
-        flaws.push(Flaw::new(why, FORM));
+        flaws.push(match item {
+            "" => Flaw::new("must not be empty", "remove the extra comma"),
+            _ => Flaw::new("a local port is required", FORM),
+        });
         return None;
     };
     let port = port_of(port, resolve_port, flaws);
@@ -134,8 +134,8 @@ fn parse(
     let mut options = third.map_or_else(Options::default, |third| Options::parse(third, labelled, flaws));
     match (datacenter, &options.datacenter) {
         (Some(label), Some(option)) if label != *option => {
-            let why = format!("names two datacenters, {} and {}", Quoted(&label, 60), Quoted(option, 60));
-            flaws.push(Flaw::new(why, "write one of them"));
+            let (label, option) = (Quoted(&label, 60), Quoted(option, 60));
+            flaws.push(format!("must name one datacenter, not both {label} and {option}").into());
         }
         (Some(label), _) => options.datacenter = Some(label),
         (None, _) => (),
@@ -145,8 +145,8 @@ fn parse(
 
 fn port_of(written: &str, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
     let flaw = |error: Flaw| match written {
-        "" => Flaw::new("has no port", FORM),
-        port => Flaw::new(format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
+        "" => Flaw::new("a local port is required", FORM),
+        port => error.of(&format!("local port {}", Quoted(port, 60))),
     };
     resolve_port(written).map_err(|error| flaws.push(flaw(error))).ok()
 }
@@ -154,8 +154,8 @@ fn port_of(written: &str, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>)
 fn check_service(name: &str, flaws: &mut Vec<Flaw>) {
     match ServiceName::parse(name) {
         Ok(_) => (),
-        Err(ServiceNameError::Empty) => flaws.push(Flaw::new("has no name", FORM)),
-        Err(error) => flaws.push(Flaw::new(format!("names a service that {error}"), error.remedy())),
+        Err(ServiceNameError::Empty) => flaws.push(Flaw::new("a service name is required", FORM)),
+        Err(error) => flaws.push(error.flaw().of(&format!("service name {}", Quoted(name, 60)))),
     }
 }
 
@@ -184,7 +184,8 @@ fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> 
     let (name, labels) = pieces.split_first().map_or(("", pieces), |(name, labels)| (*name, labels));
     name.clone_into(&mut target.name);
     check_service(name, flaws);
-    // The controller takes `.ns` before the other labels, and the others only after it.
+    // The controller reads `.ns` only before the other labels, and with namespaces the others
+    // only after it.
     let labels = labels.get(1..).unwrap_or_default();
     let (scope, last) = match labels {
         [] => (None, None),
@@ -193,7 +194,7 @@ fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> 
         [last, label] if !namespaces => (None, Some((*last, *label))),
         _ => {
             let form = if namespaces { LABELLED_FORM_OF_NAMESPACES } else { LABELLED_FORM };
-            flaws.push(Flaw::new("has labels that Consul's controller does not read", form));
+            flaws.push(Flaw::new("Consul's endpoints controller does not support these labels", form));
             return (target, None);
         }
     };
@@ -217,8 +218,10 @@ fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> 
         }
         Some((_, label)) => {
             let form = if namespaces { LABELLED_FORM_OF_NAMESPACES } else { LABELLED_FORM };
-            let why =
-                format!("has the label {}, which Consul's controller does not read here", Quoted(label, 40));
+            let why = format!(
+                "Consul's endpoints controller does not support the label {} here",
+                Quoted(label, 40)
+            );
             flaws.push(Flaw::new(why, form));
         }
     }
@@ -227,15 +230,13 @@ fn labelled_target(pieces: &[&str], namespaces: bool, flaws: &mut Vec<Flaw>) -> 
 
 fn check_scope(kind: &str, name: &str, flaws: &mut Vec<Flaw>) {
     if !is_namespace_name(name) {
-        let why = format!("names {}, which is not the name of a Consul {kind}", Quoted(name, 80));
-        flaws.push(Flaw::new(why, "write letters, digits and '-', at most 64"));
+        flaws.push(format!("Consul {kind} {} {NAME_RULE}", Quoted(name, 80)).into());
     }
 }
 
 fn check_datacenter(name: &str, flaws: &mut Vec<Flaw>) {
     if !is_datacenter(name) {
-        let why = format!("names {}, which is not the name of a datacenter", Quoted(name, 80));
-        flaws.push(Flaw::new(why, "write letters, digits, '-' and '_'"));
+        flaws.push(format!("datacenter {} {DATACENTER_RULE}", Quoted(name, 80)).into());
     }
 }
 
@@ -257,7 +258,7 @@ impl Options {
                     options.set(key.trim(), value.trim(), flaws);
                 }
                 _ => {
-                    let why = format!("has the option {} without a value", Quoted(pair, 60));
+                    let why = format!("option {} requires a value", Quoted(pair, 60));
                     flaws.push(Flaw::new(why, OPTIONS_FORM));
                 }
             }
@@ -269,24 +270,22 @@ impl Options {
         match key {
             "destination_port" | "destination-port" | "destinationPort" | "port" => {
                 if !is_word(value, 64, b"-_.") {
-                    let why = format!("has the destination port {}, which no service has", Quoted(value, 60));
-                    flaws.push(Flaw::new(why, "write the name of a port of the service"));
+                    let rule = "must be the name of a port of the upstream service";
+                    flaws.push(format!("destination_port {} {rule}", Quoted(value, 60)).into());
                 }
                 self.destination_port = Some(value.to_owned());
             }
             "local_bind_address" | "local-bind-address" | "localBindAddress" => match value.parse() {
                 Ok(address) => self.local_bind_address = Some(address),
                 Err(_) => {
-                    let why =
-                        format!("has the local address {}, which is not an IP address", Quoted(value, 60));
-                    flaws.push(Flaw::new(why, "write an address such as 127.0.0.2"));
+                    let rule = "must be an IP address such as 127.0.0.2";
+                    flaws.push(format!("local_bind_address {} {rule}", Quoted(value, 60)).into());
                 }
             },
             "mesh_gateway_mode" | "mesh-gateway-mode" | "meshGatewayMode" => {
                 if !["none", "local", "remote"].contains(&value) {
-                    let why =
-                        format!("has the mesh gateway mode {}, which does not exist", Quoted(value, 60));
-                    flaws.push(Flaw::new(why, "write none, local or remote"));
+                    let rule = "must be none, local or remote";
+                    flaws.push(format!("mesh_gateway_mode {} {rule}", Quoted(value, 60)).into());
                 }
                 self.mesh_gateway_mode = Some(value.to_owned());
             }
@@ -296,7 +295,7 @@ impl Options {
             }
             _ => {
                 let why =
-                    format!("has the option {}, which Consul's controller does not know", Quoted(key, 60));
+                    format!("Consul's endpoints controller does not support the option {}", Quoted(key, 60));
                 flaws.push(Flaw::new(why, OPTIONS_FORM));
             }
         }
@@ -308,7 +307,7 @@ mod tests {
     use super::*;
 
     fn resolve_port(text: &str) -> Result<u16, Flaw> {
-        let error = || Flaw::new("is not a port", "write a number");
+        let error = || Flaw::from("must be a port");
         match text {
             "http" => Ok(8080),
             number => number.parse().ok().filter(|number| *number > 0).ok_or_else(error),
@@ -374,29 +373,29 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         for (value, why) in [
-            ("db", "has no port"),
-            ("db:1,", "is an empty part"),
-            (":", "has no port"),
-            (":1", "has no name"),
-            ("db:0", "has a port, \"0\", that"),
-            ("db:1 cache:2", "not separated by commas"),
-            ("db:1\ncache:2", "not separated by commas"),
-            ("prepared_query:q", "has no port"),
+            ("db", "a local port is required"),
+            ("db:1,", "must not be empty"),
+            (":", "a local port is required"),
+            (":1", "a service name is required"),
+            ("db:0", "local port \"0\" must be a port"),
+            ("db:1 cache:2", "separated by commas"),
+            ("db:1\ncache:2", "separated by commas"),
+            ("prepared_query:q", "a local port is required"),
             ("db.svc.shop.ns:1", "the label \"ns\""),
-            ("db.svc.a.b.c:1", "labels that Consul's controller does not read"),
-            ("db.svc.dc1.dc:1:dc=dc2", "names two datacenters"),
-            ("db:1:bad=1", "has the option \"bad\""),
-            ("db:1:dc=", "without a value"),
-            ("db:1:mesh_gateway_mode=far", "\"far\", which does not exist"),
-            ("db:1:local_bind_address=lo", "not an IP address"),
-            ("db:1:d c", "not the name of a datacenter"),
-            ("a:1,b:1", "same local port as the upstream \"a:1\""),
+            ("db.svc.a.b.c:1", "does not support these labels"),
+            ("db.svc.dc1.dc:1:dc=dc2", "must name one datacenter"),
+            ("db:1:bad=1", "does not support the option \"bad\""),
+            ("db:1:dc=", "requires a value"),
+            ("db:1:mesh_gateway_mode=far", "\"far\" must be none"),
+            ("db:1:local_bind_address=lo", "must be an IP address"),
+            ("db:1:d c", "datacenter \"d c\" must"),
+            ("a:1,b:1", "port is already used by upstream \"a:1\""),
         ] {
             let (_, problems) = parsed(value, false);
             let found = problems.iter().filter(|problem| problem.contains(why)).count();
             assert_eq!(found, 1, "{value:?}: {problems:?}");
         }
         assert!(parsed("db.svc.shop.ap:1", true).1[0].contains("labels"));
-        assert!(parsed("db.:1", true).1[0].contains("not the name of a Consul namespace"));
+        assert!(parsed("db.:1", true).1[0].contains("Consul namespace \"\" must"));
     }
 }

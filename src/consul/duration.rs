@@ -9,7 +9,7 @@ pub struct Millis(pub u64);
 impl Millis {
     pub const SECOND: Millis = Millis(1000);
 
-    /// Go's `time.ParseDuration`, for durations that are not negative.
+    /// Like Go's `time.ParseDuration`, for durations of at least 0.
     pub fn parse_go(text: &str) -> Option<Millis> {
         if text == "0" {
             return Some(Millis(0));
@@ -50,7 +50,7 @@ impl Millis {
         u64::try_from(nanos / 1_000_000).ok().map(Millis)
     }
 
-    /// For `sleep`: seconds, with a fraction only where there is one.
+    /// For `sleep`: seconds, with a fraction only if needed.
     pub fn as_seconds(self) -> String {
         let (seconds, millis) = (self.0 / 1000, self.0 % 1000);
         if millis == 0 {
@@ -60,7 +60,7 @@ impl Millis {
     }
 }
 
-/// As Consul reads it.
+/// In Consul's syntax.
 impl fmt::Display for Millis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 % 1000 {

@@ -7,27 +7,27 @@ use std::collections::BTreeMap;
 use crate::problem::{Flaw, PROBLEMS_SHOWN};
 use crate::text::Quoted;
 
-/// Arguments as a user wrote them, split into words.
+/// The user's arguments, split into words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvoyArgs(Vec<String>);
 
-/// Flags with which Envoy would not be the proxy that the pod registers. The zone is
-/// not among them: the bootstrap has none, and Consul does not ask for it.
+/// Flags that are not allowed, because the proxy would not be the one that the pod registers.
+/// The zone is allowed: the bootstrap has none, and Consul does not use it.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
         &["--config-path", "--config-yaml"],
-        "which would replace the bootstrap that connects Envoy to Consul",
-        "leave it out; Consul's proxy-defaults entry takes what the bootstrap should have besides",
+        "it replaces the bootstrap configuration that connects Envoy to Consul",
+        "remove it, and extend the bootstrap with a proxy-defaults entry in Consul",
     ),
     (
         &["--service-node", "--service-cluster"],
-        "which would replace the identity that the bootstrap gives the proxy",
-        "leave it out",
+        "it replaces the identity that the bootstrap configuration gives the proxy",
+        "remove it",
     ),
     (
         &["--mode", "--help", "--version", "--hot-restart-version"],
-        "with which Envoy may end instead of serving",
-        "leave it out",
+        "Envoy may exit instead of serving",
+        "remove it",
     ),
 ];
 
@@ -37,7 +37,7 @@ const SHORT: &[(&str, &str)] = &[("-l", "--log-level"), ("-c", "--config-path"),
 /// Flags that Envoy takes more than once.
 const REPEATABLE: &[&str] = &["--stats-tag"];
 
-/// Flags that take no value. One that is in neither list may take one.
+/// Flags that take no value. A flag in neither list may have one.
 const SWITCHES: &[&str] = &[
     "--allow-unknown-fields",
     "--allow-unknown-static-fields",
@@ -58,16 +58,16 @@ const SWITCHES: &[&str] = &[
     "--version",
 ];
 
-/// What Envoy takes as the value of a flag.
+/// The values that a flag accepts.
 #[derive(Clone, Copy)]
 enum Takes {
     Anything,
-    /// Of 32 bits; Envoy starts with nothing, in quotes, too.
+    /// 32 bits. Envoy also accepts the empty string.
     Number,
     OneOf(&'static [&'static str]),
 }
 
-/// Flags whose next word is their value, whatever it looks like.
+/// Flags that require a value: the next word, also if it looks like a flag.
 const VALUED: &[(&str, Takes)] = &[
     ("--admin-address-path", Takes::Anything),
     ("--base-id", Takes::Number),
@@ -95,21 +95,21 @@ const VALUED: &[(&str, Takes)] = &[
     ("--stats-tag", Takes::Anything),
 ];
 
-/// What Envoy takes for the flag, if it must have a value.
+/// The values that the flag accepts, if it requires one.
 fn takes(flag: &str) -> Option<Takes> {
     VALUED.iter().find(|(valued, _)| *valued == flag).map(|(_, takes)| *takes)
 }
 
 impl EnvoyArgs {
-    /// The words, or all that is wrong with them.
+    /// The words, or all their problems.
     pub fn parse(text: &str) -> Result<Self, Vec<Flaw>> {
         let mut flaws = Vec::new();
         let words = shlex::split(text).unwrap_or_else(|| {
-            flaws.push(Flaw::new("has a quote that is not closed", "close it, or put a backslash before it"));
+            flaws.push(Flaw::new("has an unclosed quote", "close it, or escape it with a backslash"));
             Vec::new()
         });
         if text.contains('\0') {
-            flaws.push(Flaw::new("has a NUL character, which no argument can have", "take it out"));
+            flaws.push("must not contain a NUL character".into());
         }
         let args = EnvoyArgs(words);
         let mut flags: BTreeMap<&str, Vec<Flag<'_>>> = BTreeMap::new();
@@ -119,7 +119,7 @@ impl EnvoyArgs {
         let wrong = flags.iter().filter_map(|(name, uses)| {
             flag_flaw(name, uses).or_else(|| uses.iter().find_map(Flag::value_flaw))
         });
-        // A message shows no more.
+        // A message does not show more.
         flaws.extend(wrong.take(PROBLEMS_SHOWN + 1));
         if flaws.is_empty() { Ok(args) } else { Err(flaws) }
     }
@@ -128,8 +128,8 @@ impl EnvoyArgs {
         self.0.iter().map(String::as_str)
     }
 
-    /// Envoy refuses a flag given twice, so the policy leaves out of its own what
-    /// the user wrote.
+    /// Envoy does not start with a flag given twice, so the policy omits its own flags that the
+    /// user wrote, too.
     pub fn has(&self, wanted: &str) -> bool {
         self.roles().filter_map(Role::flag).any(|flag| flag.name == wanted)
     }
@@ -142,7 +142,7 @@ impl EnvoyArgs {
         })
     }
 
-    /// What the words are, but for the values of flags.
+    /// The roles of the words; the values of flags are part of the flags.
     fn roles(&self) -> impl Iterator<Item = Role<'_>> {
         let mut words = self.iter().peekable();
         std::iter::from_fn(move || {
@@ -163,19 +163,17 @@ impl EnvoyArgs {
 /// What is wrong with the uses of a flag.
 fn flag_flaw(name: &str, uses: &[Flag<'_>]) -> Option<Flaw> {
     if let Some((_, why, remedy)) = REFUSED.iter().find(|(flags, ..)| flags.contains(&name)) {
-        return Some(Flaw::new(format!("has {name}, {why}"), *remedy));
+        return Some(Flaw::new(format!("{name} is not allowed: {why}"), *remedy));
     }
     if uses.iter().any(|flag| flag.joined) {
-        let why = format!("has {name} and its value in one, with which Envoy refuses to start");
-        return Some(Flaw::new(why, "write the flag and its value as two words"));
+        let why = format!("Envoy does not start with {name} and its value in one word");
+        return Some(Flaw::new(why, "write a space between them"));
     }
-    (uses.len() > 1 && !REPEATABLE.contains(&name)).then(|| {
-        let why = format!("has {name} twice, with which Envoy refuses to start");
-        Flaw::new(why, "write it once")
-    })
+    (uses.len() > 1 && !REPEATABLE.contains(&name))
+        .then(|| Flaw::new(format!("Envoy does not start with {name} twice"), "write it once"))
 }
 
-/// What a word is for Envoy.
+/// The role of a word in Envoy's command line.
 enum Role<'w> {
     Flag(Flag<'w>),
     Stray(&'w str),
@@ -195,7 +193,7 @@ struct Flag<'w> {
     /// In its long form.
     name: &'w str,
     value: Option<&'w str>,
-    /// Written as `--concurrency=1` or `-linfo`, which Envoy does not take.
+    /// Written as `--concurrency=1` or `-linfo`, which Envoy does not accept.
     joined: bool,
 }
 
@@ -204,7 +202,7 @@ impl<'w> Flag<'w> {
         if !word.starts_with('-') || word.as_bytes().get(1).is_none_or(u8::is_ascii_digit) {
             return None;
         }
-        // Envoy takes a flag and its value in one word, with a space in it.
+        // Envoy accepts a flag and its value in one word that has a space.
         let (flag, value) = word.split_once(' ').map_or((word, None), |(flag, value)| (flag, Some(value)));
         let name = flag.split('=').next().unwrap_or(flag);
         let long = SHORT
@@ -218,26 +216,22 @@ impl<'w> Flag<'w> {
         })
     }
 
-    /// What is wrong with its value, or that it has none.
+    /// What is wrong with its value, also if a value is missing.
     fn value_flaw(&self) -> Option<Flaw> {
         let name = self.name;
         let takes = takes(name)?;
         let Some(value) = self.value else {
-            let why = format!("has {name} without a value, with which Envoy refuses to start");
-            return Some(Flaw::new(why, "write its value after it"));
+            return Some(format!("{name} requires a value").into());
         };
-        let (fits, remedy) = match takes {
+        let (fits, rule) = match takes {
             Takes::Anything => return None,
             Takes::Number => {
                 let fits = value.is_empty() || value.parse::<u32>().is_ok();
-                (fits, "write a whole number, at most 4294967295".to_owned())
+                (fits, "must be an integer from 0 to 4294967295".to_owned())
             }
-            Takes::OneOf(words) => (words.contains(&value), format!("write one of {}", words.join(", "))),
+            Takes::OneOf(words) => (words.contains(&value), format!("must be one of {}", words.join(", "))),
         };
-        (!fits).then(|| {
-            let why = format!("has {name} {}, with which Envoy refuses to start", Quoted(value, 100));
-            Flaw::new(why, remedy)
-        })
+        (!fits).then(|| format!("the value {} of {name} {rule}", Quoted(value, 100)).into())
     }
 }
 
@@ -271,52 +265,52 @@ mod tests {
     }
 
     #[test]
-    fn what_envoy_or_the_mesh_would_not_survive() {
+    fn arguments_that_break_envoy_or_the_mesh() {
         for (text, why) in [
-            ("\"a", "not closed"),
+            ("\"a", "unclosed quote"),
             ("a\0b", "NUL"),
             ("-c /tmp/x", "--config-path"),
             ("-c/tmp/x", "--config-path"),
             ("--config-yaml '{}'", "--config-yaml"),
             ("--config-path=/x", "--config-path"),
             ("'--config-path /x'", "--config-path"),
-            ("--service-node x", "--service-node, which would replace the identity"),
-            ("'--service-cluster x'", "--service-cluster, which"),
-            ("--mode validate", "--mode, with which Envoy may end"),
-            ("-h", "--help, with"),
+            ("--service-node x", "--service-node is not allowed: it replaces the identity"),
+            ("'--service-cluster x'", "--service-cluster is not allowed"),
+            ("--mode validate", "--mode is not allowed: Envoy may exit"),
+            ("-h", "--help is not allowed"),
             ("--concurrency=1", "--concurrency and its value in one"),
             ("-linfo", "--log-level and its value in one"),
             ("-l info --log-level debug", "--log-level twice"),
-            ("--concurrency two", "--concurrency \"two\", with which Envoy refuses"),
-            ("--concurrency -1", "--concurrency \"-1\""),
-            ("--concurrency 4294967296", "--concurrency \"4294967296\""),
-            ("'--drain-time-s 5s'", "--drain-time-s \"5s\""),
-            ("--base-id --use-dynamic-base-id", "--base-id \"--use-dynamic-base-id\""),
-            ("--log-level verbose", "--log-level \"verbose\""),
-            ("--disable-hot-restart --log-level", "--log-level without a value"),
-            ("--stats-tag a:b --stats-tag", "--stats-tag without a value"),
+            ("--concurrency two", "\"two\" of --concurrency must be an integer"),
+            ("--concurrency -1", "\"-1\" of --concurrency"),
+            ("--concurrency 4294967296", "\"4294967296\" of --concurrency"),
+            ("'--drain-time-s 5s'", "\"5s\" of --drain-time-s"),
+            ("--base-id --use-dynamic-base-id", "\"--use-dynamic-base-id\" of --base-id"),
+            ("--log-level verbose", "\"verbose\" of --log-level must be one of trace"),
+            ("--disable-hot-restart --log-level", "--log-level requires a value"),
+            ("--stats-tag a:b --stats-tag", "--stats-tag requires a value"),
         ] {
             let flaws = EnvoyArgs::parse(text).unwrap_err();
-            assert!(flaws.len() == 1 && flaws[0].why.contains(why), "{text}: {flaws:?}");
+            assert!(flaws.len() == 1 && flaws[0].to_string().contains(why), "{text}: {flaws:?}");
         }
     }
 
     #[test]
-    fn all_flaws_are_told() {
+    fn all_flaws_are_reported() {
         let text = "-l a --config-path x --mode y --base-id=1 -c z --service-node n -l b \0";
         let flaws = EnvoyArgs::parse(text).unwrap_err();
-        let told: Vec<_> = flaws.iter().map(|flaw| flaw.why.split(',').next().unwrap_or_default()).collect();
-        assert_eq!(
-            told,
-            [
-                "has a NUL character",
-                "has --base-id and its value in one",
-                "has --config-path",
-                "has --log-level twice",
-                "has --mode",
-                "has --service-node"
-            ]
-        );
+        let expected = [
+            "must not contain a NUL character",
+            "Envoy does not start with --base-id and its value in one word",
+            "--config-path is not allowed",
+            "Envoy does not start with --log-level twice",
+            "--mode is not allowed",
+            "--service-node is not allowed",
+        ];
+        assert_eq!(flaws.len(), expected.len(), "{flaws:#?}");
+        for (flaw, beginning) in flaws.iter().zip(expected) {
+            assert!(flaw.to_string().starts_with(beginning), "{flaw}");
+        }
         assert_eq!(EnvoyArgs::parse("'\0").unwrap_err().len(), 2);
         let many: String = (0..1000).map(|index| format!(" --f{index} --f{index}")).collect();
         assert_eq!(EnvoyArgs::parse(&many).unwrap_err().len(), PROBLEMS_SHOWN + 1);

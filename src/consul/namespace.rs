@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::text::is_word;
 
-pub const REMEDY: &str =
-    "write letters, digits and '-', beginning and ending with a letter or digit, at most 64";
+/// The rule for names of namespaces, partitions and peers.
+pub const NAME_RULE: &str = "must consist of letters, digits and '-', must start and end with a letter or digit, and must be no more than 64 characters";
 
 pub fn is_namespace_name(name: &str) -> bool {
     is_word(name, 64, b"-")
@@ -16,7 +16,7 @@ pub fn is_namespace_name(name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsulNamespaces {
     pub destination: String,
-    /// The prefix, where Kubernetes namespaces are mirrored.
+    /// The prefix, if Kubernetes namespaces are mirrored.
     pub mirroring_prefix: Option<String>,
     pub cross_namespace_policy: Option<String>,
 }
@@ -25,7 +25,7 @@ pub struct ConsulNamespaces {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     pub name: String,
-    /// Where the auth method lives, and so where a pod logs in.
+    /// The namespace of the auth method, where pods log in.
     pub login: String,
     cross_namespace_policy: Option<String>,
 }
@@ -39,16 +39,15 @@ impl ConsulNamespaces {
         };
         if !is_namespace_name(&name) {
             let subject = "setting consulNamespaces.mirroringK8SPrefix";
-            let why = "with the pod's Kubernetes namespace is not the name of a Consul namespace";
-            return Err(Problem::new(subject, why, REMEDY).value(&name));
+            let rule = format!("the Consul namespace, this prefix and the Kubernetes namespace, {NAME_RULE}");
+            return Err(Problem::new(subject, rule).value(&name));
         }
         Ok(Namespace { name, login, cross_namespace_policy: self.cross_namespace_policy.clone() })
     }
 }
 
 impl Namespace {
-    /// The request to Consul's namespace API that creates it, as the original injector
-    /// creates namespaces.
+    /// The request to Consul's API that creates the namespace in the way consul-k8s does.
     pub fn creation_request(&self) -> serde_json::Result<String> {
         let defaults = |policy: &'_ String| Acls { policy_defaults: vec![Policy { name: policy.clone() }] };
         serde_json::to_string(&Creation {

@@ -15,7 +15,7 @@ pub enum Protocol {
 pub struct UnknownProtocol;
 
 impl Protocol {
-    pub const REMEDY: &str = "write tcp, http, http2 or grpc";
+    pub const RULE: &str = "must be tcp, http, http2 or grpc";
 }
 
 impl FromStr for Protocol {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::problem::Flaw;
 use crate::text::is_word;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +13,10 @@ pub enum ServiceNameError {
     Empty,
     Several,
     TooLong,
-    Characters,
-    Ends,
+    Malformed,
 }
 
 impl ServiceName {
-    pub const REMEDY: &str =
-        "write letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, at most 256";
-
     pub fn parse(text: &str) -> Result<Self, ServiceNameError> {
         const LONGEST: usize = 256;
         const MARKS: [u8; 3] = [b'-', b'_', b'.'];
@@ -32,10 +29,8 @@ impl ServiceName {
             ServiceNameError::Several
         } else if text.len() > LONGEST {
             ServiceNameError::TooLong
-        } else if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(&byte)) {
-            ServiceNameError::Ends
         } else {
-            ServiceNameError::Characters
+            ServiceNameError::Malformed
         })
     }
 
@@ -43,17 +38,30 @@ impl ServiceName {
         &self.0
     }
 
-    /// The name as Consul takes it for an ACL identity: in lower case, without a dot.
+    /// The name in the form of an ACL identity: lower case, without dots.
     pub fn identity(&self) -> String {
         self.0.to_ascii_lowercase().replace('.', "-")
     }
 }
 
 impl ServiceNameError {
-    pub fn remedy(self) -> &'static str {
+    pub fn rule(self) -> &'static str {
         match self {
-            ServiceNameError::Several => "write the one that other services call",
-            _ => ServiceName::REMEDY,
+            ServiceNameError::Empty => "must not be empty",
+            ServiceNameError::Several => {
+                "must be a single service: several services are not supported in mode agent"
+            }
+            ServiceNameError::TooLong => "must be no more than 256 bytes",
+            ServiceNameError::Malformed => {
+                "must consist of letters, digits, '-', '_' and '.', and must start and end with a letter or digit"
+            }
+        }
+    }
+
+    pub fn flaw(self) -> Flaw {
+        match self {
+            ServiceNameError::Several => Flaw::new(self.rule(), "write the one that other services call"),
+            _ => self.rule().into(),
         }
     }
 }
@@ -64,33 +72,20 @@ impl fmt::Display for ServiceName {
     }
 }
 
-impl fmt::Display for ServiceNameError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            ServiceNameError::Empty => "is empty",
-            ServiceNameError::Several => "names several services, which this mode does not have",
-            ServiceNameError::TooLong => "is longer than 256 bytes",
-            ServiceNameError::Characters => "has characters that a service name cannot have",
-            ServiceNameError::Ends => "does not begin and end with a letter or digit",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_and_what_is_none() {
+    fn valid_and_invalid_names() {
         for name in ["web", "Web", "a.b", "my_svc-1", "0"] {
             assert_eq!(ServiceName::parse(name).unwrap().as_str(), name);
         }
         assert_eq!(ServiceName::parse(""), Err(ServiceNameError::Empty));
         assert_eq!(ServiceName::parse("a,b"), Err(ServiceNameError::Several));
         assert_eq!(ServiceName::parse(&"a".repeat(257)), Err(ServiceNameError::TooLong));
-        assert_eq!(ServiceName::parse("-a"), Err(ServiceNameError::Ends));
-        for name in ["a b", "a/b", "$(x)", "é", "a\n"] {
-            assert_eq!(ServiceName::parse(name), Err(ServiceNameError::Characters), "{name:?}");
+        for name in ["-a", "a b", "a/b", "$(x)", "é", "a\n"] {
+            assert_eq!(ServiceName::parse(name), Err(ServiceNameError::Malformed), "{name:?}");
         }
         for (name, identity) in [("web-1_a", "web-1_a"), ("Web", "web"), ("a.B", "a-b")] {
             assert_eq!(ServiceName::parse(name).unwrap().identity(), identity);

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::namespace::is_namespace_name;
+use super::namespace::{NAME_RULE, is_namespace_name};
 use super::service_name::{ServiceName, ServiceNameError};
-use crate::problem::{Findings, Flaw, Problem};
+use crate::problem::{Findings, Flaw};
 use crate::text::Quoted;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Destination {
 }
 
 impl Upstream {
-    /// What was written before the port: the variables' names are made of it.
+    /// The text before the port, from which the variables' names are made.
     pub fn written_name(&self) -> Cow<'_, str> {
         let name = self.name.as_str();
         self.namespace().map_or(name.into(), |namespace| [name, ".", namespace].concat().into())
@@ -41,7 +41,7 @@ impl Upstream {
     }
 }
 
-/// Every upstream is a listener of Envoy's and two variables in every container.
+/// Every upstream adds a listener to Envoy and two variables to every container.
 pub(super) const LIMIT: usize = 500;
 
 const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
@@ -63,8 +63,9 @@ pub fn parse_list(
     }
     let count = value.split(',').count();
     if count > LIMIT {
-        let why = format!("lists {count} upstreams, over the {LIMIT} that a pod can have");
-        findings.problem(Problem::new(subject, why, "list the services that the pod calls").value(value));
+        let why = format!("must be at most {LIMIT} upstreams, found {count}");
+        let flaw = Flaw::new(why, "list only services that the pod calls");
+        findings.problem(flaw.at(subject).value(value));
         return Vec::new();
     }
     let mut upstreams = Vec::with_capacity(count);
@@ -76,8 +77,8 @@ pub fn parse_list(
             Ok(parts) => {
                 let port = parts.port(resolve_port, &mut flaws);
                 if let Some((_, first)) = taken.iter().find(|(other, _)| Some(*other) == port) {
-                    let why = format!("has the same local port as the upstream {}", Quoted(first, 60));
-                    flaws.push(Flaw::new(why, "give every upstream a local port of its own"));
+                    let why = format!("its local port is already used by upstream {}", Quoted(first, 60));
+                    flaws.push(Flaw::new(why, "use another port"));
                 }
                 taken.extend(port.map(|port| (port, item)));
                 let upstream = parts.upstream(port, &mut flaws);
@@ -109,17 +110,17 @@ impl<'i> Parts<'i> {
     fn of(item: &'i str, namespaces: bool) -> Result<Self, Flaw> {
         let parts: Vec<&str> = item.split(':').map(str::trim).collect();
         let (name, port, third) = match *parts.as_slice() {
-            [""] => return Err(form("is an empty part of the list")),
-            ["prepared_query", _] | [_] => return Err(form("has no port")),
+            [""] => return Err(Flaw::new("must not be empty", "remove the extra comma")),
+            ["prepared_query", _] | [_] => return Err(form("a local port is required")),
             ["prepared_query", name, port] => {
                 return Ok(Parts { query: true, name, namespace: None, port, datacenter: None });
             }
             [name, port] if name != "prepared_query" => (name, port, None),
             [name, port, third] => (name, port, Some(third)),
-            _ => return Err(form("has too many parts")),
+            _ => return Err(form("has too many parts separated by ':'")),
         };
         if let Some(options) = third.filter(|third| third.contains(['?', '='])) {
-            let why = format!("has the options {}, which this mode does not have", Quoted(options, 80));
+            let why = format!("options {} are not supported in mode agent", Quoted(options, 80));
             return Err(Flaw::new(why, "write service:port or service:port:datacenter"));
         }
         if let Some((service, labels)) =
@@ -148,7 +149,7 @@ impl<'i> Parts<'i> {
             let place = match labels.next() {
                 Some("ns") if !namespaces => {
                     let why = format!(
-                        "names the Consul namespace {}, and Consul namespaces are off",
+                        "Consul namespace {} is not supported, because Consul namespaces are disabled",
                         Quoted(value, 80)
                     );
                     return Err(Flaw::new(why, format!("write {name}.svc:port")));
@@ -156,29 +157,29 @@ impl<'i> Parts<'i> {
                 Some("ns") => &mut parts.namespace,
                 Some("dc") => &mut parts.datacenter,
                 Some(label @ ("peer" | "ap")) => {
-                    let what = if label == "peer" { "a cluster peer" } else { "an admin partition" };
-                    let why = format!(
-                        "names {what}, {}, and this mode reaches services of the same cluster only",
-                        Quoted(value, 80)
-                    );
+                    let what = if label == "peer" { "cluster peer" } else { "admin partition" };
+                    let why = format!("{what} {} is not supported in mode agent", Quoted(value, 80));
                     return Err(Flaw::new(why, LABELLED_FORM));
                 }
-                _ => return Err(Flaw::new("has labels other than .svc, .ns and .dc", LABELLED_FORM)),
+                _ => {
+                    let why = "labels other than .svc, .ns and .dc are not supported in mode agent";
+                    return Err(Flaw::new(why, LABELLED_FORM));
+                }
             };
             if place.replace(value).is_some() {
-                return Err(Flaw::new("has a label twice", LABELLED_FORM));
+                return Err(Flaw::new("must not repeat a label", LABELLED_FORM));
             }
         }
         if third.is_some() {
-            return Err(Flaw::new("has labels and a third part", LABELLED_FORM));
+            return Err(Flaw::new("must not have both labels and a third part", LABELLED_FORM));
         }
         Ok(parts)
     }
 
     fn port(&self, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
         let flaw = |error: Flaw| match self.port {
-            "" => form("has no port"),
-            port => Flaw::new(format!("has a port, {}, that {}", Quoted(port, 60), error.why), error.remedy),
+            "" => form("a local port is required"),
+            port => error.of(&format!("local port {}", Quoted(port, 60))),
         };
         resolve_port(self.port).map_err(|error| flaws.push(flaw(error))).ok()
     }
@@ -186,28 +187,24 @@ impl<'i> Parts<'i> {
     /// The upstream at this local port, unless there is one more flaw.
     fn upstream(&self, port: Option<u16>, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
         let flaw = |error: ServiceNameError| match error {
-            ServiceNameError::Empty => form("has no name"),
-            _ => Flaw::new(format!("names a service that {error}"), error.remedy()),
+            ServiceNameError::Empty => form("a service name is required"),
+            _ => error.flaw().of(&format!("service name {}", Quoted(self.name, 60))),
         };
         let name = ServiceName::parse(self.name).map_err(|error| flaws.push(flaw(error))).ok();
         match self.namespace {
-            Some("") => flaws.push(form("has a dot and no namespace after it")),
+            Some("") => flaws.push(form("a Consul namespace is required after the dot")),
             Some(namespace) if !is_namespace_name(namespace) => {
-                let why =
-                    format!("names {}, which is not the name of a Consul namespace", Quoted(namespace, 80));
-                flaws.push(Flaw::new(why, "write service.namespace:port"));
+                flaws.push(format!("Consul namespace {} {NAME_RULE}", Quoted(namespace, 80)).into());
             }
             _ => (),
         }
         match self.datacenter {
             Some("") => flaws.push(Flaw::new(
-                "has a second colon and no datacenter after it",
-                "leave out the colon, or write the datacenter's name",
+                "a datacenter is required after the second colon",
+                "write its name, or remove the colon",
             )),
             Some(datacenter) if !is_datacenter(datacenter) => {
-                let why = format!("names {}, which is not the name of a datacenter", Quoted(datacenter, 80));
-                let remedy = "write letters, digits, '-' and '_' after the second colon, or nothing";
-                flaws.push(Flaw::new(why, remedy));
+                flaws.push(format!("datacenter {} {DATACENTER_RULE}", Quoted(datacenter, 80)).into());
             }
             _ => (),
         }
@@ -220,6 +217,9 @@ impl<'i> Parts<'i> {
     }
 }
 
+pub(super) const DATACENTER_RULE: &str =
+    "must consist of letters, digits, '-' and '_', and must be no more than 64 characters";
+
 pub(super) fn is_datacenter(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn resolve_port(text: &str) -> Result<u16, Flaw> {
-        let error = || Flaw::new("is not a port", "write a number");
+        let error = || Flaw::from("must be a port");
         match text {
             "http" => Ok(8080),
             number => number.parse().ok().filter(|number| *number > 0).ok_or_else(error),
@@ -288,17 +288,17 @@ mod tests {
             );
         }
         for (value, namespaces, why) in [
-            ("quotes.svc.east.peer:1237", false, "names a cluster peer, \"east\""),
-            ("quotes.svc.part.ap:1237", true, "names an admin partition, \"part\""),
-            ("ledger.svc.team.ns:1235", false, "Consul namespaces are off"),
-            ("a.svc.dc1.dc.dc2.dc:1", false, "a label twice"),
-            ("a.svc.dc1:1", false, "has labels other than"),
-            ("a.svc.:1", false, "has labels other than"),
-            ("a.svc..dc:1", false, "no datacenter after it"),
-            ("a.svc:1:dc2", false, "has labels and a third part"),
-            ("a:1:?destination_port=8080", false, "has the options \"?destination_port=8080\""),
-            ("a.svc:1:destination_port=8080", false, "has the options"),
-            (".svc:1", false, "has no name"),
+            ("quotes.svc.east.peer:1237", false, "cluster peer \"east\" is not supported"),
+            ("quotes.svc.part.ap:1237", true, "admin partition \"part\" is not supported"),
+            ("ledger.svc.team.ns:1235", false, "Consul namespaces are disabled"),
+            ("a.svc.dc1.dc.dc2.dc:1", false, "repeat a label"),
+            ("a.svc.dc1:1", false, "labels other than"),
+            ("a.svc.:1", false, "labels other than"),
+            ("a.svc..dc:1", false, "a datacenter is required"),
+            ("a.svc:1:dc2", false, "both labels and a third part"),
+            ("a:1:?destination_port=8080", false, "options \"?destination_port=8080\" are not supported"),
+            ("a.svc:1:destination_port=8080", false, "options"),
+            (".svc:1", false, "a service name is required"),
         ] {
             let (_, problems) = parsed(value, namespaces);
             assert!(problems.len() == 1 && problems[0].contains(why), "{value}: {problems:?}");
@@ -308,39 +308,38 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         for (value, why) in [
-            (" ", "is an empty part"),
-            ("db:1,", "is an empty part"),
-            ("db", "has no port"),
-            ("db:", "has no port"),
-            (":1", "has no name"),
-            ("prepared_query:geo", "has no port"),
+            (" ", "must not be empty"),
+            ("db:1,", "must not be empty"),
+            ("db", "a local port is required"),
+            ("db:", "a local port is required"),
+            (":1", "a service name is required"),
+            ("prepared_query:geo", "a local port is required"),
             ("prepared_query:geo:1:dc", "too many parts"),
             ("a:1:b:c", "too many parts"),
-            ("db:0", "has a port, "),
-            ("db:-5", "has a port, "),
-            ("db:65536", "has a port, "),
-            ("db:nope", "has a port, "),
-            ("db:1:", "no datacenter after it"),
-            ("db:1:d c", "not the name of a datacenter"),
-            ("d b:1", "characters"),
-            ("a:1,b:1", "same local port as the upstream \"a:1\""),
+            ("db:0", "local port \"0\" must be a port"),
+            ("db:-5", "local port \"-5\""),
+            ("db:65536", "local port \"65536\""),
+            ("db:nope", "local port \"nope\""),
+            ("db:1:", "a datacenter is required"),
+            ("db:1:d c", "datacenter \"d c\" must"),
+            ("d b:1", "service name \"d b\" must"),
+            ("a:1,b:1", "port is already used by upstream \"a:1\""),
         ] {
             let (_, problems) = parsed(value, false);
             assert!(problems.len() == 1 && problems[0].contains(why), "{value:?}: {problems:?}");
         }
-        assert!(parsed("db.:1", true).1[0].contains("no namespace after it"));
+        assert!(parsed("db.:1", true).1[0].contains("a Consul namespace is required"));
         // One mistake of an upstream hides none of another.
         let (_, all) = parsed("d_b_:1234,cache:1234,:1234:d c", false);
         assert_eq!(all.len(), 5, "{all:#?}");
         let same = all.iter().filter(|problem| problem.contains("upstream \"d_b_:1234\""));
         assert_eq!(same.count(), 2, "{all:#?}");
         let (_, all) = parsed("d b.x_y:0:d c", true);
-        for (problem, why) in
-            all.iter().zip(["a port", "a service that", "a Consul namespace", "a datacenter"])
+        for (problem, why) in all.iter().zip(["local port", "service name", "Consul namespace", "datacenter"])
         {
             assert!(problem.contains(why), "{all:#?}");
         }
         assert_eq!(all.len(), 4, "{all:#?}");
-        assert!(parsed("db.a.b:1", true).1[0].contains("not the name of a Consul namespace"));
+        assert!(parsed("db.a.b:1", true).1[0].contains("Consul namespace \"a.b\" must"));
     }
 }

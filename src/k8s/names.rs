@@ -1,4 +1,4 @@
-//! Names as Kubernetes takes them: namespaces, and the resources of a container.
+//! Names that Kubernetes accepts: of namespaces, and of a container's resources.
 //!
 //! <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>
 
@@ -18,8 +18,7 @@ pub fn is_dns_subdomain(name: &str) -> bool {
 
 const KNOWN: &[&str] = &["cpu", "memory", "ephemeral-storage"];
 
-/// What to write instead of a name that no resource of a container has; `None` if the name
-/// is right.
+/// What to write instead of an unknown resource; `None` if the name is valid.
 pub fn resource_remedy(name: &str) -> Option<String> {
     if is_resource(name) {
         return None;
@@ -27,7 +26,7 @@ pub fn resource_remedy(name: &str) -> Option<String> {
     Some(match nearest(name, KNOWN) {
         Some(known) => format!("did you mean {known}?"),
         None => {
-            "write cpu, memory, ephemeral-storage, hugepages-2Mi or a name such as example.com/name".into()
+            "write cpu, memory, ephemeral-storage, hugepages-2Mi or a name such as example.com/device".into()
         }
     })
 }
@@ -42,7 +41,7 @@ fn is_resource(name: &str) -> bool {
     KNOWN.contains(&name) || size.is_some_and(|size| !size.is_empty() && is_number(size))
 }
 
-/// Whether a container gets exactly what it requests: huge pages and devices.
+/// Whether Kubernetes requires the request to equal the limit: huge pages and devices.
 pub fn is_counted_resource(name: &str) -> bool {
     name.starts_with("hugepages-") || (name.contains('/') && !name.contains("kubernetes.io/"))
 }

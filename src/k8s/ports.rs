@@ -5,9 +5,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::{Container, PodSpec};
 use crate::problem::Flaw;
-use crate::text::Quoted;
+use crate::text::quoted_list;
 
-/// A port's number, unless the API server will refuse it.
+/// A port's number, if it is valid.
 pub fn number(port: &ContainerPort) -> Option<u16> {
     u16::try_from(port.container_port).ok().filter(|number| *number > 0)
 }
@@ -21,8 +21,7 @@ pub fn name(port: &ContainerPort) -> Option<&str> {
     port.name.as_deref().filter(|name| !name.is_empty())
 }
 
-/// The number of a container's probe port, which is a number or one of the container's own
-/// port names.
+/// The number of a probe's port, which may be one of the container's own port names.
 pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
     match port {
         IntOrString::Int(number) => u16::try_from(*number).ok().filter(|number| *number > 0),
@@ -33,7 +32,7 @@ pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
     }
 }
 
-/// The port that a probe asks in the pod itself; none if it asks another host.
+/// The port of the pod that a probe connects to; `None` for a probe of another host.
 pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
     let here = |host: Option<&String>| host.is_none();
     if let Some(http) = &probe.http_get {
@@ -46,7 +45,7 @@ pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
 }
 
 impl PodSpec<'_> {
-    /// Whether a container that runs lists this TCP port.
+    /// Whether a container or native sidecar lists this TCP port.
     pub fn lists_port(&self, wanted: u16) -> bool {
         self.running_ports().any(|port| is_tcp(port) && number(port) == Some(wanted))
     }
@@ -55,7 +54,7 @@ impl PodSpec<'_> {
         self.running().flat_map(|container| &container.ports).filter(|port| number(port).is_some())
     }
 
-    /// A port of a container that runs, by its name or its number.
+    /// A port of a container or native sidecar, by its name or its number.
     pub fn resolve_port(&self, text: &str) -> Result<u16, Flaw> {
         self.resolve_port_of(NamedBy::Running, text)
     }
@@ -68,12 +67,8 @@ impl PodSpec<'_> {
         };
         let mut named = ports.iter().filter(|port| name(port) == Some(text)).peekable();
         if named.peek().is_some() {
-            return named.find(|port| is_tcp(port)).and_then(|port| number(port)).ok_or_else(|| {
-                Flaw::new(
-                    "is not a TCP port",
-                    "write the name or the number of a TCP port: the mesh carries TCP",
-                )
-            });
+            let tcp = named.find(|port| is_tcp(port)).and_then(|port| number(port));
+            return tcp.ok_or_else(|| "must be a TCP port: the mesh carries only TCP".into());
         }
         let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse::<u16>() {
@@ -83,43 +78,39 @@ impl PodSpec<'_> {
     }
 
     fn unknown_port(&self, named_by: NamedBy, ports: &[&ContainerPort], text: &str) -> Flaw {
-        const NAMES_SHOWN: usize = 10;
         let names: Vec<&str> =
             ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
-        let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+');
+        let rule = if names.is_empty() {
+            "must be a port number from 1 to 65535, or the name of a container port; this pod's ports have no names"
+                .to_owned()
+        } else {
+            let names = quoted_list(&names, 20);
+            format!("must be a port number from 1 to 65535, or one of the pod's port names: {names}")
+        };
         let of_init_container = self
             .init_containers
             .iter()
             .flat_map(|container| &container.ports)
             .any(|port| name(port) == Some(text));
-        let why = match (numeric, of_init_container, named_by) {
-            (true, ..) => "is not a number from 1 to 65535",
-            (_, true, NamedBy::Running) => {
-                "is the name of a port of an init container, which ends before the service runs"
+        match named_by {
+            _ if !of_init_container => rule.into(),
+            NamedBy::Running => {
+                Flaw::new("is a port of an init container, which ends before the service runs", rule)
             }
-            (_, true, NamedBy::Containers) => {
-                "is the name of a port of an init container, where Consul's controller does not look"
+            NamedBy::Containers => {
+                let why = "is a port of an init container, which Consul's endpoints controller does not read";
+                Flaw::new(why, rule)
             }
-            _ => "is not the name of a port of this pod",
-        };
-        let remedy = if names.is_empty() {
-            "write a number from 1 to 65535, or name a port in a container's ports and write that name"
-                .to_owned()
-        } else {
-            let shown: Vec<String> =
-                names.iter().take(NAMES_SHOWN).map(|name| Quoted(name, 20).to_string()).collect();
-            format!("write a number from 1 to 65535 or one of the pod's port names: {}", shown.join(", "))
-        };
-        Flaw::new(why, remedy)
+        }
     }
 }
 
-/// Whose port names count.
+/// The containers whose port names can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedBy {
     /// The containers and the native sidecars.
     Running,
-    /// The containers alone.
+    /// Only the containers.
     Containers,
 }
 
@@ -140,13 +131,18 @@ mod tests {
         let spec = PodSpec::read(&spec, "spec").unwrap();
         assert_eq!(spec.resolve_port("http").unwrap(), 8080);
         assert_eq!(spec.resolve_port("9090").unwrap(), 9090);
-        assert!(spec.resolve_port("dns").unwrap_err().why.contains("TCP"));
-        assert!(spec.resolve_port("setup").unwrap_err().why.contains("an init container"));
+        assert!(spec.resolve_port("dns").unwrap_err().to_string().contains("TCP"));
+        assert!(spec.resolve_port("setup").unwrap_err().to_string().contains("an init container"));
         for text in ["", "0", "080", "65536", "-1", "+80", "nope", "8 0"] {
             assert!(spec.resolve_port(text).is_err(), "{text:?}");
         }
-        assert!(spec.resolve_port_of(NamedBy::Containers, "setup").unwrap_err().why.contains("controller"));
-        assert!(spec.resolve_port("htpp").unwrap_err().remedy.contains("http"));
+        assert!(
+            spec.resolve_port_of(NamedBy::Containers, "setup")
+                .unwrap_err()
+                .to_string()
+                .contains("controller")
+        );
+        assert!(spec.resolve_port("htpp").unwrap_err().to_string().ends_with("names: \"http\""));
         assert!(spec.lists_port(8080) && !spec.lists_port(53) && !spec.lists_port(9));
     }
 }

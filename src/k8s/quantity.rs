@@ -20,8 +20,8 @@ pub enum QuantityError {
 impl fmt::Display for QuantityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            QuantityError::Malformed => "is not a quantity",
-            QuantityError::Negative => "is negative",
+            QuantityError::Malformed => "must be a quantity such as 100m or 64Mi",
+            QuantityError::Negative => "must not be negative",
         })
     }
 }
@@ -35,7 +35,7 @@ impl Quantity {
         self.nano() > limit.nano()
     }
 
-    /// In billionths, the finest that Kubernetes keeps; as far as it counts.
+    /// In billionths, the smallest unit of Kubernetes' quantities.
     pub fn nano(&self) -> u128 {
         parts(&self.text).map_or(0, |(whole, fraction, scale)| scale.apply(whole, fraction))
     }
@@ -104,9 +104,9 @@ impl Scale {
         })
     }
 
-    /// In billionths; what is too large for them stays at the largest.
+    /// In billionths; larger values saturate.
     fn apply(&self, whole: &str, fraction: &str) -> u128 {
-        // Beyond eighteen places a fraction is below what Kubernetes can tell apart.
+        // Kubernetes' quantities are not more precise than this.
         const PLACES: usize = 18;
         let fraction = fraction.get(..PLACES).unwrap_or(fraction);
         let digits = whole.bytes().chain(fraction.bytes());

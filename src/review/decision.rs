@@ -1,4 +1,4 @@
-//! What becomes of a pod, by its metadata, its specification and the mode.
+//! Decides what happens to a pod, by its metadata, its specification and the mode.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::response::Subject;
 use crate::warning::Warning;
 
-/// What becomes of a pod.
+/// What happens to a pod.
 #[derive(Debug)]
 pub enum Decision {
     Skip { reason: Reason, warnings: Vec<Warning> },
@@ -29,7 +29,7 @@ pub struct Reviewed<'a> {
     pub annotations: Annotations<'a>,
     /// The Kubernetes namespace.
     pub namespace: &'a str,
-    /// Where it stands in the request's object: empty, or `spec.template.`.
+    /// Its path in the request's object: empty, or `spec.template.`.
     pub path: &'a str,
 }
 
@@ -39,7 +39,7 @@ impl Reviewed<'_> {
         gate::check(&self.annotations, self.metadata, self.namespace, &configuration.common, mode)
     }
 
-    /// Decides about the pod, where the gate is open.
+    /// Decides about the pod, if the gate is open.
     pub fn decide(&self, gate: Gate, pod: &Value, configuration: &Configuration) -> anyhow::Result<Decision> {
         let unreadable = match gate {
             Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
@@ -59,12 +59,11 @@ impl Reviewed<'_> {
         let mode = configuration.mode.name();
         match plan {
             Some(plan) if problems.is_empty() => Ok(Decision::Inject { plan: Box::new(plan), warnings }),
-            _ if self.annotations.ask(mode) => Ok(Decision::Reject { problems, warnings }),
-            // The setting `default` breaks no pod that asks for nothing.
+            _ if self.annotations.has_known(mode) => Ok(Decision::Reject { problems, warnings }),
+            // The setting `default` does not reject a pod that did not request injection.
             _ => {
                 let first = problems.first();
-                let first =
-                    first.map(|problem| problem.to_warning("not injected with Consul Connect by default"));
+                let first = first.map(|problem| problem.to_warning("not injected with Consul sidecars"));
                 let mut warnings: Vec<Warning> = first.into_iter().collect();
                 warnings.extend(unknown::without_inject(&self.annotations, mode));
                 Ok(Decision::Skip { reason: Reason::NotInjectable, warnings })
@@ -77,20 +76,20 @@ pub fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadab
     let path = format!("{path}spec");
     match pod.get("spec") {
         Some(spec) => PodSpec::read(spec, &path),
-        None => Err(Unreadable::new(path, "a pod needs a specification")),
+        None => Err(Unreadable::new(path, "is required")),
     }
 }
 
-/// An object of another kind than the request names is not looked at.
+/// Rejects an object whose kind is not the request's.
 pub fn check_kind(meta: &PodMeta, kind: &str) -> Result<(), Unreadable> {
     if meta.kind.is_empty() || meta.kind == kind {
         Ok(())
     } else {
-        Err(Unreadable::new("object.kind", format!("the object is not a {kind}")))
+        Err(Unreadable::new("object.kind", format!("must be {kind}")))
     }
 }
 
-/// Who the request is about; what the request does not say, the object does.
+/// The pod or workload of the request. Names that the request lacks come from the object.
 pub fn subject<'a>(request: &'a Request<'_>, metadata: &'a Metadata) -> Subject<'a> {
     let names = [&request.namespace, &metadata.namespace];
     let namespace = names.into_iter().find(|name| !name.is_empty()).map_or("default", String::as_str);

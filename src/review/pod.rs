@@ -51,20 +51,20 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
     }
 }
 
-/// Ordinary skips are most of the traffic: only those that somebody did not expect are logged.
+/// Most requests are ordinary skips. Only those that the user may not expect are logged.
 fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject<'_>) -> Answer {
     let unexpected = warnings.first().filter(|_| reason != Reason::NotRequested);
     let log = unexpected.map(|warning| subject.line(Level::Info, warning.as_str()));
     Answer::accept(reason, warnings, log)
 }
 
-/// The warning about the status of an injected pod on one that was not injected under it.
+/// The warning about the status annotation of an injected pod that was copied to another pod.
 fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
     if !spec.all_containers().any(|container| is_injected_container(container.name)) {
-        return gate::asks(annotations).then(|| {
+        return gate::requests_injection(annotations).then(|| {
             Warning::new(&format!(
-                "{} keeps the pod out of the mesh, since none of its containers is an injected one; remove it, the injector writes it",
+                "{} prevents injection, but the pod has no injected container; remove it, the injector sets it",
                 full(STATUS)
             ))
         });
@@ -76,10 +76,10 @@ fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Opti
     }
     Some(match mode.registers_itself() {
         false => Warning::new(&format!(
-            "this copy of an injected pod has no label {MANAGED_BY}, so that Consul's controllers do not register it and its init container fails; debug the pod without --copy-to, or copy its template with {INJECT}: \"false\""
+            "this copy of an injected pod has no label {MANAGED_BY}, so Consul's controllers do not register it and its init container fails; debug the pod without --copy-to, or copy its template with {INJECT}: \"false\""
         )),
         true => Warning::new(&format!(
-            "this copy of an injected pod joins the mesh as one more instance of service {} and gets its traffic; to keep it out, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
+            "this copy of an injected pod joins the mesh as another instance of service {} and receives traffic; to avoid this, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
             Quoted(annotations.get(SERVICE).unwrap_or_default(), 40)
         )),
     })

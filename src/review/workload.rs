@@ -1,5 +1,5 @@
-//! Workloads are never changed. Their pod templates are reviewed, so that a mistake shows
-//! where it was made: at `kubectl apply`.
+//! Workloads are never changed. Their pod templates are reviewed, so that mistakes are reported
+//! at `kubectl apply`.
 
 use std::collections::HashSet;
 
@@ -87,7 +87,7 @@ pub fn review(
                 let message = list(&what, &problems);
                 return Ok(Answer::reject(Reason::WorkloadRejected, 422, message, &warnings, Some(log)));
             }
-            // An update of something else goes through.
+            // An update that adds no problem is accepted.
             let beginning = format!("the pods of this {} will be rejected", workload.kind);
             warnings.extend(problems.iter().map(|problem| problem.to_warning(&beginning)));
         }
@@ -99,7 +99,7 @@ pub fn review(
 struct Template<'v> {
     meta: PodMeta,
     pod: &'v Value,
-    /// Where it stands in the object.
+    /// Its path in the object, with a dot at the end.
     path: String,
 }
 
@@ -136,15 +136,15 @@ fn old_problems(
             _ => Ok(Vec::new()),
         }
     };
-    // An old object that cannot be read excuses nothing.
+    // If the old object cannot be read, every problem is new.
     problems().unwrap_or_default()
 }
 
-/// Of so many unknown annotations of a workload the policy looks for the meant names: more would
-/// take longer than the policy server waits.
-const UNKNOWN: usize = 100;
+/// The policy suggests names for at most this many unknown annotations: more would take longer
+/// than the policy server's timeout.
+const SUGGESTIONS_LIMIT: usize = 100;
 
-/// The documentation's "common mistake": the annotation is on the workload itself.
+/// Warns of a common mistake: the annotation is on the workload itself, not on its pod template.
 fn misplaced(
     workload: Workload,
     own: &Annotations<'_>,
@@ -157,19 +157,19 @@ fn misplaced(
         if let Some(warning) = unknown::of_another_mode(name, mode) {
             return Some(warning);
         }
-        // A typo is not to be copied; any other name may be another program's.
+        // The correct name is suggested. Other unknown names may belong to other programs.
         let intended = if names::is_known(name, mode) {
             name
         } else {
             unknown += 1;
-            (unknown <= UNKNOWN).then(|| unknown::meant(name, mode)).flatten()?
+            (unknown <= SUGGESTIONS_LIMIT).then(|| unknown::meant(name, mode)).flatten()?
         };
         template.get(intended).is_none().then(|| misplaced_warning(workload, name, intended, value))
     });
     warnings.collect()
 }
 
-/// Where an annotation of the workload itself belongs, ready to be copied if there is room.
+/// Says where the annotation belongs, as YAML that can be copied if it fits into a warning.
 fn misplaced_warning(workload: Workload, name: &str, intended: &str, value: &str) -> Warning {
     let Workload { kind, template, .. } = workload;
     if names::WRITTEN.contains(&name) {
@@ -184,12 +184,12 @@ fn misplaced_warning(workload: Workload, name: &str, intended: &str, value: &str
         "}".repeat(steps.len()),
     );
     let long =
-        format!("an annotation of the {kind} itself has no effect, write it on the pod template: {yaml}");
-    // The escapes of other characters are not YAML's.
+        format!("an annotation on the {kind} itself has no effect; write it in the pod template: {yaml}");
+    // Other characters have escapes that YAML does not know.
     Warning::new(&if long.len() <= Warning::LIMIT && is_plain(value) {
         long
     } else {
         let name = full(name);
-        format!("{name} of the {kind} itself has no effect, move it to {template}.metadata.annotations")
+        format!("{name} on the {kind} itself has no effect; move it to {template}.metadata.annotations")
     })
 }

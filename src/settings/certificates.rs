@@ -1,24 +1,24 @@
-//! PEM certificates (RFC 7468), checked for typing and copying mistakes: the TLS stacks of
-//! the containers read what is inside.
+//! Checks PEM certificates (RFC 7468) for typing and copying mistakes. Their content is left to
+//! the TLS libraries in the containers.
 
 use pem::PemError;
 
-const NO_END: &str = "has a certificate without an end";
+const NO_END: &str = "has a certificate without an end line";
 
-/// Why `text` is not one or several certificates, if it is not.
+/// What is wrong with `text`, if it does not consist of certificates.
 pub fn flaw(text: &str) -> Option<&'static str> {
     if text.contains('\0') {
-        return Some("has a NUL character, which no variable can have");
+        return Some("must not contain a NUL character");
     }
     let blocks: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")).collect();
     if blocks.iter().any(|label| label.contains("PRIVATE KEY")) {
-        return Some("holds a private key");
+        return Some("must not contain a private key");
     }
     if blocks.iter().any(|label| *label != "CERTIFICATE-----") {
-        return Some("has something else than certificates in it");
+        return Some("must contain only certificates");
     }
     if blocks.is_empty() {
-        return Some("has no PEM certificate");
+        return Some("must contain a PEM certificate");
     }
     match pem::parse_many(text) {
         Err(PemError::InvalidData(_)) => Some("has a certificate whose content is not base64"),
@@ -30,8 +30,7 @@ pub fn flaw(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether the bytes are one DER sequence that is as long as it says: a certificate that was
-/// cut short is not.
+/// Whether the bytes are one complete DER sequence. A truncated certificate is not.
 fn is_der_sequence(bytes: &[u8]) -> bool {
     let Some((0x30, rest)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
     let Some((length, content)) = rest.split_first() else { return false };
@@ -59,14 +58,14 @@ mod tests {
     #[test]
     fn damage_is_noticed() {
         for (text, word) in [
-            ("", "no PEM"),
+            ("", "must contain a PEM"),
             (&format!("a\0b\n{SMALL}"), "NUL"),
-            ("hello", "no PEM"),
+            ("hello", "must contain a PEM"),
             ("-----BEGIN CERTIFICATE-----\nMAMC\n", "without an end"),
             ("-----BEGIN CERTIFICATE-----\nMAMC\n-----END CERTIFICATE-----", "damaged"),
             ("-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----", "base64"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMAMC\n-----END RSA PRIVATE KEY-----", "private key"),
-            ("-----BEGIN PUBLIC KEY-----\nMAMC\n", "something else"),
+            ("-----BEGIN PUBLIC KEY-----\nMAMC\n", "only certificates"),
         ] {
             assert!(flaw(text).is_some_and(|flaw| flaw.contains(word)), "{text:?}: {:?}", flaw(text));
         }

@@ -1,11 +1,11 @@
-//! The settings that decide who is looked at, and in which mode.
+//! The settings of all modes: which pods are candidates, and the mode itself.
 
 use super::mode_name::ModeName;
 use super::reader::SettingsReader;
 use crate::k8s::names::is_dns_label;
-use crate::problem::PROBLEMS_SHOWN;
+use crate::problem::{Flaw, PROBLEMS_SHOWN};
 
-/// What decides whether a pod is looked at.
+/// Decides which pods are candidates for injection.
 #[derive(Debug)]
 pub struct Common {
     pub enabled: bool,
@@ -28,30 +28,30 @@ impl Common {
 
 fn namespaces(top: &mut SettingsReader<'_, '_>, key: &'static str, allow: bool) -> Option<Vec<String>> {
     let names = top.strings(key, "[\"shop\", \"billing\"]")?;
-    // Among the denied, `*` denies nothing, as in the original injector.
+    // In k8sDenyNamespaces, `*` denies nothing, as in the original injector.
     let wrong = names.iter().filter(|name| *name != "*" && !is_dns_label(name));
     for name in wrong.take(PROBLEMS_SHOWN + 1) {
         let remedy = match (allow, name.contains('*')) {
-            (true, true) => "write whole names, or * alone for all namespaces",
+            (true, true) => "write the whole name, or * alone for all namespaces",
             (true, false) => "write lower-case letters, digits and '-', at most 63, or * for all namespaces",
-            (false, true) => "write whole names, or set enabled to false, which leaves all pods as they are",
+            (false, true) => "write the whole name, or set enabled: false to inject no pod",
             (false, false) => "write lower-case letters, digits and '-', at most 63",
         };
-        top.problem(key, name, "is not the name of a Kubernetes namespace", remedy);
+        top.problem(key, name, Flaw::new("must be the name of a Kubernetes namespace", remedy));
     }
     Some(names)
 }
 
-/// Reads the setting `mode`; from here on the reader knows the keys of that mode.
+/// Reads the setting `mode` and makes its keys known to the reader.
 pub fn mode(top: &mut SettingsReader<'_, '_>) -> ModeName {
     let key = "mode";
-    let remedy = "write agent or dataplane";
-    let written = top.string_or(key, remedy).unwrap_or("agent");
+    let rule = "must be agent or dataplane";
+    let written = top.string_or(key, rule).unwrap_or("agent");
     let mode = match written {
         "agent" => ModeName::Agent,
         "dataplane" => ModeName::Dataplane,
         _ => {
-            top.problem(key, written, "is not a mode", remedy);
+            top.problem(key, written, rule);
             ModeName::default()
         }
     };

@@ -2,43 +2,43 @@
 //!
 //! <https://github.com/distribution/reference> has the grammar.
 
-/// Why `reference` is no image reference, if it is none.
+/// What is wrong with `reference`, if it is not an image reference.
 pub fn flaw(reference: &str) -> Option<&'static str> {
     if reference.is_empty() {
-        return Some("is empty");
+        return Some("must not be empty");
     }
     if reference.len() > 512 {
-        return Some("is longer than 512 bytes");
+        return Some("must be no more than 512 bytes");
     }
     let (rest, digest) = match reference.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (reference, None),
     };
     if digest.is_some_and(|digest| !is_digest(digest)) {
-        return Some("has a digest that is not of the form sha256:<64 hexadecimal digits>");
+        return Some("the digest must have the form sha256:<64 hexadecimal digits>");
     }
     let (name, tag) = name_and_tag(rest);
     if tag.is_some_and(|tag| !is_tag(tag)) {
-        return Some("has a tag with characters that a tag cannot have");
+        return Some("the tag must consist of letters, digits, '.', '_' and '-'");
     }
     let path = match name.split_once('/') {
         Some((registry, path))
             if registry.contains(['.', ':']) || registry == "localhost" || registry.starts_with('[') =>
         {
             if !is_registry(registry) {
-                return Some("has a registry that is not of the form host[:port]");
+                return Some("the registry must have the form host[:port]");
             }
             path
         }
         _ => name,
     };
     if !path.split('/').all(is_component) {
-        return Some("has a path that is not of lower-case letters, digits, '.', '_', '-' and '/'");
+        return Some("the path must consist of lower-case letters, digits, '.', '_', '-' and '/'");
     }
     None
 }
 
-/// A reference without its digest, taken apart.
+/// Splits a reference without a digest into name and tag.
 fn name_and_tag(reference: &str) -> (&str, Option<&str>) {
     let slash = reference.rfind('/').map_or(0, |slash| slash.saturating_add(1));
     match reference.get(slash..).and_then(|last| last.split_once(':')) {
@@ -56,7 +56,7 @@ pub fn tag(reference: &str) -> Option<&str> {
     name_and_tag(rest).1
 }
 
-/// The release that a tag names, as far as features depend on it.
+/// The release in a tag; some features depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     pub major: u32,
@@ -64,7 +64,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// The first Envoy that can take a token from a file.
+    /// The first Envoy that can read a token from a file.
     ///
     /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/credential_injector_filter>
     pub const CREDENTIAL_INJECTOR: Self = Release { major: 1, minor: 34 };
@@ -112,7 +112,7 @@ fn is_registry(registry: &str) -> bool {
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         }),
     };
-    // A number would be read with a sign, too.
+    // `parse` accepts a sign.
     let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok();
     host_fine && port.is_none_or(is_port)
 }

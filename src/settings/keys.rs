@@ -1,8 +1,8 @@
-//! Keys that the settings do not have, or only those of one mode.
+//! Keys that only one mode has, and keys of the chart that are not settings of this policy.
 
 use super::mode_name::ModeName;
 
-/// The keys that only one mode has, with those below them.
+/// The keys that only one mode has. It also has the keys below them.
 const MODE_KEYS: &[(&str, ModeName)] = &[
     ("imageConsul", ModeName::Agent),
     ("imageEnvoy", ModeName::Agent),
@@ -31,17 +31,16 @@ const MODE_KEYS: &[(&str, ModeName)] = &[
     ("sidecarProxy.defaultLivenessFailureSeconds", ModeName::Dataplane),
 ];
 
-/// The mode that alone has `key`.
+/// The only mode that has `key`.
 pub fn only_mode(key: &str) -> Option<ModeName> {
     MODE_KEYS.iter().find(|(known, _)| *known == key).map(|(_, mode)| *mode)
 }
 
-/// What becomes of the `key` of Consul's Helm chart (its path inside `connectInject`), as an
-/// instruction: keys of the original injector's own deployment can go, others have another
-/// name or another place here.
+/// What to do with a `key` of Consul's Helm chart (its path inside `connectInject`): remove it,
+/// or set it under another name or in another place.
 pub fn of_chart(key: &str) -> Option<&'static str> {
-    const DEPLOYMENT: &str = "it belongs to the original injector's own deployment: remove it";
-    const NOT_IN_THIS_MODE: &str = "it belongs to a mode that this policy does not have: remove it";
+    const DEPLOYMENT: &str = "remove it: it configures the deployment of Consul's own injector";
+    const NOT_SUPPORTED: &str = "remove it: this policy does not support it";
     Some(match key {
         "replicas"
         | "image"
@@ -63,50 +62,48 @@ pub fn of_chart(key: &str) -> Option<&'static str> {
         | "aclInjectToken"
         | "argocd"
         | "prepareDataplanesUpgrade" => DEPLOYMENT,
-        "failurePolicy" => "write it in the ClusterAdmissionPolicy's spec.failurePolicy",
+        "failurePolicy" => "set spec.failurePolicy of the ClusterAdmissionPolicy instead",
         "dataplaneAsSidecarInitContainer.defaultEnabled" => {
-            "write nativeSidecars instead, which is true by default"
+            "set nativeSidecars instead, which is true by default"
         }
         "externalServers" => {
             "write hosts[0] as servers.address, httpsPort and grpcPort as servers.httpsPort and servers.grpcPort, \
                      skipServerWatch as servers.skipServerWatch, tlsServerName as tls.serverName"
         }
         "dns.clusterIP" | "dns.type" | "dns.annotations" | "dns.additionalSpec" | "dns.proxy" => {
-            "it belongs to Consul's own DNS Service: remove it"
+            "remove it: it configures Consul's own DNS Service"
         }
-        "dualStack.enabled" => "write dualStack: true or false",
-        "globalConfigACLToken" => "it is for entries that the original's controllers write: remove it",
-        "namespaceSelector" => "write it in the ClusterAdmissionPolicy's spec.namespaceSelector",
-        "overrideAuthMethodHost" => "it belongs to the auth method in Consul: remove it",
-        "aclBindingRuleSelector" => "it belongs to the auth method's binding rule in Consul: remove it",
-        "overrideAuthMethodName" | "acls.authMethodName" => "write acls.authMethod instead",
-        "centralConfig.proxyDefaults" => "write it once with 'consul config write' as a proxy-defaults entry",
-        "apiGateway" | "initContainer.image" => NOT_IN_THIS_MODE,
+        "dualStack.enabled" => "set dualStack: true or dualStack: false instead",
+        "globalConfigACLToken" => "remove it: Consul's own controllers use it",
+        "namespaceSelector" => "set spec.namespaceSelector of the ClusterAdmissionPolicy instead",
+        "overrideAuthMethodHost" => "remove it: it is part of the auth method in Consul",
+        "aclBindingRuleSelector" => "remove it: it is part of the auth method's binding rule in Consul",
+        "overrideAuthMethodName" | "acls.authMethodName" => "set acls.authMethod instead",
+        "centralConfig.proxyDefaults" => "write it as a proxy-defaults entry with 'consul config write'",
+        "apiGateway" | "initContainer.image" => NOT_SUPPORTED,
         "sidecarProxy.startupFailureSeconds" => {
-            "write sidecarProxy.defaultStartupFailureSeconds in dataplane mode"
+            "in dataplane mode, set sidecarProxy.defaultStartupFailureSeconds instead"
         }
         "sidecarProxy.livenessFailureSeconds" => {
-            "write sidecarProxy.defaultLivenessFailureSeconds in dataplane mode"
+            "in dataplane mode, set sidecarProxy.defaultLivenessFailureSeconds instead"
         }
-        "lifecycleSidecarContainer" | "consulSidecarContainer" => {
-            "write its resources as lifecycleSidecar.resources"
-        }
+        "lifecycleSidecarContainer" | "consulSidecarContainer" => "set lifecycleSidecar.resources instead",
         "tls.enableAutoEncrypt"
         | "tls.httpsOnly"
         | "tls.verify"
         | "tls.caKey"
         | "tls.serverAdditionalDNSSANs"
-        | "tls.serverAdditionalIPSANs" => "it belongs to Consul's own deployment: remove it",
-        "envoyImage" => "write imageEnvoy instead",
-        "consulImage" => "write imageConsul instead",
+        | "tls.serverAdditionalIPSANs" => "remove it: it configures the deployment of Consul",
+        "envoyImage" => "set imageEnvoy instead",
+        "consulImage" => "set imageConsul instead",
         "global" => {
             "write global.image as imageConsul, global.imageEnvoy as imageEnvoy, global.tls as tls, \
                      global.acls as acls, global.enableConsulNamespaces as enableConsulNamespaces"
         }
-        "client" => "write client.grpc's port as agent.grpcPort if it is not 8502, and remove it",
+        "client" => "remove it; if the agents' gRPC port is not 8502, set agent.grpcPort",
         "connectInject" => "write its keys at the top level of the settings",
-        "acls.manageSystemACLs" | "bootstrapACLs" | "manageSystemACLs" => "write acls.enabled instead",
-        "caCert" => "write tls.caCert instead",
+        "acls.manageSystemACLs" | "bootstrapACLs" | "manageSystemACLs" => "set acls.enabled instead",
+        "caCert" => "set tls.caCert instead",
         _ => return None,
     })
 }

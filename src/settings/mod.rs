@@ -1,8 +1,7 @@
 //! What the administrator configures.
 //!
-//! The names are those of the `connectInject` block of Consul's Helm chart, so
-//! that a values file can be copied. Everything is parsed once: what the rest of
-//! the policy sees cannot be wrong.
+//! The names are those of the `connectInject` block of Consul's Helm chart, so that a values
+//! file can be copied. Settings are parsed once, into types that are always valid.
 
 pub mod blocks;
 mod certificates;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// How a pod gets into the mesh.
+/// How a pod joins the mesh.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ModeName {
-    /// A client agent on every node, with which the pod registers itself.
+    /// The pod registers itself with the client agent on its node.
     #[default]
     Agent,
-    /// No client agents: the chart's controllers register the pod.
+    /// No client agents. The chart's controllers register the pod.
     Dataplane,
 }
 
@@ -18,11 +18,11 @@ impl ModeName {
         self == ModeName::Agent
     }
 
-    /// Kubernetes namespaces that only this mode leaves alone.
+    /// Kubernetes namespaces that are never injected in this mode, beside the system's.
     pub fn ignored_namespaces(self) -> &'static [&'static str] {
         match self {
             ModeName::Agent => &[],
-            // The chart's controllers never register its pods.
+            // The chart's controllers do not register pods in it.
             ModeName::Dataplane => &["local-path-storage"],
         }
     }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use super::keys;
 use super::mode_name::ModeName;
 use crate::nearest::nearest;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw, Problem};
 use crate::text::Quoted;
 
-/// One object of the settings. Keys are taken by name; those that nobody takes are problems.
+/// One object of the settings. Keys are taken by name; the others are reported as unknown.
 #[derive(Debug)]
 pub struct SettingsReader<'a, 'f> {
     /// The keys that lead here, each followed by a dot.
@@ -36,19 +36,15 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         let members = value.and_then(Value::as_object);
         if let Some(other) = value.filter(|_| members.is_none()) {
             let problem = match path.strip_suffix('.') {
-                Some(key) => Problem::new(subject(key), "is not an object", "write keys and values below it"),
-                None => Problem::new(
-                    "the settings",
-                    "are not an object",
-                    "write keys and values, or {} for the defaults",
-                ),
+                Some(key) => Problem::new(subject(key), "must be an object with keys and values"),
+                None => Problem::new("the settings", "must be an object; write {} for the defaults"),
             };
             findings.problem(problem.json(&other.to_string()));
         }
         SettingsReader { path, mode, members, taken: Vec::new(), findings }
     }
 
-    /// The mode decides which keys there are.
+    /// The mode decides which keys are known.
     pub fn set_mode(&mut self, mode: ModeName) {
         self.mode = mode;
     }
@@ -78,22 +74,22 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
             None => default,
             Some(Value::Bool(value)) => *value,
             Some(other) => {
-                self.json_problem(key, other, "is not a boolean", "write true or false, without quotes");
+                self.json_problem(key, other, "must be a boolean: true or false, without quotes");
                 default
             }
         }
     }
 
     pub fn string(&mut self, key: &'static str) -> Option<&'a str> {
-        self.string_or(key, "write it in quotes")
+        self.string_or(key, "must be a string, in quotes")
     }
 
-    /// `remedy` is for a value of another type.
-    pub fn string_or(&mut self, key: &'static str, remedy: &str) -> Option<&'a str> {
+    /// A string. `rule` is the problem of a value of another type.
+    pub fn string_or(&mut self, key: &'static str, rule: &str) -> Option<&'a str> {
         let value = self.take(key)?;
         let text = value.as_str();
         if text.is_none() {
-            self.json_problem(key, value, "is not a string", remedy);
+            self.json_problem(key, value, rule);
         }
         text
     }
@@ -107,8 +103,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     pub fn strings(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
         let Some(elements) = value.as_array() else {
-            let remedy = format!("write a list such as {example}");
-            self.json_problem(key, value, "is not a list of strings", &remedy);
+            self.json_problem(key, value, format!("must be a list of strings such as {example}"));
             return None;
         };
         let mut strings = Vec::new();
@@ -117,20 +112,20 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
                 Some(text) => strings.push(text.to_owned()),
                 None => {
                     let key = format!("{key}[{index}]");
-                    self.json_problem(&key, element, "is not a string", "write it in quotes");
+                    self.json_problem(&key, element, "must be a string, in quotes");
                 }
             }
         }
         Some(strings)
     }
 
-    /// A whole number from `least` to `most`.
+    /// An integer from `least` to `most`.
     pub fn number(&mut self, key: &'static str, least: u32, most: u32, default: u32) -> u32 {
         let Some(value) = self.take(key) else { return default };
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         number.filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
-            let remedy = format!("write a number from {least} to {most}, without quotes");
-            self.json_problem(key, value, "is not such a number", &remedy);
+            let rule = format!("must be an integer from {least} to {most}, without quotes");
+            self.json_problem(key, value, rule);
             default
         })
     }
@@ -140,8 +135,8 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         u16::try_from(number).unwrap_or(default)
     }
 
-    /// The members of the object under `key` as text, where the keys are free. Numbers
-    /// count as their digits, as in `cpu: 1`.
+    /// The members of the object under `key`, which may have any names. Numbers become text, as
+    /// in `cpu: 1`.
     pub fn free_strings(&mut self, key: &'static str) -> Vec<(String, Option<String>)> {
         self.block(key, |block| {
             let mut found = Vec::new();
@@ -151,7 +146,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
                     Value::Number(number) => Some(number.to_string()),
                     Value::Null => None,
                     other => {
-                        block.json_problem(name, other, "is not a string", "write it in quotes");
+                        block.json_problem(name, other, "must be a string, in quotes");
                         None
                     }
                 };
@@ -162,46 +157,46 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         })
     }
 
-    fn json_problem(&mut self, key: &str, value: &Value, why: &str, remedy: &str) {
+    fn json_problem(&mut self, key: &str, value: &Value, flaw: impl Into<Flaw>) {
         let subject = subject(&self.key(key));
-        self.findings.problem(Problem::new(subject, why, remedy).json(&value.to_string()));
+        self.findings.problem(Problem::new(subject, flaw).json(&value.to_string()));
     }
 
-    pub fn problem(&mut self, key: &str, value: &str, why: &str, remedy: &str) {
+    pub fn problem(&mut self, key: &str, value: &str, flaw: impl Into<Flaw>) {
         let subject = subject(&self.key(key));
-        self.findings.problem(Problem::new(subject, why, remedy).value(value));
+        self.findings.problem(Problem::new(subject, flaw).value(value));
     }
 
-    /// For a value that is too long to show, or that may be a secret put in the wrong place.
-    pub fn problem_without_value(&mut self, key: &str, why: &str, remedy: &str) {
+    /// For a value that is too long to show, or that may be a secret in the wrong place.
+    pub fn problem_without_value(&mut self, key: &str, flaw: impl Into<Flaw>) {
         let subject = subject(&self.key(key));
-        self.findings.problem(Problem::new(subject, why, remedy));
+        self.findings.problem(Problem::new(subject, flaw));
     }
 
     fn report_unknown_keys(self) {
-        /// A block names this many unknown keys and counts the others.
+        /// A block reports this many unknown keys and counts the others.
         const SHOWN: usize = 200;
         let mut unknown =
             self.members.into_iter().flatten().filter(|(key, _)| !self.taken.contains(&key.as_str()));
-        let known = || format!("the known keys here are {}", self.taken.join(", "));
+        let known = || format!("the settings here are {}", self.taken.join(", "));
         for (key, _) in unknown.by_ref().take(SHOWN) {
             let full = self.key(key);
-            let problem = if let Some(mode) = keys::only_mode(&full).filter(|mode| *mode != self.mode) {
-                let why = format!("is a setting of mode {mode}, and the mode is {}", self.mode);
-                Problem::new(subject(&full), why, format!("remove it, or write mode: {mode}"))
+            let flaw = if let Some(mode) = keys::only_mode(&full).filter(|mode| *mode != self.mode) {
+                let why = format!("is not supported in mode {}, only in mode {mode}", self.mode);
+                Flaw::new(why, format!("remove it, or set mode: {mode}"))
             } else if let Some(remedy) = keys::of_chart(&full) {
-                Problem::new(subject(&full), "is not a setting of this policy", remedy)
+                Flaw::new("is not a setting of this policy", remedy)
             } else if let Some(nearest) = nearest(key, &self.taken) {
-                Problem::new(subject(&full), "is not known", format!("did you mean {}?", self.key(nearest)))
+                Flaw::new("is unknown", format!("did you mean {}?", self.key(nearest)))
             } else {
-                Problem::new(subject(&full), "is not known", known())
+                Flaw::new("is unknown", known())
             };
-            self.findings.problem(problem);
+            self.findings.problem(flaw.at(subject(&full)));
         }
         let more = unknown.count();
         if more > 0 {
-            let why = format!("has {more} more keys that are not known");
-            self.findings.problem(Problem::new(subject(&self.key("*")), why, known()));
+            let flaw = Flaw::new(format!("{more} more settings are unknown"), known());
+            self.findings.problem(flaw.at(subject(&self.key("*"))));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::SettingsReader;
 use crate::k8s::names::{is_counted_resource, resource_remedy};
 use crate::k8s::quantity::Quantity;
+use crate::problem::Flaw;
 
 /// Resources of a container: amounts by resource name.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ pub struct Resources {
 
 pub type Amounts = BTreeMap<String, Amount>;
 
-/// An amount, and whether somebody wrote it or it is the policy's default.
+/// An amount, and whether it is the policy's default or was written by somebody.
 #[derive(Debug, Clone)]
 pub struct Amount {
     pub quantity: Quantity,
@@ -54,7 +55,7 @@ pub struct Conflict {
 }
 
 impl Resources {
-    /// Settles requests over their limits: a default gives way to what somebody wrote; two
+    /// Resolves requests over their limits: a default is adjusted to a written amount, and two
     /// written amounts are a conflict.
     pub fn reconcile(&mut self) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
@@ -89,17 +90,16 @@ pub fn resources(block: &mut SettingsReader<'_, '_>, defaults: &Defaults) -> Res
         };
         for Conflict { resource, request, limit } in resources.reconcile() {
             let key = format!("requests.{resource}");
-            let why = format!("is over the limit {limit}");
-            block.problem(&key, &request, &why, "write a request that is not over the limit");
+            block.problem(&key, &request, format!("must not exceed the limit of {limit}"));
         }
         let counted = resources.requests.iter().filter(|(name, _)| is_counted_resource(name));
         for (name, request) in counted {
             let limit = resources.limits.get(name);
             // A request over the limit has been reported.
             if limit.is_none_or(|limit| limit.quantity.exceeds(&request.quantity)) {
-                let why = "is not the limit, and Kubernetes takes no other request of such a resource";
-                let remedy = "write the same amount under requests and limits";
-                block.problem(&format!("requests.{name}"), request.quantity.as_str(), why, remedy);
+                let why = "must equal the limit: Kubernetes requires this for huge pages and devices";
+                let flaw = Flaw::new(why, "write the same amount under requests and limits");
+                block.problem(&format!("requests.{name}"), request.quantity.as_str(), flaw);
             }
         }
         resources
@@ -107,17 +107,18 @@ pub fn resources(block: &mut SettingsReader<'_, '_>, defaults: &Defaults) -> Res
 }
 
 fn amounts(block: &mut SettingsReader<'_, '_>, key: &'static str, mut amounts: Amounts) -> Amounts {
-    /// Far more resources than there are.
+    /// Far more than a container has.
     const RESOURCES_LIMIT: usize = 100;
     let written = block.free_strings(key);
     if written.len() > RESOURCES_LIMIT {
-        let why = format!("lists {} resources, over the {RESOURCES_LIMIT} that are looked at", written.len());
-        block.problem_without_value(key, &why, "write cpu and memory");
+        let rule = format!("must be at most {RESOURCES_LIMIT} resources, found {}", written.len());
+        block.problem_without_value(key, rule);
         return amounts;
     }
     for (name, text) in written {
         if let Some(remedy) = resource_remedy(&name) {
-            block.problem_without_value(&format!("{key}.{name}"), "is not the name of a resource", &remedy);
+            let flaw = Flaw::new("is not the name of a resource", remedy);
+            block.problem_without_value(&format!("{key}.{name}"), flaw);
         }
         let Some(text) = text else { continue };
         match text.parse::<Quantity>() {
@@ -126,7 +127,7 @@ fn amounts(block: &mut SettingsReader<'_, '_>, key: &'static str, mut amounts: A
             }
             Err(why) => {
                 let key = format!("{key}.{name}");
-                block.problem(&key, &text, &why.to_string(), "write a quantity such as 100m or 64Mi");
+                block.problem(&key, &text, why.to_string());
             }
         }
     }

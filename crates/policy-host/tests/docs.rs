@@ -229,6 +229,74 @@ fn every_message_of_the_scripts_can_be_looked_up() {
     assert!(missing.is_empty(), "docs/troubleshooting.md lacks\n{}", missing.join("\n"));
 }
 
+/// The beginnings of instructions. Messages contain them, and the documentation only the causes.
+const INSTRUCTIONS: &[&str] = &[
+    "ask ",
+    "close ",
+    "create ",
+    "did you mean",
+    "in dataplane mode, set",
+    "list ",
+    "lower ",
+    "raise ",
+    "remove ",
+    "rename ",
+    "set ",
+    "the settings here",
+    "use ",
+    "with ACLs enabled, write",
+    "write ",
+];
+
+/// The string literals of the policy's code that are sentences.
+fn policy_messages() -> Vec<(String, String)> {
+    let mut messages = Vec::new();
+    for path in files("src", ".rs") {
+        let code = read(&path);
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code = code.replace("'\"'", "");
+        let mut rest = code.as_str();
+        while let Some((before, literal)) = rest.split_once('"') {
+            let mut escaped = false;
+            let end = literal.find(|character| {
+                let ends = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                ends
+            });
+            let (literal, after) = literal.split_at(end.unwrap());
+            rest = &after[1..];
+            let sentence = literal.split_whitespace().count() > 3 && !literal.starts_with(['/', ' ']);
+            if sentence && !before.ends_with(".context(") {
+                messages.push((path.display().to_string(), literal.replace("\\\"", "\"")));
+            }
+        }
+    }
+    messages
+}
+
+#[test]
+fn every_message_of_the_policy_can_be_looked_up() {
+    let text = read("docs/troubleshooting.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let messages = policy_messages();
+    assert!(messages.len() > 150, "{}", messages.len());
+    let missing: Vec<_> = messages
+        .iter()
+        .filter_map(|(path, message)| {
+            let pieces: Vec<String> = message.split(['{', '}']).step_by(2).map(str::to_owned).collect();
+            Some((path, message, head(&pieces)?))
+        })
+        .filter(|(_, message, head)| {
+            let is_instruction =
+                |text: &str| INSTRUCTIONS.iter().any(|word| text.starts_with(word.trim_end()));
+            !is_instruction(message) && !is_instruction(head)
+        })
+        .filter(|(.., head)| !text.contains(head.as_str()))
+        .map(|(path, message, head)| format!("{path}: {head}\n    {message}"))
+        .collect();
+    assert!(missing.is_empty(), "docs/troubleshooting.md lacks\n{}", missing.join("\n"));
+}
+
 #[test]
 fn every_difference_from_the_original_is_told() {
     let text = read("docs/migrate.md");

@@ -133,7 +133,7 @@ fn the_schema_has_the_keys_that_the_policy_knows() {
         let mut settings = nested(&path, json!(1));
         settings["mode"] = json!(mode);
         let message = refusal(&settings).unwrap();
-        let (_, keys) = message.split_once("the known keys here are ").unwrap();
+        let (_, keys) = message.split_once("the settings here are ").unwrap();
         let known: BTreeSet<_> = keys.lines().next().unwrap().split(", ").map(str::to_owned).collect();
         let pointer: String =
             block.split('.').filter(|key| !key.is_empty()).flat_map(|key| ["/properties/", key]).collect();
@@ -377,6 +377,6 @@ fn what_the_helm_tables_leave_out_is_about_a_deployment() {
 fn every_key_of_the_charts_block_has_a_word_of_its_own_in_the_settings() {
     for key in helm::keys(Mode::Agent).filter_map(|key| key.strip_prefix("connectInject.")) {
         let message = refusal(&nested(key, json!(7))).unwrap_or_default();
-        assert!(!message.contains("is not known"), "{message}");
+        assert!(!message.contains("is unknown"), "{message}");
     }
 }

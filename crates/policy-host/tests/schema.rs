@@ -93,40 +93,37 @@ fn is(wanted: &Value, value: &Value) -> bool {
     }
 }
 
-/// Why the policy refuses what JSON Schema cannot tell from the rest.
+/// Problems that JSON Schema cannot express.
 const UNSAYABLE: &[&str] = &[
     // Arithmetic.
-    "is over the limit",
-    "is not the limit, and",
-    "is shorter than a second",
-    "is longer than an hour",
+    "must not exceed the limit",
+    "must equal the limit",
     // A shell's grammar.
-    "has a quote that is not closed",
-    "which would replace the bootstrap",
-    "which would replace the identity",
-    "with which Envoy may end",
-    "with which Envoy refuses to start",
-    // What is in a certificate.
+    "has an unclosed quote",
+    " is not allowed: ",
+    "Envoy does not start with ",
+    " requires a value",
+    " must be one of ",
+    " must be an integer from 0 to 4294967295",
+    // The content of a certificate.
     "has a certificate ",
-    "has something else than certificates in it",
-    "holds a private key",
-    "has no PEM certificate",
-    // 1.0 is a whole number there.
-    ".0 is not such a number",
-    "e0 is not such a number",
+    "must contain only certificates",
+    "must not contain a private key",
+    "must contain a PEM certificate",
+    // 1.0 is an integer there.
+    ".0: must be an integer",
+    "e0: must be an integer",
     // Dataplane mode's addresses and names.
-    "is neither a DNS name nor an IP address",
-    "is a command, which",
-    "is not an IP address",
-    "is not a DNS name",
-    "is not the path of a file",
-    "leaves no time for an answer",
-    "is older than 1.9",
-    // What depends on another setting.
-    "needs Consul namespaces",
-    "and with openshift on",
-    // A fraction of more places than a nanosecond has.
-    "is not a duration",
+    "must be a DNS name",
+    "must not be a command",
+    "must be an IP address",
+    "must be the absolute path of a file",
+    "must be version 1.9 or later",
+    // Rules that depend on another setting.
+    "requires Consul namespaces",
+    "must be false with openshift: true",
+    // Durations: their bounds, and fractions of more places than a nanosecond has.
+    "must be a duration",
 ];
 
 /// Whether the settings are valid, if both say the same.

@@ -157,7 +157,7 @@ fn all_problems_are_told_and_so_is_what_is_unwise() {
     let ran = host(&["-"], "defualt: true\nenabled: 1\nimageConsul: consul\n");
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
     for expected in
-        ["there are 2 problems", "did you mean default?", "setting enabled: 1", "note: imageConsul:"]
+        ["(2 problems):", "did you mean default?", "setting enabled: invalid value 1", "note: imageConsul:"]
     {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
@@ -194,14 +194,18 @@ fn settings_alone_are_read_as_by_kwctl_and_manifests_as_by_kubectl() {
         let ran = host(&["-"], &format!("default: {word}\n"));
         assert_eq!(ran.status, 1);
         assert!(
-            ran.stderr.contains(&format!("setting default: \"{word}\" is not a boolean")),
+            ran.stderr.contains(&format!("setting default: invalid value \"{word}\": must be a boolean")),
             "{}",
             ran.stderr
         );
     }
     for number in ["017", "1_000"] {
         let ran = host(&["-"], &format!("agent: {{httpPort: {number}}}\n"));
-        assert!(ran.stderr.contains(&format!("setting agent.httpPort: \"{number}\" ")), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("setting agent.httpPort: invalid value \"{number}\": ")),
+            "{}",
+            ran.stderr
+        );
     }
     let ran = host(&["-"], "tls: &a {enabled: false}\nacls:\n  <<: *a\n");
     assert!(ran.stderr.contains("setting acls.<<"), "{}", ran.stderr);

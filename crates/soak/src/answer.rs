@@ -66,9 +66,9 @@ impl Answer {
         for warning in &self.warnings {
             promise(!warning.is_empty() && warning.len() < 256, "a warning that the API server drops")?;
             promise(warning.chars().all(is_harmless), "a warning that misleads")?;
-            // Behind the cause comes what to do about it; a text cut at the end may have lost it.
-            let then = ["; ", ", write it on ", ", move it to "];
-            let remedy = then.iter().any(|then| warning.contains(then)) || warning.ends_with("...");
+            // What to do follows the cause, or is a rule. A text that was cut may have lost it.
+            let remedies = ["; ", " must "];
+            let remedy = remedies.iter().any(|part| warning.contains(part)) || warning.ends_with("...");
             promise(remedy, "a warning with nothing to do about it")?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Envoy's metrics on the pod's address.
+//! Envoy's metrics for Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::consul::upstream::Upstream;
 use crate::k8s::ports::NamedBy;
 use crate::mode::candidate::Candidate;
 use crate::mode::shared::scrape::{Scrape, ScrapeDefaults};
-use crate::problem::Findings;
+use crate::problem::{Findings, Flaw};
 use crate::text::Quoted;
 
 pub fn read(
@@ -32,8 +32,9 @@ pub fn read(
     if scrape.enabled {
         let taken = free_port::taken(own_port, upstreams, pod.spec);
         if let Some(written) = written.filter(|_| port.is_some_and(|port| taken.contains(&port))) {
-            let why = "is a port that the pod or one of its upstreams uses";
-            reader.problem(SCRAPE_PORT, written, why, "write another number from 1024 to 65535");
+            let why = "is already used by the pod or by one of its upstreams";
+            let flaw = Flaw::new(why, "write another port from 1024 to 65535");
+            reader.problem(SCRAPE_PORT, written, flaw);
         } else {
             free_port(&mut scrape, &taken, reader);
             warn_of_replaced(&scrape, pod, reader);
@@ -48,7 +49,7 @@ fn free_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut Annotation
     scrape.port = free_port::next_free(wanted, taken);
     if scrape.port != wanted {
         reader.warn(format!(
-            "Envoy's metrics are on port {}, since the pod or one of its upstreams uses port {wanted}; choose another one with {}",
+            "Envoy's metrics use port {}, because port {wanted} is used by the pod or one of its upstreams; to choose another, set {}",
             scrape.port,
             full(SCRAPE_PORT)
         ));
@@ -61,7 +62,7 @@ fn warn_of_replaced(scrape: &Scrape, pod: &Candidate<'_>, reader: &mut Annotatio
         let own = pod.metadata.annotations.get(&name).and_then(Value::as_str);
         if let Some(own) = own.filter(|own| *own != value) {
             reader.warn(format!(
-                "annotation {name}: {} is replaced by {value}, for Envoy's metrics; to have it stay, set {} to \"false\"",
+                "annotation {name}: {} is replaced by {value} for Envoy's metrics; to keep it, set {} to \"false\"",
                 Quoted(own, 60),
                 full(ENABLE_METRICS)
             ));

@@ -15,7 +15,7 @@ use crate::consul::namespace::Namespace;
 use crate::consul::upstream::{Destination, Upstream};
 use crate::k8s::kubelet::EnvText;
 use crate::mode::shared::upstream_env::LOOPBACK;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw};
 
 /// What the name and the id of a proxy end with, after those of its service. The scripts end
 /// the id in the same way.
@@ -156,9 +156,9 @@ pub fn check_size(document: &str, findings: &mut Findings) {
     const LIMIT: usize = 100 * 1024;
     let size = document.len();
     if size > LIMIT {
-        let why = format!("is {size} bytes long, over the {LIMIT} that fit into a container's variable");
+        let why = format!("must be at most {LIMIT} bytes to fit into an environment variable, found {size}");
         let remedy = "use fewer or shorter upstreams, tags, metadata or probe headers";
-        findings.problem(Problem::new("the service's registration", why, remedy));
+        findings.problem(Flaw::new(why, remedy).at("the service's registration"));
     }
 }
 
@@ -312,6 +312,6 @@ mod tests {
         assert!(findings.problems.is_empty());
         check_size(&"x".repeat(102_401), &mut findings);
         let problem = findings.problems[0].to_string();
-        assert!(problem.starts_with("the service's registration: is 102401 bytes long"), "{problem}");
+        assert!(problem.starts_with("the service's registration: must be at most 102400 bytes"), "{problem}");
     }
 }

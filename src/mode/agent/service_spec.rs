@@ -1,4 +1,4 @@
-//! What a pod asks for, from its annotations.
+//! The service that a pod's annotations describe.
 
 use super::metrics;
 use super::settings::{Settings, parse_sync_period};
@@ -21,14 +21,14 @@ use crate::settings::resources::Resources;
 /// The keys of the metadata that the injector writes.
 const RESERVED_METADATA: &[&str] = &[POD_NAME_KEY, K8S_NAMESPACE_KEY];
 
-/// The service that a pod registers, complete with the defaults.
+/// The service that a pod registers, with the defaults filled in.
 #[derive(Debug)]
 pub struct ServiceSpec {
     pub name: ServiceName,
     pub port: Option<ServicePort>,
     pub upstreams: Vec<Upstream>,
     pub protocol: Option<Protocol>,
-    /// In place of the setting's.
+    /// Overrides the setting's.
     pub envoy_args: Option<EnvoyArgs>,
     pub tags: Vec<String>,
     pub metadata: Vec<(String, MetaValue)>,
@@ -38,8 +38,8 @@ pub struct ServiceSpec {
 }
 
 impl ServiceSpec {
-    /// Reads all annotations of a pod. Where one has a problem its default counts, so that
-    /// problems elsewhere show as well; without a name there is no service.
+    /// Reads all annotations of a pod. Its default replaces an invalid value, so that all problems
+    /// are found. Without a valid name there is no service.
     pub fn read(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Option<Self> {
         let annotations = pod.annotations;
         unknown::warn(annotations, ModeName::Agent, findings);
@@ -103,8 +103,7 @@ fn protocol(annotations: &Annotations<'_>, settings: &Settings, findings: &mut F
         Some(written) => {
             let protocol = written.parse().ok();
             if protocol.is_none() {
-                let problem = Problem::new(full(PROTOCOL), "is not a protocol", Protocol::REMEDY);
-                findings.problem(problem.value(written));
+                findings.problem(Problem::new(full(PROTOCOL), Protocol::RULE).value(written));
             }
             protocol
         }
@@ -112,7 +111,7 @@ fn protocol(annotations: &Annotations<'_>, settings: &Settings, findings: &mut F
     };
     if written.is_some() && !central_config.enabled {
         findings.warn(format!(
-            "{} has no effect, since the setting centralConfig.enabled is false; write a service-defaults entry in Consul",
+            "{} has no effect, because the policy's setting centralConfig.enabled is false; write a service-defaults entry in Consul",
             full(PROTOCOL)
         ));
     }
@@ -195,7 +194,7 @@ mod tests {
         for (port, own) in [("9090", "9090"), ("http", "8080"), (" 7070 ", "7070")] {
             let upstreams = format!("db:{own},cache:8080").replace("db:8080,", "");
             let warnings = warnings(&json!({}), &[(PORT, port), (UPSTREAMS, &upstreams)]);
-            let own = format!("local port {own} is the service's own, so Envoy would listen there");
+            let own = format!("local port {own} is the service's own port: Envoy would listen there");
             assert!(warnings[0].contains(&own), "{port}: {warnings:?}");
             let others = &warnings[1..];
             assert!(others.iter().all(|warning| warning.contains("also a port of this")), "{warnings:?}");
@@ -207,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_the_policy_writes_itself_is_not_taken_from_the_pod() {
-        let expected = "annotation consul.hashicorp.com/consul-namespace has no effect; remove it, the injector writes it";
+        let expected = "annotation consul.hashicorp.com/consul-namespace has no effect, because the injector sets it; remove it";
         assert_eq!(warnings(&json!({}), &[(NAMESPACE, "shop")]), [expected]);
     }
 
@@ -226,13 +225,13 @@ mod tests {
         );
         for expected in [
             "did you mean connect-service?",
-            "belongs to mode dataplane",
-            "annotation consul.hashicorp.com/quite-another-thing is not known to this injector",
+            "only in mode dataplane",
+            "annotation consul.hashicorp.com/quite-another-thing is unknown",
             "centralConfig",
             "the dot",
             "privileged",
             "is the service's own",
-            "\"stray\" is neither a flag of Envoy's",
+            "\"stray\" is neither an Envoy flag",
         ] {
             assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:#?}");
         }

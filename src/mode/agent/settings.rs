@@ -31,7 +31,7 @@ pub mod default {
         Defaults { requests: &[("cpu", "10m"), ("memory", "10Mi")], limits: &[("memory", "250Mi")] };
 }
 
-/// What an injection needs, parsed and complete.
+/// The settings that an injection needs, with the defaults filled in.
 #[derive(Debug)]
 pub struct Settings {
     pub image_consul: String,
@@ -56,15 +56,15 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Envoy {
     pub image: String,
-    /// Whether this Envoy can take the ACL token from a file.
+    /// Whether this Envoy can read the ACL token from a file.
     pub reads_token_file: bool,
     pub extra_args: EnvoyArgs,
     pub resources: Resources,
-    /// Zero: as many threads as Envoy takes by itself.
+    /// Zero: Envoy's own default.
     pub concurrency: u32,
 }
 
-/// Whether and with which protocol `service-defaults` entries are written.
+/// Whether `service-defaults` entries are written, and with which protocol.
 #[derive(Debug)]
 pub struct CentralConfig {
     pub enabled: bool,
@@ -134,24 +134,24 @@ fn central_config(block: &mut SettingsReader<'_, '_>) -> CentralConfig {
     let enabled = block.bool("enabled", true);
     let key = "defaultProtocol";
     // The chart's default is the empty string.
-    let written = block.string_or(key, Protocol::REMEDY).filter(|text| !text.is_empty());
+    let written = block.string_or(key, Protocol::RULE).filter(|text| !text.is_empty());
     let default_protocol = written.and_then(|text| {
         let protocol = text.parse().ok();
         if protocol.is_none() {
-            block.problem(key, text, "is not a protocol", Protocol::REMEDY);
+            block.problem(key, text, Protocol::RULE);
         }
         protocol
     });
     CentralConfig { enabled, default_protocol }
 }
 
-const SYNC_PERIOD_REMEDY: &str = "write a duration from 1s to 1h, such as 10s";
+const SYNC_PERIOD_RULE: &str = "must be a duration from 1s to 1h, such as 10s";
 
 fn sync_period(top: &mut SettingsReader<'_, '_>) -> Millis {
     let key = "syncPeriod";
-    let text = top.string_or(key, SYNC_PERIOD_REMEDY).unwrap_or(default::SYNC_PERIOD);
+    let text = top.string_or(key, SYNC_PERIOD_RULE).unwrap_or(default::SYNC_PERIOD);
     parse_sync_period(text).unwrap_or_else(|flaw| {
-        top.problem(key, text, &flaw.why, &flaw.remedy);
+        top.problem(key, text, flaw);
         Millis::SECOND
     })
 }
@@ -159,13 +159,8 @@ fn sync_period(top: &mut SettingsReader<'_, '_>) -> Millis {
 /// The heartbeat's period, of the setting or of the annotation.
 pub fn parse_sync_period(text: &str) -> Result<Millis, Flaw> {
     const LONGEST: Millis = Millis(3_600_000);
-    let why = match Millis::parse_go(text) {
-        None => "is not a duration",
-        Some(period) if period < Millis::SECOND => "is shorter than a second",
-        Some(period) if period > LONGEST => "is longer than an hour",
-        Some(period) => return Ok(period),
-    };
-    Err(Flaw::new(why, SYNC_PERIOD_REMEDY))
+    let period = Millis::parse_go(text).filter(|period| (Millis::SECOND..=LONGEST).contains(period));
+    period.ok_or_else(|| SYNC_PERIOD_RULE.into())
 }
 
 #[cfg(test)]
@@ -221,13 +216,13 @@ pub mod tests {
         }));
         for expected in [
             "setting replicas: is not a setting of this policy",
-            "setting agent.httpPort: \"x\" is not such a number",
+            "setting agent.httpPort: invalid value \"x\": must be an integer from 1 to 65535",
             "did you mean agent.httpPort?",
-            "setting imageConsul: \"A b\" has a path",
-            "setting syncPeriod: \"100ms\" is shorter than a second",
+            "setting imageConsul: invalid value \"A b\": the path must",
+            "setting syncPeriod: invalid value \"100ms\": must be a duration from 1s to 1h",
             "setting envoyExtraArgs:",
-            "setting acls: [] is not an object",
-            "setting centralConfig.defaultProtocol: \"udp\" is not a protocol",
+            "setting acls: invalid value []: must be an object",
+            "setting centralConfig.defaultProtocol: invalid value \"udp\": must be tcp",
         ] {
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:#?}");
         }
@@ -237,8 +232,8 @@ pub mod tests {
     #[test]
     fn the_heartbeats_period_is_a_second_to_an_hour() {
         assert_eq!(parse_sync_period("1m30s"), Ok(Millis(90_000)));
-        for (text, why) in [("1", "is not"), ("999ms", "shorter"), ("61m", "longer")] {
-            assert!(parse_sync_period(text).unwrap_err().why.contains(why), "{text}");
+        for text in ["1", "999ms", "61m"] {
+            assert!(parse_sync_period(text).is_err(), "{text}");
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::annotations::names::CONSUL_DNS;
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_subdomain;
 use crate::mode::candidate::Candidate;
-use crate::problem::Problem;
+use crate::problem::Flaw;
 use crate::settings::reader::SettingsReader;
 
-/// Where consul-dataplane answers; traffic to port 53 of loopback is redirected to it.
+/// The port of consul-dataplane's DNS server. Traffic to port 53 of loopback is redirected to it.
 pub const PORT: u16 = 8600;
 
 /// The block `dns`.
@@ -28,8 +28,8 @@ pub struct DnsSettings {
 }
 
 impl DnsSettings {
-    /// Both switches follow transparent proxy, as the chart's do. Name servers cannot be guessed:
-    /// without any, there is no redirection.
+    /// Both switches default to transparent proxy's, as in the chart. Without name servers there is
+    /// no redirection.
     pub fn read(block: &mut SettingsReader<'_, '_>, transparent_proxy: bool) -> Self {
         let redirection =
             block.bool("enabled", transparent_proxy) & block.bool("enableRedirection", transparent_proxy);
@@ -38,25 +38,25 @@ impl DnsSettings {
             match written.parse() {
                 Ok(address) => nameservers.push(address),
                 Err(_) => {
-                    let remedy = "write the cluster address of the Service kube-dns";
-                    block.problem("nameservers", &written, "is not an IP address", remedy);
+                    let rule = "must be an IP address, such as the cluster address of the Service kube-dns";
+                    block.problem("nameservers", &written, rule);
                 }
             }
         }
-        // As Kubernetes does. The first is the proxy itself.
         if nameservers.len() > 2 {
-            let why = "has more than two name servers, and Kubernetes takes three with the proxy itself";
-            block.problem_without_value("nameservers", why, "write at most two");
+            let rule =
+                "must be at most two: Kubernetes allows three name servers, and the first is the proxy";
+            block.problem_without_value("nameservers", rule);
         }
         let key = "clusterDomain";
         let cluster_domain = block.name(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
-        let remedy = "write a DNS name such as cluster.local";
+        let rule = "must be a DNS name such as cluster.local";
         if !is_dns_subdomain(&cluster_domain) {
-            block.problem(key, &cluster_domain, "is not a DNS name", remedy);
+            block.problem(key, &cluster_domain, rule);
         }
         let searches = block.strings("searches", "[\"corp.example\"]").unwrap_or_default();
         for search in searches.iter().filter(|search| !is_dns_subdomain(search)) {
-            block.problem("searches", search, "is not a DNS name", remedy);
+            block.problem("searches", search, rule);
         }
         let options = block.strings("options", "[\"ndots:5\"]");
         let defaults = || default::DNS_OPTIONS.iter().map(|option| (*option).to_owned()).collect();
@@ -71,8 +71,7 @@ fn dns_option(written: &str) -> PodDNSConfigOption {
     PodDNSConfigOption { name: Some(name.to_owned()), value: value.map(str::to_owned) }
 }
 
-/// The `dnsConfig` of a pod whose names are looked up through the proxy; `None` where they
-/// are not.
+/// The `dnsConfig` of a pod that uses Consul DNS; `None` for other pods.
 pub fn config(
     reader: &mut AnnotationReader<'_, '_>,
     settings: &DnsSettings,
@@ -80,7 +79,7 @@ pub fn config(
     pod: &Candidate<'_>,
     transparent_proxy: bool,
 ) -> Option<PodDNSConfig> {
-    let asked = reader.bool(CONSUL_DNS, Empty::Wrong);
+    let asked = reader.bool(CONSUL_DNS, Empty::Invalid);
     if asked == Some(true) && !transparent_proxy {
         reader.warn(format!("{} has no effect without transparent proxy; remove it", full(CONSUL_DNS)));
     }
@@ -89,16 +88,16 @@ pub fn config(
     }
     if settings.nameservers.is_empty() {
         if asked == Some(true) {
-            let why = "cannot be followed, since the policy's setting dns.nameservers is empty";
+            let why = "requires the policy's setting dns.nameservers, which is empty";
             let remedy = "ask the policy's administrator to set it, or write \"false\"";
-            reader.findings.problem(Problem::new(full(CONSUL_DNS), why, remedy));
+            reader.findings.problem(Flaw::new(why, remedy).at(full(CONSUL_DNS)));
         }
         return None;
     }
     if pod.spec.dns_config.is_some() {
-        let why = "cannot stand beside DNS through Consul, which is on and writes its own";
+        let why = "is not supported together with Consul DNS, which sets it";
         let remedy = format!("remove it, or set {} to \"false\"", full(CONSUL_DNS));
-        reader.findings.problem(Problem::new(format!("{}.dnsConfig", pod.spec_path), why, remedy));
+        reader.findings.problem(Flaw::new(why, remedy).at(format!("{}.dnsConfig", pod.spec_path)));
         return None;
     }
     let domain = &settings.cluster_domain;

@@ -16,23 +16,24 @@ pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &EnvoyArgs, several
     words(args)
 }
 
-/// Envoy refuses a flag that it gets twice. consul-dataplane takes `--log-level`,
-/// `--concurrency` and the drain flags of the user's in place of its own.
+/// Envoy does not start with a flag given twice. The user's `--log-level`, `--concurrency` and
+/// drain flags override those of consul-dataplane.
 fn flaw(args: &EnvoyArgs, several: bool) -> Option<Flaw> {
     let dataplanes = |flag: &&&str| args.has(flag);
     if args.has("--log-format") {
-        let why = "has --log-format, which consul-dataplane passes already";
-        return Some(Flaw::new(why, "leave it out; the policy's setting logJSON chooses the format"));
+        let why = "--log-format is not allowed: consul-dataplane sets it";
+        return Some(Flaw::new(why, "remove it; the format is the policy's setting logJSON"));
     }
     let base_id = ["--base-id", "--use-dynamic-base-id"];
     base_id.iter().find(dataplanes).filter(|_| several).map(|flag| {
-        let why = format!("has {flag}, and each proxy of several services gets a base id already");
-        Flaw::new(why, "leave it out")
+        let why =
+            format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy");
+        Flaw::new(why, "remove it")
     })
 }
 
 fn words(args: &EnvoyArgs) -> Vec<String> {
-    // consul-dataplane passes the first already, and knows the second by its long name only.
+    // consul-dataplane always sets the first flag, and knows the second only by its long name.
     let words = args.iter().filter(|word| *word != "--disable-hot-restart");
     words.map(|word| if word == "-l" { "--log-level" } else { word }.to_owned()).collect()
 }
@@ -48,7 +49,7 @@ mod tests {
             words(&args("-l debug --disable-hot-restart --x y")),
             ["--log-level", "debug", "--x", "y"]
         );
-        assert!(flaw(&args("--log-format x"), false).unwrap().why.contains("--log-format"));
+        assert!(flaw(&args("--log-format x"), false).unwrap().to_string().contains("--log-format"));
         assert!(flaw(&args("--base-id 1"), true).is_some() && flaw(&args("--base-id 1"), false).is_none());
         assert_eq!(flaw(&args("--concurrency 1 --log-level info"), true), None);
     }

@@ -1,4 +1,4 @@
-//! How the proxy starts and ends beside the app.
+//! The proxy's startup and shutdown.
 
 use super::default::{self, SECONDS_LIMIT};
 use crate::annotations::full;
@@ -46,7 +46,7 @@ impl LifecycleDefaults {
 #[derive(Debug)]
 pub struct Lifecycle {
     pub graceful_port: u16,
-    /// `None`: the proxy ends as soon as it is told to.
+    /// `None`: the proxy exits as soon as it gets the signal.
     pub managed: Option<Managed>,
 }
 
@@ -60,7 +60,7 @@ pub struct Managed {
 }
 
 impl Lifecycle {
-    /// `job`: whether the pod is a Job's, which is to end with its app.
+    /// `job`: whether the pod is a Job's, whose proxy should exit with its app.
     pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &LifecycleDefaults, job: bool) -> Self {
         let graceful_port = reader.port(GRACEFUL_PORT, 1024).unwrap_or(defaults.graceful_port);
         let enabled = reader.bool(LIFECYCLE, Empty::Absent).unwrap_or(defaults.enabled);
@@ -86,8 +86,8 @@ impl Lifecycle {
         lifecycle
     }
 
-    /// The kubelet ends a pod by force when its termination grace period is over. The defaults
-    /// of the chart and of Kubernetes, 30 s each, end Envoy at the same moment.
+    /// The kubelet kills a pod at the end of its termination grace period. There is no warning for
+    /// the defaults of the chart and of Kubernetes, both 30 s.
     fn warn_of_early_end(&self, reader: &mut AnnotationReader<'_, '_>) {
         let Some(managed) = &self.managed else { return };
         let grace = u64::from(managed.shutdown_grace_seconds);
@@ -95,7 +95,7 @@ impl Lifecycle {
         let both_default = grace == pod && grace == u64::from(default::SHUTDOWN_GRACE_SECONDS);
         if grace >= pod && grace > 0 && !(both_default && reader.get(SHUTDOWN_GRACE).is_none()) {
             reader.warn(format!(
-                "the proxy's shutdown grace period, {grace} s, is not below terminationGracePeriodSeconds, {pod}, so that the proxy is killed; write a lower {}",
+                "the proxy's shutdown grace period of {grace} s must be less than terminationGracePeriodSeconds, {pod}, or the kubelet kills the proxy before it has drained; lower {}",
                 full(SHUTDOWN_GRACE)
             ));
         }

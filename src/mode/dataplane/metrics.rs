@@ -1,4 +1,4 @@
-//! Figures for Prometheus: Envoy's own, and merged with those of the app.
+//! Metrics for Prometheus: Envoy's alone, or merged with the app's.
 
 use super::addresses::Addresses;
 use super::default;
@@ -11,7 +11,7 @@ use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
 use crate::mode::shared::block_values::unprivileged_port;
 use crate::mode::shared::scrape::{self, Scrape, ScrapeDefaults};
-use crate::problem::Problem;
+use crate::problem::Flaw;
 use crate::settings::reader::SettingsReader;
 
 /// The block `metrics`.
@@ -35,9 +35,9 @@ impl MetricsDefaults {
 #[derive(Debug)]
 pub struct Metrics {
     pub scrape: Scrape,
-    /// Whether merging was asked for, with or without metrics.
+    /// Whether merging was requested, with or without metrics.
     pub merging: bool,
-    /// `None`: the proxy serves its own figures alone.
+    /// `None`: the proxy serves only its own metrics.
     pub merged: Option<Merged>,
 }
 
@@ -49,7 +49,7 @@ pub struct Merged {
     tls: Option<Tls>,
 }
 
-/// The files with which the merged figures are served over TLS.
+/// The files for serving the merged metrics over TLS.
 #[derive(Debug)]
 struct Tls {
     ca: String,
@@ -97,7 +97,7 @@ impl Metrics {
 }
 
 impl Tls {
-    /// All three files, or none. consul-dataplane takes a file or a folder of authorities.
+    /// All three files, or none. The CA may be a file or a directory.
     fn read(reader: &mut AnnotationReader<'_, '_>) -> Option<Self> {
         let ca_name = match reader.written(PROMETHEUS_CA_FILE) {
             Some(_) => PROMETHEUS_CA_FILE,
@@ -109,14 +109,13 @@ impl Tls {
         for (name, path) in written {
             match path {
                 Some(path) if !path.starts_with('/') => {
-                    let remedy = "write a path of the proxy's container that begins with '/'";
-                    reader.problem(name, path, "is not the path of a file", remedy);
+                    reader.problem(name, path, "must be an absolute path in the proxy's container");
                 }
                 Some(_) => (),
                 None => {
-                    let why = format!("is missing beside {}", full(first));
-                    let remedy = "write the authorities, the certificate and its key, or none of them";
-                    reader.findings.problem(Problem::new(full(name), why, remedy));
+                    let why = format!("is required with {}", full(first));
+                    let remedy = "set the CA, the certificate and the key, or none of them";
+                    reader.findings.problem(Flaw::new(why, remedy).at(full(name)));
                 }
             }
         }

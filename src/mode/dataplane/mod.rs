@@ -1,5 +1,5 @@
-//! Dataplane mode: consul-dataplane beside the app. The chart's controllers register the pod.
-//! The files have the names of those of consul-k8s's webhook where there are such.
+//! Dataplane mode: runs consul-dataplane beside the app. The chart's controllers register the
+//! pod. Modules have the names of the corresponding files of consul-k8s's webhook.
 
 mod addresses;
 mod constants;
@@ -46,7 +46,7 @@ pub fn is_injected_container(name: &str) -> bool {
     })
 }
 
-/// What is added to the pod; no plan where the findings have a problem.
+/// Plans the additions to the pod; `None` if the findings have a problem.
 pub fn plan(
     pod: &Candidate<'_>,
     settings: &Settings,
@@ -109,7 +109,7 @@ fn check_pod_resources(
     pod_resources::check(pod, &injected, findings);
 }
 
-/// Where the app reaches an upstream.
+/// The address at which the app reaches an upstream.
 fn listener(upstream: &CatalogUpstream, settings: &Settings) -> Listener {
     let address = upstream.options.local_bind_address.unwrap_or_else(|| settings.addresses.loopback());
     Listener {
@@ -133,9 +133,9 @@ fn redirection(settings: &Settings, options: &PodOptions) -> anyhow::Result<Opti
     redirect_traffic::config(&proxy.excluded, &redirected, settings.addresses).map(Some)
 }
 
-/// Native sidecars start before the user's init containers, which can use the mesh. Otherwise
-/// those run first: with their traffic redirected, they would reach nothing. An ordinary
-/// sidecar is the first container where it waits for its app, and the last where it does not.
+/// Native sidecars start before the user's init containers, which can then use the mesh. With an
+/// ordinary sidecar those run first, because redirected traffic would reach nothing. It is the
+/// first container if its lifecycle is managed, and the last otherwise.
 fn containers(injection: &Injection<'_>) -> (Additions, Additions) {
     let native = injection.options.native.is_some();
     let mut init_containers = Vec::new();
@@ -168,15 +168,18 @@ fn volumes(injection: &Injection<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// The Service cannot be seen from here, so that it says what the pod will wait for.
+/// The summary says what the pod waits for: the policy does not see the Kubernetes Service.
 fn summary(options: &PodOptions) -> Summary {
     let services = &options.services;
     let names: Vec<&str> = services.names.iter().map(ServiceName::as_str).collect();
     let ports: Vec<&str> = services.ports.iter().map(|port| port.written.as_str()).collect();
     let (service, waits_for) = match names.as_slice() {
-        [] => ("named by its Kubernetes Service".to_owned(), "it starts once one Service selects it"),
-        [name] => ((*name).to_owned(), "it starts once one Kubernetes Service selects it"),
-        names => (names.join(","), "it starts once a Kubernetes Service of each name selects it"),
+        [] => (
+            "with the name of its Kubernetes Service".to_owned(),
+            "the pod starts when one Service selects it",
+        ),
+        [name] => ((*name).to_owned(), "the pod starts when one Kubernetes Service selects it"),
+        names => (names.join(","), "the pod starts when a Kubernetes Service of each name selects it"),
     };
     Summary {
         service,

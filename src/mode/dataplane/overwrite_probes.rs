@@ -1,5 +1,5 @@
-//! HTTP probes of the app under transparent proxy: the kubelet asks listeners of Envoy's,
-//! which the endpoints controller makes of the probes that the pod had.
+//! HTTP probes of the app with transparent proxy: they are overwritten to call listeners of
+//! Envoy, which the endpoints controller configures from the original probes.
 
 use k8s_openapi::api::core::v1::Probe;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,11 +11,11 @@ use crate::annotations::reader::AnnotationReader;
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::ports;
 use crate::mode::plan::ProbePort;
-use crate::problem::Problem;
+use crate::problem::Flaw;
 use crate::text::Quoted;
 
-/// The kinds of probes and the port of the first container's, in the order of the redirection's
-/// exclusions. The next container's port is one higher.
+/// The probes and the port of the first container's, in the order of the redirection's
+/// exclusions. Each further container's port is one higher.
 const KINDS: [(&str, u16); 3] =
     [("livenessProbe", 20300), ("readinessProbe", 20400), ("startupProbe", 20500)];
 /// More containers would share ports.
@@ -28,10 +28,11 @@ fn probe<'p>(container: &'p Container<'_>, kind: &str) -> Option<&'p Probe> {
 /// The new ports of the HTTP probes, for each container in the order of [`KINDS`].
 pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
     if spec.containers.len() > CONTAINERS_LIMIT {
-        let why =
-            format!("has over {CONTAINERS_LIMIT} containers, for whose probes Envoy has not enough ports");
+        let why = format!(
+            "must be at most {CONTAINERS_LIMIT}: Envoy has no ports for the probes of more containers"
+        );
         let remedy = format!("set {} to \"false\"", full(OVERWRITE_PROBES));
-        reader.findings.problem(Problem::new(format!("{spec_path}.containers"), why, remedy));
+        reader.findings.problem(Flaw::new(why, remedy).at(format!("{spec_path}.containers")));
         return Vec::new();
     }
     let mut ports = Vec::new();
@@ -46,7 +47,7 @@ pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<
     ports
 }
 
-/// Warns of the probes that do not say what they should through the proxy.
+/// Warns of probes that do not check the app because of transparent proxy.
 pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader<'_, '_>) {
     for container in &spec.containers {
         for (kind, probe) in container.probes() {
@@ -57,7 +58,7 @@ pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader
     }
     for container in spec.init_containers.iter().filter(|container| container.is_native_sidecar()) {
         for (kind, probe) in container.probes().filter(|(_, probe)| probe.exec.is_none()) {
-            let why = "is a native sidecar's, which transparent proxy does not serve";
+            let why = "reaches Envoy, because probes of native sidecars are not overwritten";
             reader.warn(warning(container, kind, probe, why));
         }
     }
@@ -65,22 +66,22 @@ pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader
 
 fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
     if probe.tcp_socket.is_some() {
-        return Some("reaches Envoy, not the app, and succeeds whatever the app does");
+        return Some("reaches Envoy instead of the app, and always succeeds");
     }
     if probe.grpc.is_some() {
-        return Some("reaches Envoy, which refuses it");
+        return Some("reaches Envoy instead of the app, and always fails");
     }
     let http = probe.http_get.as_ref()?;
     if !overwritten {
-        return Some("reaches Envoy, which refuses it, since probes are not overwritten");
+        return Some("reaches Envoy and fails, because probes are not overwritten");
     }
     if http.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("HTTPS")) {
-        return Some("asks for HTTPS, which Envoy's listener for probes does not speak");
+        return Some("uses HTTPS, which Envoy's listener for probes does not support");
     }
-    http.host.as_ref().filter(|host| !host.is_empty()).map(|_| "names a host, where Envoy does not listen")
+    http.host.as_ref().filter(|host| !host.is_empty()).map(|_| "sets a host, where Envoy does not listen")
 }
 
-/// Says how the probe gets past Envoy. An overwritten one has to be left alone for that.
+/// Says how the probe can bypass Envoy, for which it must not be overwritten.
 fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str) -> String {
     let port =
         ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
@@ -94,7 +95,7 @@ fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str) -> S
     )
 }
 
-/// What the endpoints controller reads of the pod before the injection: the ports of its
+/// The parts of the pod before injection that the endpoints controller reads: the ports of its
 /// containers and HTTP probes.
 #[derive(Debug, Default, Serialize)]
 pub struct OriginalPod<'a> {

@@ -1,4 +1,4 @@
-//! What a pod asks for, from its annotations, complete with the settings' defaults.
+//! The options in a pod's annotations, with the settings as defaults.
 
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
@@ -23,7 +23,7 @@ use crate::k8s::ports::NamedBy;
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::ProbePort;
 use crate::mode::shared::upstream_ports;
-use crate::problem::Findings;
+use crate::problem::{Findings, Flaw};
 use crate::settings::ModeName;
 use crate::settings::resources::Resources;
 use crate::text::Quoted;
@@ -45,7 +45,7 @@ pub struct PodOptions {
     /// `None`: the proxy is an ordinary container.
     pub native: Option<NativeProbe>,
     pub concurrency: u32,
-    /// For Envoy, beside those that consul-dataplane passes.
+    /// Arguments for Envoy in addition to consul-dataplane's.
     pub envoy_args: Vec<String>,
     pub resources: Resources,
     pub volumes: UserVolumes,
@@ -60,8 +60,8 @@ pub struct TransparentProxy {
 }
 
 impl PodOptions {
-    /// Reads all annotations of a pod. Where one has a problem its default counts, so that
-    /// problems elsewhere show as well.
+    /// Reads all annotations of a pod. Its default replaces an invalid value, so that all problems
+    /// are found.
     pub fn read(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Self {
         unknown::warn(pod.annotations, ModeName::Dataplane, findings);
         if pod.annotations.get(NAMESPACE).is_some() {
@@ -116,7 +116,7 @@ fn upstreams(
     let Some(value) = reader.get(UPSTREAMS) else { return Vec::new() };
     let spec = reader.spec;
     let resolve_port = |text: &str| spec.resolve_port_of(NamedBy::Containers, text);
-    // Partitions are only with namespaces.
+    // Partitions require namespaces.
     let namespaces = settings.consul_namespaces.is_some();
     let findings = &mut *reader.findings;
     let upstreams =
@@ -131,7 +131,7 @@ fn upstreams(
     upstreams
 }
 
-/// Envoy and consul-dataplane listen on loopback, too.
+/// Reports local ports on which Envoy or consul-dataplane listens already.
 fn check_upstream_ports(
     reader: &mut AnnotationReader<'_, '_>,
     upstreams: &[CatalogUpstream],
@@ -140,15 +140,15 @@ fn check_upstream_ports(
 ) {
     let taken = [
         (Some(ADMIN_PORT), "Envoy's admin interface"),
-        (Some(lifecycle.graceful_port), "the proxy's shutdown path"),
-        (dns.then_some(dns::PORT), "DNS through Consul"),
+        (Some(lifecycle.graceful_port), "the proxy's shutdown endpoint"),
+        (dns.then_some(dns::PORT), "Consul DNS"),
     ];
     for upstream in upstreams {
         let owner = taken.iter().find(|(port, _)| *port == Some(upstream.port));
         if let Some((_, owner)) = owner {
             let written = format!("{}:{}", upstream.written_name, upstream.port);
-            let why = format!("has a local port that is that of {owner}");
-            reader.problem(UPSTREAMS, &written, &why, "write another port");
+            let why = format!("its local port is already used by {owner}");
+            reader.problem(UPSTREAMS, &written, Flaw::new(why, "use another port"));
         }
     }
 }
@@ -159,7 +159,7 @@ fn transparent_proxy(
     settings: &Settings,
 ) -> Option<TransparentProxy> {
     let enabled = redirect_traffic::enabled(reader, settings);
-    let asked = reader.bool(OVERWRITE_PROBES, Empty::Wrong);
+    let asked = reader.bool(OVERWRITE_PROBES, Empty::Invalid);
     let excluded = Excluded::read(reader, settings.addresses);
     if !enabled {
         return None;
@@ -173,16 +173,12 @@ fn transparent_proxy(
     Some(TransparentProxy { excluded, overwrite_probes, probe_ports })
 }
 
-/// The controller ignores a proxy configuration that it cannot read.
+/// Checks the proxy configuration: the controller silently ignores an invalid one.
 fn check_proxy_config(reader: &mut AnnotationReader<'_, '_>) {
     let Some(written) = reader.written(PROXY_CONFIG) else { return };
     if let Err(error) = serde_json::from_str::<serde_json::Map<_, _>>(written) {
-        let why = format!("is not a JSON object ({})", Quoted(&error.to_string(), 100));
-        reader.problem(
-            PROXY_CONFIG,
-            written,
-            &why,
-            "write the proxy's configuration as JSON, such as {\"local_connect_timeout_ms\": 1000}",
-        );
+        let error = Quoted(&error.to_string(), 100).to_string();
+        let rule = format!("must be a JSON object such as {{\"local_connect_timeout_ms\": 1000}}: {error}");
+        reader.problem(PROXY_CONFIG, written, rule);
     }
 }

@@ -1,4 +1,4 @@
-//! Transparent proxy: the pod's traffic goes through Envoy without the app's doing.
+//! Transparent proxy: redirects the pod's traffic through Envoy without changes to the app.
 
 use std::net::IpAddr;
 
@@ -15,10 +15,10 @@ use crate::annotations::names::{
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::problem::Flaw;
 
-/// Where Envoy takes the app's connections to other services.
+/// The port of Envoy to which the app's outbound connections are redirected.
 const OUTBOUND_PORT: u16 = 15001;
 
-/// What an administrator or a user leaves out of the redirection.
+/// Traffic that the annotations exclude from the redirection.
 #[derive(Debug, Default)]
 pub struct Excluded {
     inbound_ports: Vec<String>,
@@ -29,12 +29,11 @@ pub struct Excluded {
 
 /// Whether transparent proxy is on.
 pub fn enabled(reader: &mut AnnotationReader<'_, '_>, settings: &Settings) -> bool {
-    let asked = reader.bool(TRANSPARENT_PROXY, Empty::Wrong);
+    let asked = reader.bool(TRANSPARENT_PROXY, Empty::Invalid);
     if let Some(written) = reader.get(TRANSPARENT_PROXY).filter(|_| asked == Some(true) && settings.openshift)
     {
-        let why =
-            "cannot be followed on OpenShift, where the proxy's user is not known before the pod is admitted";
-        reader.problem(TRANSPARENT_PROXY, written, why, "write \"false\"");
+        let rule = "must be \"false\" on OpenShift, where the proxy's user ID is not known before the pod is admitted";
+        reader.problem(TRANSPARENT_PROXY, written, rule);
     }
     asked.unwrap_or(settings.transparent_proxy.enabled)
 }
@@ -63,7 +62,7 @@ fn items(
     for item in reader.written(name).into_iter().flat_map(|list| list.split(',')).map(str::trim) {
         match check(reader, item) {
             Ok(item) => items.push(item),
-            Err(flaw) => reader.flaw(name, item, flaw),
+            Err(flaw) => reader.problem(name, item, flaw),
         }
     }
     items
@@ -73,8 +72,8 @@ fn cidr(written: &str, addresses: Addresses) -> Result<String, Flaw> {
     let (address, length) =
         written.split_once('/').map_or((written, None), |(address, length)| (address, Some(length)));
     let flaw = || {
-        let why = "is neither an IP address nor a block of addresses";
-        Flaw::new(why, "write addresses such as 10.0.0.1 and blocks such as 10.0.0.0/8, separated by commas")
+        let why = "must be an IP address or a CIDR block";
+        Flaw::new(why, "write a list such as 10.0.0.1,10.1.0.0/16")
     };
     let address: IpAddr = address.parse().map_err(|_| flaw())?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -84,8 +83,8 @@ fn cidr(written: &str, addresses: Addresses) -> Result<String, Flaw> {
         return Err(flaw());
     }
     if address.is_ipv6() && !addresses.dual_stack {
-        let why = "is an IPv6 block, and only IPv4 traffic is redirected";
-        return Err(Flaw::new(why, "leave it out, or ask the policy's administrator for dualStack: true"));
+        let why = "must be an IPv4 address or block: only IPv4 traffic is redirected";
+        return Err(Flaw::new(why, "remove it, or ask the policy's administrator to set dualStack: true"));
     }
     Ok(written.to_owned())
 }
@@ -94,7 +93,7 @@ fn uid(written: &str) -> Result<String, Flaw> {
     let digits = !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit());
     match written.parse::<u32>() {
         Ok(uid) if digits => Ok(uid.to_string()),
-        _ => Err(Flaw::new("is not the number of a user", "write numbers such as 1000, separated by commas")),
+        _ => Err(Flaw::new("must be a user ID", "write a list such as 1000,1001")),
     }
 }
 
@@ -123,13 +122,13 @@ struct Config {
     iptables_provider: Option<()>,
 }
 
-/// What else of the pod the redirection depends on.
+/// Other options of the pod that affect the redirection.
 #[derive(Debug)]
 pub struct Redirected<'a> {
     pub dns: bool,
     pub metrics: &'a Metrics,
     pub health: &'a HealthChecks,
-    /// Where Envoy answers for the app's probes.
+    /// The ports of Envoy's listeners for the app's probes.
     pub probe_ports: &'a [u16],
 }
 
@@ -173,9 +172,9 @@ mod tests {
             assert_eq!(cidr(text, single).unwrap(), text);
         }
         for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0", "example.com", "<a&b>"] {
-            assert!(cidr(text, single).unwrap_err().why.contains("neither"), "{text}");
+            assert!(cidr(text, single).unwrap_err().to_string().contains("a CIDR block"), "{text}");
         }
-        assert!(cidr("fd00::/8", single).unwrap_err().why.contains("IPv6"));
+        assert!(cidr("fd00::/8", single).unwrap_err().to_string().contains("IPv4"));
         assert!(cidr("fd00::/8", Addresses { dual_stack: true }).is_ok());
     }
 

@@ -12,15 +12,15 @@ use crate::consul::service_name::ServiceName;
 use crate::k8s::names::is_dns_label;
 use crate::k8s::ports;
 use crate::mode::candidate::Candidate;
-use crate::problem::Problem;
+use crate::problem::Flaw;
 
 #[derive(Debug, Default)]
 pub struct Services {
-    /// Empty where the Kubernetes Service names the service.
+    /// Empty if the service has the name of the Kubernetes Service.
     pub names: Vec<ServiceName>,
-    /// In the order of the annotation or of the first container.
+    /// In the order of the annotation or of the first container's ports.
     pub ports: Vec<Port>,
-    /// The value for the annotation where the pod has none.
+    /// The annotation's value for a pod that has none.
     pub written_back: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Services {
         self.names.len() > 1
     }
 
-    /// Reports what the proxies of several services cannot have.
+    /// Reports options that are not supported with several services.
     pub fn check_together(
         &self,
         reader: &mut AnnotationReader<'_, '_>,
@@ -64,14 +64,14 @@ impl Services {
         let Some(written) = reader.get(SERVICE).filter(|_| self.are_several()) else { return };
         let mut report = |on: bool, what: &str, annotation: &str| {
             if on {
-                let why = format!("names several services, which {what} does not support");
+                let why = format!("several services are not supported with {what}");
                 let remedy = format!("set {} to \"false\"", full(annotation));
-                reader.problem(SERVICE, written, &why, &remedy);
+                reader.problem(SERVICE, written, Flaw::new(why, remedy));
             }
         };
         report(transparent_proxy, "transparent proxy", TRANSPARENT_PROXY);
         report(metrics, "the proxy's metrics", ENABLE_METRICS);
-        report(merging, "merging of metrics", METRICS_MERGING);
+        report(merging, "merged metrics", METRICS_MERGING);
     }
 
     fn check_default_port(&self, reader: &mut AnnotationReader<'_, '_>) {
@@ -83,29 +83,33 @@ impl Services {
                 [] => format!("list it in {}", full(PORT)),
                 ports => format!("write one of {}", ports.join(", ")),
             };
-            reader.problem(DEFAULT_PORT, written, "is not a port of the service", &remedy);
+            reader.problem(DEFAULT_PORT, written, Flaw::new("must be a port of the service", remedy));
         }
     }
 
-    /// Several services have a port each, one together, or none.
+    /// Several services have one port each, share one, or have none.
     fn check_counts(&self, reader: &mut AnnotationReader<'_, '_>) {
         let (services, ports) = (self.names.len(), self.ports.len());
         if !self.are_several() || ports < 2 || ports == services {
             return;
         }
-        let why = format!("has {ports} ports for {services} services");
-        let remedy = "write a port for each service, in the order of connect-service";
+        let remedy = "list one port for each service, in the order of connect-service";
         match reader.get(PORT) {
-            Some(written) => reader.problem(PORT, written, &why, remedy),
+            Some(written) => {
+                let why = format!("has {ports} ports for {services} services");
+                reader.problem(PORT, written, Flaw::new(why, remedy));
+            }
             None => {
-                let why = format!("is missing, and the first container {why}");
-                reader.findings.problem(Problem::new(full(PORT), why, remedy));
+                let why = format!(
+                    "is required, because the first container has {ports} ports for {services} services"
+                );
+                reader.findings.problem(Flaw::new(why, remedy).at(full(PORT)));
             }
         }
     }
 }
 
-/// An empty name is as good as none: then the Kubernetes Service names the service.
+/// The names in the annotation. Without any, the service has the name of the Kubernetes Service.
 fn names(reader: &mut AnnotationReader<'_, '_>) -> Vec<ServiceName> {
     let Some(written) = reader.written(SERVICE) else { return Vec::new() };
     let items: Vec<&str> = written.split(',').map(str::trim).collect();
@@ -113,9 +117,9 @@ fn names(reader: &mut AnnotationReader<'_, '_>) -> Vec<ServiceName> {
     let mut names: Vec<ServiceName> = Vec::new();
     for item in items {
         match ServiceName::parse(item) {
-            Err(error) => reader.problem(SERVICE, item, &error.to_string(), error.remedy()),
+            Err(error) => reader.problem(SERVICE, item, error.flaw()),
             Ok(name) if names.contains(&name) => {
-                reader.problem(SERVICE, item, "is named twice", "name each service once");
+                reader.problem(SERVICE, item, "must be listed only once");
             }
             Ok(name) => {
                 if several {
@@ -128,32 +132,32 @@ fn names(reader: &mut AnnotationReader<'_, '_>) -> Vec<ServiceName> {
     names
 }
 
-/// Of several services, each is the name of a Kubernetes Service, and ends the names of
-/// containers.
+/// With several services, each name is also that of a Kubernetes Service, and is appended to the
+/// names of containers.
 fn check_length(reader: &mut AnnotationReader<'_, '_>, name: &str) {
     const CONTAINER_NAME_LIMIT: usize = 63;
     let room = CONTAINER_NAME_LIMIT.saturating_sub(INIT.len().max(SIDECAR.len())).saturating_sub(1);
     if name.len() > room || !is_dns_label(name) {
-        let why = "cannot be one of several services, whose names are those of containers too";
+        let why = "with several services, the name becomes part of container names";
         let remedy = format!("write lower-case letters, digits and '-', at most {room}");
-        reader.problem(SERVICE, name, why, &remedy);
+        reader.problem(SERVICE, name, Flaw::new(why, remedy));
     }
 }
 
-/// With ACLs, a pod logs in as its service account, which has to be named like the service.
-/// Of several services, each has a service account of its own.
+/// With ACLs, a pod logs in as its service account, which must have the service's name. With
+/// several services, each one has its own service account.
 fn check_account(reader: &mut AnnotationReader<'_, '_>, pod: &Candidate<'_>, names: &[ServiceName]) {
     match names {
         [name] => check_identity(name, pod.spec, pod.spec_path, reader.findings),
         [] if pod.spec.service_account() == "default" => reader.warn(format!(
-            "{}.serviceAccountName: with ACLs on, \"default\" cannot log in to Consul; create a ServiceAccount with the name of the pod's Service and write it here",
+            "{}.serviceAccountName: with ACLs enabled, \"default\" cannot log in to Consul; create a ServiceAccount with the name of the pod's Service and set it here",
             pod.spec_path
         )),
         _ => (),
     }
 }
 
-/// The ports of the annotation. An empty value leaves them to the Kubernetes Service.
+/// The ports in the annotation. If it is empty, the Kubernetes Service defines them.
 fn listed_ports(reader: &mut AnnotationReader<'_, '_>, written: &str) -> Vec<Port> {
     let mut ports = Vec::new();
     if written.trim().is_empty() {
@@ -162,13 +166,13 @@ fn listed_ports(reader: &mut AnnotationReader<'_, '_>, written: &str) -> Vec<Por
     for item in written.split(',').map(str::trim) {
         match reader.resolve_port(item) {
             Ok(number) => ports.push(Port { written: item.to_owned(), number }),
-            Err(flaw) => reader.flaw(PORT, item, flaw),
+            Err(flaw) => reader.problem(PORT, item, flaw),
         }
     }
     ports
 }
 
-/// The TCP ports of the first container: the mesh carries no others.
+/// The TCP ports of the first container: the mesh carries only TCP.
 fn default_ports(pod: &Candidate<'_>) -> (Vec<Port>, Option<String>) {
     let listed = pod.spec.containers.first().into_iter().flat_map(|container| &container.ports);
     let ports: Vec<Port> = listed
@@ -186,7 +190,7 @@ fn default_ports(pod: &Candidate<'_>) -> (Vec<Port>, Option<String>) {
 
 fn check_kubernetes_service(reader: &mut AnnotationReader<'_, '_>) {
     if let Some(written) = reader.written(KUBERNETES_SERVICE).filter(|written| !is_dns_label(written)) {
-        let remedy = "write the name of the Service of this pod that Consul is to take";
-        reader.problem(KUBERNETES_SERVICE, written, "is not the name of a Kubernetes Service", remedy);
+        let rule = "must be the name of a Kubernetes Service that selects this pod";
+        reader.problem(KUBERNETES_SERVICE, written, rule);
     }
 }

@@ -12,8 +12,9 @@ use super::native_sidecar::NativeProbe;
 use super::volumes;
 use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
-use crate::consul::namespace::{self, ConsulNamespaces, is_namespace_name};
+use crate::consul::namespace::{ConsulNamespaces, NAME_RULE, is_namespace_name};
 use crate::k8s::names::is_dns_subdomain;
+use crate::problem::Flaw;
 use crate::settings::blocks::{self, Tls};
 use crate::settings::image::{Release, tag};
 use crate::settings::reader::SettingsReader;
@@ -32,7 +33,7 @@ pub struct Settings {
     pub native_sidecars: bool,
     pub native_probe: NativeProbe,
     pub transparent_proxy: TransparentProxyDefaults,
-    /// Whether the CNI plugin redirects the traffic, not the init container.
+    /// Whether the CNI plugin redirects the traffic instead of the init container.
     pub cni: bool,
     pub dns: DnsSettings,
     pub metrics: MetricsDefaults,
@@ -48,7 +49,7 @@ pub struct Settings {
     pub addresses: Addresses,
 }
 
-/// Where the Consul servers are.
+/// The address and ports of the Consul servers.
 #[derive(Debug)]
 pub struct Servers {
     pub address: String,
@@ -147,8 +148,8 @@ impl Settings {
         }
     }
 
-    /// The version that an injected pod carries. The controllers register only pods of 1.0.0
-    /// or later, or of no version at all.
+    /// The version in an injected pod's annotations. The controllers do not register pods of
+    /// versions before 1.0.0.
     pub fn k8s_version(&self) -> String {
         let tag = tag(&self.image_k8s).map(|tag| tag.strip_prefix('v').unwrap_or(tag));
         let version = tag.and_then(|tag| tag.split('-').next());
@@ -165,8 +166,9 @@ fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
     let key = "imageConsulDataplane";
     let image = blocks::image(top, key, default::IMAGE_DATAPLANE);
     if Release::of("consul-dataplane", &image).is_some_and(|release| release < OLDEST) {
-        let why = "is older than 1.9, which is the first that has all flags that are passed to it";
-        top.problem(key, &image, why, &format!("write a later one, such as {}", default::IMAGE_DATAPLANE));
+        let why = "must be version 1.9 or later, which supports all flags that the policy sets";
+        let remedy = format!("write an image such as {}", default::IMAGE_DATAPLANE);
+        top.problem(key, &image, Flaw::new(why, remedy));
     }
     image
 }
@@ -174,24 +176,22 @@ fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
 fn log(top: &mut SettingsReader<'_, '_>) -> Log {
     const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
     let key = "logLevel";
-    let remedy = "write trace, debug, info, warn or error";
+    let rule = "must be trace, debug, info, warn or error";
     // The chart's own default is the empty string.
-    let written = top.string_or(key, remedy).filter(|level| !level.is_empty());
+    let written = top.string_or(key, rule).filter(|level| !level.is_empty());
     let level = written.unwrap_or(default::LOG_LEVEL).to_owned();
     if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
-        top.problem(key, &level, "is not a log level", remedy);
+        top.problem(key, &level, rule);
     }
     Log { level, json: top.bool("logJSON", false) }
 }
 
 fn api_timeout(top: &mut SettingsReader<'_, '_>) -> String {
     let key = "consulAPITimeout";
-    let remedy = "write a duration such as 5s";
-    let text = top.string_or(key, remedy).unwrap_or(default::API_TIMEOUT);
-    match Millis::parse_go(text) {
-        None => top.problem(key, text, "is not a duration", remedy),
-        Some(Millis(0)) => top.problem(key, text, "leaves no time for an answer", remedy),
-        Some(_) => (),
+    let rule = "must be a duration longer than 0, such as 5s";
+    let text = top.string_or(key, rule).unwrap_or(default::API_TIMEOUT);
+    if matches!(Millis::parse_go(text), None | Some(Millis(0))) {
+        top.problem(key, text, rule);
     }
     text.to_owned()
 }
@@ -201,9 +201,9 @@ fn transparent_proxy(top: &mut SettingsReader<'_, '_>, openshift: bool) -> Trans
         let key = "defaultEnabled";
         let enabled = block.bool(key, true);
         if enabled && openshift {
-            let why = "is true, and with openshift on the proxy's user is not known, which the redirection of traffic needs";
-            let remedy = "write transparentProxy.defaultEnabled: false, or openshift: false and a security context constraint that lets the proxy run as user 5995";
-            block.problem_without_value(key, why, remedy);
+            let why = "must be false with openshift: true, because the redirection of traffic requires a known user ID of the proxy";
+            let remedy = "set it to false, or set openshift: false and use a security context constraint that allows user 5995";
+            block.problem_without_value(key, Flaw::new(why, remedy));
         }
         TransparentProxyDefaults { enabled, overwrite_probes: block.bool("defaultOverwriteProbes", true) }
     })
@@ -213,7 +213,7 @@ fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
     let key = "path";
     let path = block.name(key)?;
     if let Some(flaw) = volumes::access_log_flaw(path) {
-        block.problem(key, path, &flaw.why, &flaw.remedy);
+        block.problem(key, path, flaw);
     }
     Some(path.to_owned())
 }
@@ -223,29 +223,31 @@ fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<Strin
         let key = "name";
         let name = block.name(key);
         if let Some(name) = name.filter(|name| !is_namespace_name(name)) {
-            block.problem(key, name, "is not the name of an admin partition", namespace::REMEDY);
+            block.problem(key, name, NAME_RULE);
         }
         let enabled = block.bool("enabled", name.is_some());
         if enabled && !namespaces {
-            let why = "needs Consul namespaces, which are off";
-            block.problem_without_value("enabled", why, "write enableConsulNamespaces: true, or remove it");
+            let why = "requires Consul namespaces, which are disabled";
+            let flaw = Flaw::new(why, "set enableConsulNamespaces: true, or remove it");
+            block.problem_without_value("enabled", flaw);
         }
         enabled.then(|| name.unwrap_or(default::PARTITION).to_owned())
     })
 }
 
-/// The address of the Consul servers: both programs look it up.
+/// The address of the Consul servers, which consul-dataplane and connect-init resolve.
 fn address(block: &mut SettingsReader<'_, '_>) -> String {
     let key = "address";
     let address = block.name(key).unwrap_or(default::ADDRESS);
     if address.starts_with("exec=") {
-        let why = "is a command, which would run in the containers of every pod, where its program is not";
-        let remedy = "write a DNS name that has the servers' addresses, or the address of a load balancer";
-        block.problem(key, address, why, remedy);
+        let why =
+            "must not be a command: it would run in every pod, whose containers do not have its program";
+        let remedy = "write a DNS name of the servers, or the address of a load balancer";
+        block.problem(key, address, Flaw::new(why, remedy));
     } else if address.parse::<IpAddr>().is_err() && !is_dns_subdomain(address) {
-        let remedy =
-            format!("write a DNS name or an IP address without a port, such as {}", default::ADDRESS);
-        block.problem(key, address, "is neither a DNS name nor an IP address", &remedy);
+        let rule =
+            format!("must be a DNS name or an IP address without a port, such as {}", default::ADDRESS);
+        block.problem(key, address, rule);
     }
     address.to_owned()
 }

@@ -1,18 +1,18 @@
-//! The users of the injected containers. Transparent proxy tells their traffic apart by them.
+//! The user IDs of the injected containers, by which transparent proxy recognizes their traffic.
 
 use k8s_openapi::api::core::v1::{Capabilities, SecurityContext};
 
 use super::settings::Settings;
 use crate::mode::candidate::Candidate;
 use crate::mode::shared::security::restricted;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw};
 
 /// Of Envoy and consul-dataplane.
 pub const SIDECAR: i64 = 5995;
-/// Of the init container where it does not redirect traffic.
+/// Of the init container if it does not redirect traffic.
 pub const INIT: i64 = 5996;
 
-/// The security context of the proxy. Without an id, `OpenShift` chooses the user and group.
+/// The security context of the proxy. `OpenShift` chooses the user and group itself.
 pub fn sidecar_context(settings: &Settings) -> SecurityContext {
     SecurityContext { privileged: None, ..restricted((!settings.openshift).then_some(SIDECAR)) }
 }
@@ -40,8 +40,9 @@ pub fn check(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) 
         return;
     }
     let mut report = |subject: String| {
-        let why = "is the user of consul-dataplane, whose traffic is not redirected";
-        findings.problem(Problem::new(subject, why, "write another user").value(&SIDECAR.to_string()));
+        let why = "is the user ID of consul-dataplane, whose traffic is not redirected";
+        let flaw = Flaw::new(why, "use another user ID");
+        findings.problem(flaw.at(subject).value(&SIDECAR.to_string()));
     };
     let spec_path = pod.spec_path;
     if pod.spec.security_context.as_ref().and_then(|context| context.run_as_user) == Some(SIDECAR) {

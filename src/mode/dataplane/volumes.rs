@@ -14,14 +14,14 @@ use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_label;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, Volume, mount, on_disk};
 use crate::problem::Flaw;
-use crate::text::Quoted;
+use crate::text::quoted_list;
 
 const ACCESS_LOGS: &str = "envoy-access-logs";
 
-/// The names of the injected volumes, but for those that have a service's name.
+/// The names of the injected volumes, except those with a service's name.
 pub const NAMES: &[&str] = &[DATA, TOKEN, ACCESS_LOGS];
 
-/// What the user asks for.
+/// The volumes and mounts in the annotations.
 #[derive(Debug, Default)]
 pub struct UserVolumes {
     /// As they are written: the API server checks what they hold.
@@ -44,13 +44,8 @@ impl UserVolumes {
 fn json_list<T: DeserializeOwned>(reader: &mut AnnotationReader<'_, '_>, name: &str, what: &str) -> Vec<T> {
     let Some(written) = reader.get(name) else { return Vec::new() };
     serde_json::from_str(written).unwrap_or_else(|error| {
-        let why = format!("is not a JSON list of {what} ({error})");
-        reader.problem(
-            name,
-            written,
-            &why,
-            &format!("write a list of {what} as JSON, as in a pod's specification"),
-        );
+        let rule = format!("must be a JSON list of {what} as in a pod's specification: {error}");
+        reader.problem(name, written, rule);
         Vec::new()
     })
 }
@@ -64,11 +59,11 @@ fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Value]) {
     let mut taken: BTreeSet<&str> = of_pod.chain(NAMES.iter().copied()).collect();
     for name in volumes.iter().map(name) {
         if !is_dns_label(name) {
-            let remedy = "write lower-case letters, digits and '-', at most 63";
-            reader.problem(USER_VOLUMES, name, "is not the name of a volume", remedy);
+            let rule = "a volume name must consist of lower-case letters, digits and '-', and must be no more than 63 characters";
+            reader.problem(USER_VOLUMES, name, rule);
         } else if !taken.insert(name) {
-            let why = "is the name of a volume that the pod has already";
-            reader.problem(USER_VOLUMES, name, why, "write another name");
+            let flaw = Flaw::new("the pod already has a volume with this name", "use another name");
+            reader.problem(USER_VOLUMES, name, flaw);
         }
     }
 }
@@ -79,18 +74,12 @@ fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], v
     let mut paths = BTreeSet::from([DATA_PATH]);
     for mount in mounts {
         if !known.contains(mount.name.as_str()) {
-            let why = "is not the name of a volume of this pod";
-            let remedy = "write the name of a volume of the pod or of consul-sidecar-user-volume";
-            reader.problem(USER_MOUNTS, &mount.name, why, remedy);
+            let rule = "must be the name of a volume of the pod or in consul-sidecar-user-volume";
+            reader.problem(USER_MOUNTS, &mount.name, rule);
         }
         if !mount.mount_path.starts_with('/') || !paths.insert(&mount.mount_path) {
-            let why = "is not a path, or one where another volume is mounted";
-            reader.problem(
-                USER_MOUNTS,
-                &mount.mount_path,
-                why,
-                "write a path of its own that begins with '/'",
-            );
+            let rule = "must be an absolute path where no other volume is mounted";
+            reader.problem(USER_MOUNTS, &mount.mount_path, rule);
         }
     }
 }
@@ -102,18 +91,17 @@ fn mounted_in(reader: &mut AnnotationReader<'_, '_>) -> Vec<usize> {
             Some(position) if !positions.contains(&position) => positions.push(position),
             Some(_) => (),
             None => {
-                let names = reader.spec.containers.iter().take(10);
-                let names: Vec<String> =
-                    names.map(|container| Quoted(container.name, 63).to_string()).collect();
-                let why = "is not the name of a container of this pod";
-                reader.problem(MOUNT_VOLUME, name, why, &format!("write names of {}", names.join(", ")));
+                let names: Vec<&str> =
+                    reader.spec.containers.iter().map(|container| container.name).collect();
+                let names = quoted_list(&names, 63);
+                reader.problem(MOUNT_VOLUME, name, format!("must be a container of this pod: {names}"));
             }
         }
     }
     positions
 }
 
-/// Where Envoy writes its access log, if that is a file.
+/// The file to which Envoy writes its access log.
 #[derive(Debug)]
 pub struct AccessLog {
     pub path: String,
@@ -126,7 +114,7 @@ impl AccessLog {
         let written = reader.written(ACCESS_LOG_PATH);
         if let Some((written, flaw)) = written.and_then(|written| Some((written, access_log_flaw(written)?)))
         {
-            reader.flaw(ACCESS_LOG_PATH, written, flaw);
+            reader.problem(ACCESS_LOG_PATH, written, flaw);
             return None;
         }
         let path = written.or(default_path).filter(|_| enabled)?;
@@ -143,12 +131,11 @@ impl AccessLog {
     }
 }
 
-/// What is wrong with the path of an access log. A volume is mounted at its folder.
+/// What is wrong with the path of an access log. A volume is mounted at its directory.
 pub fn access_log_flaw(path: &str) -> Option<Flaw> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let fits = path.starts_with('/') && !folder.is_empty() && !path.ends_with('/') && !path.contains(':');
     (!fits || folder == DATA_PATH).then(|| {
-        let why = "is not the path of a file in a folder of its own";
-        Flaw::new(why, "write a path such as /var/log/envoy/access.log")
+        "must be the absolute path of a file in its own directory, such as /var/log/envoy/access.log".into()
     })
 }

@@ -1,13 +1,13 @@
-//! Values that several blocks of the settings have.
+//! Types of values that several blocks of the settings have.
 
 use crate::annotations::reader::url_path_flaw;
 use crate::settings::reader::SettingsReader;
 
-/// A path of a URL, with the default for an empty one.
+/// The path of a URL. An empty value means the default.
 pub fn url_path(block: &mut SettingsReader<'_, '_>, key: &'static str, default: &str) -> String {
     let path = block.name(key).unwrap_or(default);
     if let Some(flaw) = url_path_flaw(path) {
-        block.problem(key, path, &flaw.why, &flaw.remedy);
+        block.problem(key, path, flaw);
     }
     path.to_owned()
 }

@@ -1,13 +1,13 @@
-//! What keeps a pod out of the mesh, whatever its annotations say.
+//! Properties of a pod that prevent injection, whatever its annotations.
 
 use crate::annotations::full;
 use crate::annotations::names::{INJECT, STATUS};
 use crate::k8s::pod::Container;
 use crate::mode::candidate::Candidate;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw, Problem};
 
-/// Reports what no annotation can mend, and names that the injected containers and volumes
-/// will have.
+/// Reports properties that prevent injection, and names that the injected containers and volumes
+/// use.
 pub fn check(
     pod: &Candidate<'_>,
     is_injected_container: impl Fn(&str) -> bool,
@@ -17,35 +17,34 @@ pub fn check(
     let Candidate { spec, spec_path, .. } = pod;
     let opt_out = || format!("set {} to \"false\"", full(INJECT));
     if spec.containers.is_empty() {
-        let why = "is empty, and a pod needs at least one container";
-        findings.problem(Problem::new(format!("{spec_path}.containers"), why, "write one"));
+        findings.problem(Problem::new(format!("{spec_path}.containers"), "must not be empty"));
     }
     if spec.host_network {
-        let why = "is true, and Envoy needs a network of the pod's own";
+        let why = "must not be true: Envoy requires the pod's own network";
         let remedy = format!("remove it, or {}", opt_out());
-        findings.problem(Problem::new(format!("{spec_path}.hostNetwork"), why, remedy));
+        findings.problem(Flaw::new(why, remedy).at(format!("{spec_path}.hostNetwork")));
     }
     if let Some(place) = spec.windows() {
-        let why = "is windows, and the sidecars are Linux programs";
-        findings.problem(Problem::new(format!("{spec_path}.{place}"), why, opt_out()));
+        let why = "must not be windows: the sidecars are Linux programs";
+        findings.problem(Flaw::new(why, opt_out()).at(format!("{spec_path}.{place}")));
     }
     let mut check_names = |list: &str, containers: &[Container<'_>]| {
         for (index, taken) in containers.iter().enumerate().filter(|(_, own)| is_injected_container(own.name))
         {
             let remedy = format!(
-                "name the container otherwise, or set {} to \"injected\" if the pod is injected already",
+                "rename the container, or set {} to \"injected\" if the pod is already injected",
                 full(STATUS)
             );
             let subject = format!("{spec_path}.{list}[{index}].name");
-            let problem = Problem::new(subject, "is that of an injected container", remedy);
-            findings.problem(problem.value(taken.name));
+            let flaw = Flaw::new("is the name of an injected container", remedy);
+            findings.problem(flaw.at(subject).value(taken.name));
         }
     };
     check_names("containers", &spec.containers);
     check_names("initContainers", &spec.init_containers);
     for (index, taken) in spec.volumes.iter().enumerate().filter(|(_, own)| is_injected_volume(own.name)) {
         let subject = format!("{spec_path}.volumes[{index}].name");
-        let problem = Problem::new(subject, "is that of an injected volume", "name the volume otherwise");
-        findings.problem(problem.value(taken.name));
+        let flaw = Flaw::new("is the name of an injected volume", "rename the volume");
+        findings.problem(flaw.at(subject).value(taken.name));
     }
 }

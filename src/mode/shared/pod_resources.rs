@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::quantity::Quantity;
 use crate::mode::candidate::Candidate;
-use crate::problem::{Findings, Problem};
+use crate::problem::{Findings, Flaw, Problem};
 use crate::settings::resources::Resources;
 
 /// The resources of the injected containers.
@@ -27,9 +27,9 @@ pub struct Injected<'a> {
 /// A resource that the injected containers request.
 struct Kind {
     name: &'static str,
-    /// What it is counted in, in billionths.
+    /// The unit of sums, in billionths.
     unit: u128,
-    /// How a sum is shown: in so many units, and with which suffix.
+    /// How a sum is shown: the number of units, and the suffix.
     shown: (u64, &'static str),
 }
 
@@ -38,15 +38,15 @@ const KINDS: [Kind; 2] = [
     Kind { name: "memory", unit: 1_000_000_000, shown: (1 << 20, "Mi") },
 ];
 
-/// Where a pod's own request comes from.
+/// The source of a pod's own request.
 enum Request {
     Written(Quantity),
-    /// What the containers request together.
+    /// The sum of the containers' requests.
     OfContainers(u64),
     OfLimit(Quantity),
 }
 
-/// Reports what the pod has too little of, once the injected containers are there.
+/// Reports pod-level resources that are too low for the injected pod.
 pub fn check(pod: &Candidate<'_>, injected: &Injected<'_>, findings: &mut Findings) {
     let Some(own) = &pod.spec.resources else { return };
     // The API server does not compare the limits of init containers, and so of native sidecars.
@@ -57,7 +57,7 @@ pub fn check(pod: &Candidate<'_>, injected: &Injected<'_>, findings: &mut Findin
     findings.problems.extend(KINDS.iter().filter_map(|kind| low_request(kind, own, pod, injected)));
 }
 
-/// A limit of the pod under the highest of a sidecar.
+/// A limit of the pod that is lower than a sidecar's.
 fn low_limit(
     name: &str,
     own: &ResourceRequirements,
@@ -70,12 +70,12 @@ fn low_limit(
     let (container, highest) = limits.max_by_key(|(_, quantity)| quantity.nano())?;
     highest.exceeds(&limit).then(|| {
         let subject = format!("{spec_path}.resources.limits[{name}]");
-        let why = format!("is less than the limit of the injected container {container}");
-        Problem::new(subject, why, format!("write at least {}", highest.as_str())).value(limit.as_str())
+        let why = format!("must not be less than the limit of the injected container {container}");
+        Flaw::new(why, format!("write at least {}", highest.as_str())).at(subject).value(limit.as_str())
     })
 }
 
-/// A request of the pod under what its containers request together.
+/// A request of the pod that is lower than the sum of its containers' requests.
 fn low_request(
     kind: &Kind,
     own: &ResourceRequirements,
@@ -86,17 +86,17 @@ fn low_request(
     let together = kind.together(pod.spec, injected);
     let enough = |quantity: &Quantity| u128::from(together).saturating_mul(kind.unit) <= quantity.nano();
     let at = |list: &str| format!("{}.resources.{list}[{}]", pod.spec_path, kind.name);
-    let less = "less than the containers request together with the injected ones";
+    let all = "the requests of all containers, including the injected ones";
     let (subject, value, why) = match &request {
         Request::Written(quantity) if !enough(quantity) => {
-            (at("requests"), Some(quantity), format!("is {less}"))
+            (at("requests"), Some(quantity), format!("must cover {all}"))
         }
         Request::OfLimit(limit) if !enough(limit) => {
-            (at("limits"), Some(limit), format!("is the request, too, and that is {less}"))
+            (at("limits"), Some(limit), format!("is also the default request, which must cover {all}"))
         }
         Request::OfContainers(own) if *own < together => {
             let own = kind.show(*own);
-            let why = format!("is not written, so that Kubernetes takes {own}, and that is {less}");
+            let why = format!("is not set and defaults to {own}, but must cover {all}");
             (at("requests"), None, why)
         }
         _ => return None,
@@ -104,9 +104,9 @@ fn low_request(
     let mut remedy = format!("write at least {}", kind.show(together));
     let limit = amount(own.limits.as_ref(), kind.name);
     if !matches!(request, Request::OfLimit(_)) && limit.is_some_and(|limit| !enough(&limit)) {
-        remedy = format!("{remedy}, and no less as {}", at("limits"));
+        remedy = format!("{remedy}, here and in {}", at("limits"));
     }
-    let problem = Problem::new(subject, why, remedy);
+    let problem = Flaw::new(why, remedy).at(subject);
     Some(match value {
         Some(quantity) => problem.value(quantity.as_str()),
         None => problem,
@@ -114,8 +114,8 @@ fn low_request(
 }
 
 impl Kind {
-    /// The pod's own request; where the pod has none, the one that the API server writes. It
-    /// does so before it asks the policy about a pod, but not in the template of a workload.
+    /// The pod's own request, or the API server's default for it. The API server sets defaults
+    /// before it calls the policy about a pod, but not in the template of a workload.
     fn of_pod(&self, own: &ResourceRequirements, spec: &PodSpec<'_>) -> Option<Request> {
         if let Some(written) = amount(own.requests.as_ref(), self.name) {
             return Some(Request::Written(written));
@@ -127,7 +127,7 @@ impl Kind {
         amount(own.limits.as_ref(), self.name).map(Request::OfLimit)
     }
 
-    /// The request of all containers of the injected pod, as the API server adds them up.
+    /// The request of all containers of the injected pod, added up as the API server does.
     fn together(&self, spec: &PodSpec<'_>, injected: &Injected<'_>) -> u64 {
         let sidecars = injected.sidecars.iter().map(|(_, resources)| self.injected(resources));
         let sidecars = sidecars.fold(0, u64::saturating_add);
@@ -136,7 +136,7 @@ impl Kind {
     }
 
     /// The highest request at any time: of an init container with the sidecars before it, or of
-    /// all that runs in the end. The pod's own containers are added to the given sums.
+    /// all containers that keep running. The pod's own containers are added to the given sums.
     fn highest(&self, spec: &PodSpec<'_>, mut highest: u64, mut before: u64, mut running: u64) -> u64 {
         for container in &spec.init_containers {
             let own = self.requested(container);
@@ -150,7 +150,7 @@ impl Kind {
         highest.max(containers.fold(running, u64::saturating_add))
     }
 
-    /// For the API server, a limit without a request is the request.
+    /// A limit without a request is also the request.
     fn requested(&self, container: &Container<'_>) -> u64 {
         let own = container.resources.as_ref();
         let amount = |list: Option<&BTreeMap<String, Written>>| amount(list, self.name);
@@ -185,6 +185,8 @@ mod tests {
     use crate::settings::resources::Defaults;
     use serde_json::{Value, json};
 
+    const COVER: &str =
+        "must cover the requests of all containers, including the injected ones; write at least";
     const NONE: Defaults = Defaults { requests: &[], limits: &[] };
     const ENVOY: Defaults = Defaults { requests: &[("cpu", "50m"), ("memory", "80Mi")], limits: &[] };
     const LIFECYCLE: Defaults =
@@ -231,14 +233,13 @@ mod tests {
         assert_eq!(problems(&json!(null), &app, true), [""; 0]);
         let little =
             json!({ "requests": { "cpu": "0.1599", "memory": "1Mi" }, "limits": { "memory": "153Mi" } });
-        let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
             problems(&little, &app, true),
             [
-                format!("spec.resources.requests[cpu]: \"0.1599\" is {why} 160m"),
+                format!("spec.resources.requests[cpu]: invalid value \"0.1599\": {COVER} 160m"),
                 format!(
-                    "spec.resources.requests[memory]: \"1Mi\" is {why} 154Mi, \
-                     and no less as spec.resources.limits[memory]"
+                    "spec.resources.requests[memory]: invalid value \"1Mi\": {COVER} 154Mi, \
+                     here and in spec.resources.limits[memory]"
                 ),
             ]
         );
@@ -247,17 +248,14 @@ mod tests {
 
     /// As `SetDefaults_Pod` of Kubernetes 1.34 does.
     #[test]
-    fn a_request_that_is_not_written_is_what_the_api_server_writes() {
+    fn a_request_that_is_not_set_has_the_api_servers_default() {
         let app = json!({ "containers": [{ "resources": { "requests": { "cpu": "100m" } } }, {}] });
-        let why = "less than the containers request together with the injected ones; write at least";
         assert_eq!(
             problems(&json!({ "limits": { "cpu": "1", "memory": "89Mi" } }), &app, true),
             [
+                format!("spec.resources.requests[cpu]: is not set and defaults to 100m, but {COVER} 160m"),
                 format!(
-                    "spec.resources.requests[cpu]: is not written, so that Kubernetes takes 100m, and that is {why} 160m"
-                ),
-                format!(
-                    "spec.resources.limits[memory]: \"89Mi\" is the request, too, and that is {why} 90Mi"
+                    "spec.resources.limits[memory]: invalid value \"89Mi\": is also the default request, which {COVER} 90Mi"
                 ),
             ]
         );
@@ -281,10 +279,10 @@ mod tests {
         assert_eq!(
             problems_beside(&little, &app, false, [&NONE, &envoy(&[("cpu", "1500m")]), &LIFECYCLE]),
             [
-                "spec.resources.limits[cpu]: \"1\" is less than the limit of the injected container envoy; \
-                 write at least 1500m",
-                "spec.resources.limits[memory]: \"249Mi\" is less than the limit of the injected container \
-                 lifecycle; write at least 250Mi",
+                "spec.resources.limits[cpu]: invalid value \"1\": must not be less than the limit of the injected \
+                 container envoy; write at least 1500m",
+                "spec.resources.limits[memory]: invalid value \"249Mi\": must not be less than the limit of the \
+                 injected container lifecycle; write at least 250Mi",
             ]
         );
         let enough = json!({ "limits": { "cpu": "1", "memory": "250Mi" } });

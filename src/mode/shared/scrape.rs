@@ -12,7 +12,7 @@ use crate::settings::reader::SettingsReader;
 pub const PATH: &str = "/metrics";
 const PORT: u16 = 20200;
 
-/// What both modes have in the block `metrics`.
+/// The keys of the block `metrics` that all modes have.
 #[derive(Debug, Clone)]
 pub struct ScrapeDefaults {
     pub enabled: bool,
@@ -27,13 +27,13 @@ impl ScrapeDefaults {
         let key = "defaultPrometheusScrapePath";
         let path = url_path(block, key, PATH);
         if let Some(flaw) = route_flaw(&path) {
-            block.problem(key, &path, &flaw.why, &flaw.remedy);
+            block.problem(key, &path, flaw);
         }
         ScrapeDefaults { enabled, port, path }
     }
 }
 
-/// What a pod has of it.
+/// The metrics endpoint of a pod.
 #[derive(Debug)]
 pub struct Scrape {
     pub enabled: bool,
@@ -42,18 +42,18 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// `port` is the annotation's, which each mode reads in its own way.
+    /// `port` is the annotation's value, which each mode reads differently.
     pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &ScrapeDefaults, port: Option<u16>) -> Self {
         let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(defaults.enabled);
         let path = reader.path(SCRAPE_PATH);
         if let Some((path, flaw)) = path.and_then(|path| Some((path, route_flaw(path)?))) {
-            reader.flaw(SCRAPE_PATH, path, flaw);
+            reader.problem(SCRAPE_PATH, path, flaw);
         }
         let path = path.unwrap_or(&defaults.path).to_owned();
         Scrape { enabled, port: port.unwrap_or(defaults.port), path }
     }
 
-    /// What Prometheus looks for on the pod.
+    /// The annotations by which Prometheus finds the endpoint.
     pub fn annotations(&self) -> impl Iterator<Item = (String, String)> {
         let annotations = [
             ("prometheus.io/scrape", "true".to_owned()),
@@ -77,12 +77,8 @@ impl Scrape {
 /// Consul writes the path into Envoy's bootstrap without escaping it, and Envoy compares it
 /// with the path of a request without its query.
 fn route_flaw(path: &str) -> Option<Flaw> {
-    path.contains(['"', '\\', '?', '#']).then(|| {
-        Flaw::new(
-            "has a character that the path of Envoy's listener cannot have: \", \\, ? or #",
-            "write a path without it, such as /metrics",
-        )
-    })
+    path.contains(['"', '\\', '?', '#'])
+        .then(|| "must not contain \", \\, ? or #; write a path such as /metrics".into())
 }
 
 #[cfg(test)]

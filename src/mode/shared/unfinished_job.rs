@@ -1,4 +1,4 @@
-//! Pods that are meant to finish, with ordinary sidecars, which go on running.
+//! Warns of pods that run to completion and would have ordinary sidecars, which keep running.
 
 use crate::k8s::job;
 use crate::mode::candidate::Candidate;
@@ -7,7 +7,7 @@ use crate::problem::Findings;
 pub fn warn(pod: &Candidate<'_>, findings: &mut Findings) {
     if job::is_meant_to_finish(pod.metadata, pod.spec) {
         findings.warn(
-            "this pod is meant to finish and will not, since the sidecars go on running; ask the policy's administrator for nativeSidecars: true, or opt out of injection",
+            "this pod runs to completion, but will not complete, because its sidecars keep running; ask the policy's administrator to set nativeSidecars: true, or opt out of injection",
         );
     }
 }

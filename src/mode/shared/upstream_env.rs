@@ -1,4 +1,4 @@
-//! The variables by which the user's containers find their upstreams.
+//! Environment variables with the addresses of the upstreams, for the user's containers.
 
 use std::collections::BTreeSet;
 
@@ -11,26 +11,24 @@ use crate::k8s::pod::PodSpec;
 use crate::problem::{Findings, Problem};
 use crate::text::Quoted;
 
-/// Where an upstream's listener is, unless a mode says otherwise.
+/// The default address of an upstream's listener.
 pub const LOOPBACK: &str = "127.0.0.1";
 
 const HOST: &str = "_CONNECT_SERVICE_HOST";
 const PORT: &str = "_CONNECT_SERVICE_PORT";
 
-/// More variables than this would make the pod too large to handle in time.
+/// More variables would make the pod too large for the policy server's timeout.
 const VARIABLES_LIMIT: usize = 50_000;
 
-/// Reports a pod with so many containers and upstreams that their variables would make it too
-/// large.
+/// Reports a pod that is too large because of its variables.
 pub fn check_size(upstreams: usize, spec: &PodSpec<'_>, findings: &mut Findings) {
     let containers = spec.all_containers().count();
     let variables = upstreams.saturating_mul(2).saturating_mul(containers);
     if variables > VARIABLES_LIMIT {
-        let why = format!(
-            "need {variables} variables in the pod's {containers} containers, over {VARIABLES_LIMIT}"
+        let rule = format!(
+            "must need at most {VARIABLES_LIMIT} environment variables, found {variables} in {containers} containers"
         );
-        let remedy = "use fewer upstreams or fewer containers";
-        findings.problem(Problem::new("the pod's upstreams", why, remedy));
+        findings.problem(Problem::new("the pod's upstreams", rule));
     }
 }
 
@@ -38,7 +36,7 @@ pub fn check_size(upstreams: usize, spec: &PodSpec<'_>, findings: &mut Findings)
 #[derive(Debug)]
 pub struct Listener {
     pub service: String,
-    /// What was written before the port: the variables' names are made of it.
+    /// The text before the port, from which the variables' names are made.
     pub written_name: String,
     pub datacenter: Option<String>,
     pub address: String,
@@ -54,8 +52,8 @@ pub struct UpstreamEnv {
 }
 
 impl UpstreamEnv {
-    /// Of two upstreams with one name, the first has it; a later one in another datacenter
-    /// gets a name with the datacenter.
+    /// If two upstreams have the same name, the first one's variables have it. Those of a later
+    /// one in another datacenter have a name with the datacenter.
     pub fn new(upstreams: &[Listener], findings: &mut Findings) -> Self {
         let mut taken = BTreeSet::new();
         let mut variables = Vec::new();
@@ -67,7 +65,7 @@ impl UpstreamEnv {
             };
             if !taken.insert(name.clone()) {
                 findings.warn(format!(
-                    "upstream {}: the variables {name:.60}{HOST} and _PORT are an earlier upstream's; use the address {}:{} for this one",
+                    "upstream {}: the variables {name:.60}{HOST} and _PORT are already set for an earlier upstream; for this one, use the address {}:{}",
                     Quoted(&upstream.service, 50),
                     upstream.address,
                     upstream.port
@@ -90,12 +88,12 @@ impl UpstreamEnv {
         own.filter(|name| self.names.contains(*name)).collect()
     }
 
-    /// Warns of the variables that a container has already: those stay.
+    /// Warns of variables that a container sets itself: they are kept.
     pub fn warn_of_kept(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
         for container in spec.containers.iter().chain(&spec.init_containers) {
             for name in self.kept(container.env.iter().map(|variable| variable.name)) {
                 findings.warn(format!(
-                    "container {}: its own variable {} is kept, so it does not hold the upstream's address; remove it from the container to have it set",
+                    "container {}: its own variable {} overrides the one with the upstream's address; to get the address, remove the variable",
                     Quoted(container.name, 40),
                     Quoted(name, 60)
                 ));
