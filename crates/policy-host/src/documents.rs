@@ -159,10 +159,10 @@ fn parse_yaml(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
         let message = match error.without_snippet() {
             // The library's message has advice for programmers.
             serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-                format!("the key `{key}` is there twice; leave one of the two out")
+                format!("duplicate key `{key}`; remove one")
             }
             serde_saphyr::Error::DuplicateMappingKey { key: None, .. } => {
-                "a key is there twice; leave one of the two out".to_owned()
+                "duplicate key; remove one".to_owned()
             }
             other => other.to_string(),
         };
@@ -238,10 +238,7 @@ mod tests {
     fn a_key_that_is_there_twice_is_told_without_the_librarys_advice() {
         for dialect in [Dialect::Kubernetes, Dialect::Core] {
             let error = parse_as(dialect, "a: 1\nb: 2\na: 3\n").unwrap_err().to_string();
-            assert_eq!(
-                error,
-                "not valid YAML at line 3, column 1: the key `a` is there twice; leave one of the two out"
-            );
+            assert_eq!(error, "not valid YAML at line 3, column 1: duplicate key `a`; remove one");
         }
     }
 

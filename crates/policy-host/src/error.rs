@@ -22,10 +22,10 @@ pub enum LoadError {
     #[error("not a waPC policy: {0}")]
     NotPolicy(String),
     /// The annotated metadata cannot be read.
-    #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is broken: {0}")]
+    #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is invalid: {0}")]
     Metadata(serde_json::Error),
     /// The policy needs another runtime.
-    #[error("the policy's execution mode is `{0}`; this host runs `kubewarden-wapc` only")]
+    #[error("the policy's execution mode is `{0}`; only `kubewarden-wapc` is supported")]
     ExecutionMode(String),
 }
 
@@ -63,7 +63,7 @@ pub enum CallError {
     #[error("the policy failed to start: {0}")]
     Start(String),
     /// The guest answered with something that is not the answer's format.
-    #[error("the policy's answer to `{operation}` cannot be understood: {source}")]
+    #[error("the policy's answer to `{operation}` is invalid: {source}")]
     Answer {
         /// The waPC operation called.
         operation: String,

@@ -143,8 +143,8 @@ pub(crate) fn host_call(
         return Ok(Vec::new());
     }
     Err(format!(
-        "the host capability {binding}/{namespace}/{operation} is not available: \
-         this host offers logging only (kubewarden/tracing/log)"
+        "the host capability {binding}/{namespace}/{operation} is not supported: \
+         this host supports only logging (kubewarden/tracing/log)"
     ))
 }
 

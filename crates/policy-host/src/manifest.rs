@@ -80,7 +80,7 @@ const CUSTOM_WITH_POD: &str =
 pub enum ManifestError {
     #[error("document {document} is not a Kubernetes object: it has no `{missing}`")]
     NotAnObject { document: usize, missing: &'static str },
-    #[error("there is no document in it")]
+    #[error("it contains no document")]
     Empty,
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<(Module, Option<Metadata>), LoadErr
         return Err(LoadError::NotWasm("the file is empty".to_owned()));
     }
     if !wasm.starts_with(b"\0asm") {
-        return Err(LoadError::NotWasm("it does not begin with the bytes `\\0asm`".to_owned()));
+        return Err(LoadError::NotWasm("it does not start with the bytes `\\0asm`".to_owned()));
     }
     if wasm.get(4..8) == Some(COMPONENT) {
         return Err(LoadError::NotPolicy(

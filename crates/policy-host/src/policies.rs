@@ -66,7 +66,7 @@ impl PolicyEntry {
         let path = Path::new(path);
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Some(format!(
-            "a policy server takes no path as module, only a URL: write `module: file://{}`",
+            "a policy server accepts only URLs as modules: write `module: file://{}`",
             path.display()
         ))
     }
@@ -86,15 +86,15 @@ pub enum PoliciesError {
     Syntax(#[from] SyntaxError),
     #[error("it must map the name of each policy to its module and settings")]
     NotAMap,
-    #[error("it names no policy")]
+    #[error("it contains no policy")]
     Empty,
-    #[error("policy `{0}`: groups of policies are not served by this host")]
+    #[error("policy `{0}`: policy groups are not supported")]
     Group(String),
-    #[error("a policy has an empty name; its name is the last part of its URL")]
+    #[error("the name of a policy must not be empty: it is the last part of the URL")]
     NoName,
-    #[error("policy `{0}`: a name cannot have a `/`")]
+    #[error("policy `{0}`: the name must not contain `/`")]
     Slash(String),
-    #[error("policy `{0}`: timeoutEvalSeconds must be at least 1; leave it out for the server's own limit")]
+    #[error("policy `{0}`: timeoutEvalSeconds must be at least 1; remove it to use the server's limit")]
     NoTime(String),
     #[error("policy `{policy}`: {source}")]
     Entry { policy: String, source: serde_json::Error },
@@ -189,17 +189,17 @@ mod tests {
         let message = |text| parse(text).unwrap_err().to_string();
         assert_eq!(message("a: {}"), "policy `a`: missing field `module`");
         assert!(message("a: {module: x, policyMode: loud}").contains("unknown variant `loud`"));
-        assert!(message("a: {policies: {}}").contains("groups"));
+        assert!(message("a: {policies: {}}").contains("policy groups"));
         assert!(message("- a").contains("must map"));
-        assert!(message("'': {module: x}").contains("empty name"));
-        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: a name cannot have a `/`");
+        assert!(message("'': {module: x}").contains("must not be empty"));
+        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: the name must not contain `/`");
         assert!(message("a: {module: x, timeoutEvalSeconds: 0}").contains("must be at least 1"));
         assert!(message("a: {module: x, timeoutEvalSeconds: '2'}").contains("expected u64"));
         // In YAML 1.2 `yes` is a word.
         assert!(message("a: {module: x, allowedToMutate: yes}").contains("expected a boolean"));
         let on = parse("a: {module: x, settings: {b: on}}").unwrap();
         assert_eq!(on["a"].settings(), serde_json::json!({ "b": "on" }));
-        assert_eq!(message(""), "it names no policy");
+        assert_eq!(message(""), "it contains no policy");
     }
 
     #[test]

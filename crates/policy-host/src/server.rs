@@ -79,8 +79,8 @@ impl Served {
         let annotated = self.policy.metadata().is_some_and(|metadata| metadata.protocol_version.is_some());
         let unannotated = (!annotated).then(|| {
             format!(
-                "a policy server does not start with this module, which has no metadata with a protocol \
-                 version: write it in with `kwctl annotate -m metadata.yml -o annotated-policy.wasm {}`",
+                "a policy server does not start with this module, because it has no metadata with a protocol \
+                 version: add it with `kwctl annotate -m metadata.yml -o annotated-policy.wasm {}`",
                 self.entry.module.strip_prefix("file://").unwrap_or(&self.entry.module)
             )
         });

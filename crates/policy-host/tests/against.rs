@@ -199,7 +199,7 @@ fn the_differences_are_shown_by_their_reasons() {
     let (status, stdout, stderr) = run(&webhooks(), &policys(), &[]);
     assert_eq!(status, 0, "{stderr}");
     for expected in [
-        "Pod shop/web-1: 9 differences, all of them meant",
+        "Pod shop/web-1: 9 differences, all of them intended",
         "  the init container runs its program directly, without a shell\n    containers[consul-connect-inject-init].command: ",
         "containers[consul-dataplane].is: container → native sidecar",
     ] {
@@ -209,7 +209,7 @@ fn the_differences_are_shown_by_their_reasons() {
     ours["spec"]["initContainers"][1]["image"] = json!("dataplane:2");
     let (status, stdout, stderr) = run(&webhooks(), &ours, &["-r", "pod.json"]);
     assert_eq!(status, 11, "{stderr}");
-    assert!(stdout.contains("10 differences, 1 of them for no known reason"), "{stdout}");
+    assert!(stdout.contains("10 differences, 1 of them for an unknown reason"), "{stdout}");
     assert!(stdout.contains("containers[consul-dataplane].image: dataplane:1 → dataplane:2"), "{stdout}");
 }
 
@@ -218,11 +218,11 @@ fn what_cannot_be_compared_is_told() {
     let mut plain = webhooks();
     plain["metadata"]["annotations"] = json!({});
     let (status, _, stderr) = run(&plain, &policys(), &[]);
-    assert!(status == 4 && stderr.contains("not a pod that Consul's webhook has injected"), "{stderr}");
+    assert!(status == 4 && stderr.contains("this pod was not injected by Consul's webhook"), "{stderr}");
     let (status, _, stderr) = run(&json!({ "kind": "Deployment" }), &policys(), &[]);
     assert!(status == 4 && stderr.contains("kubectl get pod NAME -o yaml"), "{stderr}");
     let mut reduced = webhooks();
     reduced["metadata"]["annotations"][format!("{PREFIX}original-pod")] = json!("{}");
     let (status, _, stderr) = run(&reduced, &policys(), &[]);
-    assert!(status == 4 && stderr.contains("give the workload or pod"), "{stderr}");
+    assert!(status == 4 && stderr.contains("pass the original pod or workload"), "{stderr}");
 }

@@ -50,7 +50,7 @@ fn a_helm_release_of_flux() {
     let notes = notes(FLUX);
     for expected in [
         "the values are read from spec.values of HelmRelease flux-system/mesh",
-        "spec.valuesFrom has the ConfigMap consul-values, whose values are not read here",
+        "spec.valuesFrom has the ConfigMap consul-values, whose values are not read",
         "spec.valuesFrom has the Secret consul-acls",
     ] {
         assert!(notes.contains(expected), "{expected}: {notes}");
@@ -115,8 +115,8 @@ fn an_application_of_argo_cd_has_values_as_an_object_and_parameters() {
     );
     for expected in [
         "spec.source.helm.parameters sets connectInject.sidecarProxy.concurrency to 4",
-        "spec.source.helm.parameters sets connectInject.k8sDenyNamespaces[0], which is not read here",
-        "spec.source.helm names the file values/prod.yaml, whose values are not read here",
+        "spec.source.helm.parameters sets connectInject.k8sDenyNamespaces[0], which is not supported here",
+        "spec.source.helm names the file values/prod.yaml, whose values are not read",
     ] {
         assert!(notes(&text).contains(expected), "{expected}: {}", notes(&text));
     }
@@ -194,7 +194,7 @@ fn the_object_with_the_values_stands_among_others() {
 #[test]
 fn what_has_no_values_is_named() {
     let error = translated("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n").unwrap_err().to_string();
-    assert!(error.starts_with("Service web has no values of the chart; give a values file"), "{error}");
+    assert!(error.starts_with("Service web has no values of the chart; pass a values file"), "{error}");
     let broken = application("  source:\n    chart: consul\n    helm:\n      values: 'a: b: c'\n");
     let error = translated(&broken).unwrap_err().to_string();
     assert!(error.starts_with("spec.source.helm.values: not valid YAML at line 1"), "{error}");
@@ -214,7 +214,7 @@ fn a_key_with_dots_is_no_path() {
         .iter()
         .map(|outcome| (outcome.key.as_str(), outcome.fate, outcome.text.as_str()))
         .collect();
-    let dots = "one key with dots in its name, which Helm does not read as a path";
+    let dots = "a single key with dots, which Helm does not read as a path";
     assert_eq!(
         said,
         [
@@ -243,7 +243,7 @@ fn the_charts_own_resources_are_left_out() {
     assert_eq!(translation.settings, json!({}));
     assert_eq!(translation.outcomes.len(), 8);
     for outcome in &translation.outcomes {
-        assert!(outcome.text.starts_with("left out: "), "{outcome:?}");
+        assert!(outcome.text.starts_with("omitted: "), "{outcome:?}");
         assert!(outcome.text.contains("is the chart's default"), "{outcome:?}");
     }
     // Somebody's own amounts are theirs.
@@ -254,5 +254,5 @@ fn the_charts_own_resources_are_left_out() {
         json!({ "initContainer": { "resources": { "limits": { "memory": "300Mi", "cpu": "1" } } } })
     );
     let small = json!({ "global": { "consulSidecarContainer": { "resources": { "limits": { "memory": "64Mi" } } } } });
-    assert!(helm::translate(&small, &AGENT).unwrap().outcomes[0].text.contains("would be killed"));
+    assert!(helm::translate(&small, &AGENT).unwrap().outcomes[0].text.contains("or it is killed"));
 }

@@ -162,7 +162,7 @@ fn other_host_capabilities_are_refused() {
     let CallError::Guest { message, .. } = policy.call("validate", b"").unwrap_err() else {
         unreachable!("the guest returns the refusal as an error")
     };
-    assert!(message.contains("kubewarden/net/v1/dns_lookup_host is not available"), "{message}");
+    assert!(message.contains("kubewarden/net/v1/dns_lookup_host is not supported"), "{message}");
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn a_manifest_gives_a_diff_and_a_summary() {
 ✓ Pod default/web injected
   reason      it asks
   service     web
-  port        none: it only dials out
+  port        none: it only calls others
   containers  proxy  sidecar    envoy:1
 "
     );
@@ -297,8 +297,8 @@ fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
     for (behaviour, status, message) in [
         (Behaviour::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
         (Behaviour::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
-        (Behaviour::Bytes(b"{}".to_vec()), 7, "cannot be understood: missing field `accepted`"),
-        (Behaviour::Loop, 8, "`validate` took longer than 1s\n  hint: --timeout 0"),
+        (Behaviour::Bytes(b"{}".to_vec()), 7, "is invalid: missing field `accepted`"),
+        (Behaviour::Loop, 8, "`validate` took longer than 1s\n  hint: use --timeout 0"),
     ] {
         let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
@@ -335,13 +335,13 @@ fn what_cannot_be_used_is_named_with_its_place() {
         (
             vec!["run", &pod, "-r", &pod],
             5,
-            "pod.yaml: there is no manifest of a policy in it\n  hint: as POLICY",
+            "pod.yaml: does not contain the manifest of a policy\n  hint: POLICY must be",
         ),
-        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: there is no document in it"),
+        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: it contains no document"),
         (
             vec!["run", wasm, "-r", &pod, "-s", &twice],
             4,
-            "twice.yaml: not valid YAML at line 2, column 1: the key `a` is there twice",
+            "twice.yaml: not valid YAML at line 2, column 1: duplicate key `a`",
         ),
         (vec!["run", wasm], 2, "--request-path"),
         (vec!["run", wasm, "-r", &pod, "-e", "opa"], 2, "kubewarden"),
@@ -428,7 +428,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
             manifest(&url, "  mutating: true\n").replace("  module", "  modul"),
             vec![],
             4,
-            "a policy's spec has no field `modul`; it has backgroundAudit, ",
+            "a policy's spec has no field `modul`; its fields are backgroundAudit, ",
         ),
         (
             manifest(&url, "").replace(&format!("  module: {url}\n"), "  mutating: true\n"),
@@ -442,7 +442,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
             manifest(&url, "").replace("Policy\n", "PolicyGroup\n"),
             vec![],
             5,
-            "groups of policies are not run",
+            "policy groups are not supported",
         ),
         (manifest(&url, ""), vec!["--raw"], 4, "--raw option cannot be used with a YAML file"),
     ] {

@@ -288,14 +288,14 @@ fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
     assert_eq!(notes.len(), 3, "{notes:?}");
     for (note, expected) in notes.iter().zip([
         format!(
-            "WARN  policy `bare`: a policy server does not start with this module, which has no metadata \
-                 with a protocol version: write it in with `kwctl annotate -m metadata.yml -o \
+            "WARN  policy `bare`: a policy server does not start with this module, because it has no \
+                 metadata with a protocol version: add it with `kwctl annotate -m metadata.yml -o \
                  annotated-policy.wasm {}`",
             folder.path().join("bare.wasm").display()
         ),
         "WARN  policy `halfway`: a policy server does not start with this module".to_owned(),
         format!(
-            "WARN  policy `path`: a policy server takes no path as module, only a URL: write `module: \
+            "WARN  policy `path`: a policy server accepts only URLs as modules: write `module: \
                  file://{}`",
             file("whole.wasm")
         ),
@@ -384,12 +384,12 @@ fn it_does_not_start_with_what_it_cannot_serve() {
         (format!("p: {{module: {}}}", missing.display()), vec![], 3, "policy `p`: "),
         ("p: {module: 'registry://example.com/p:1'}".to_owned(), vec![], 3, "pull the policy first"),
         ("p: [".to_owned(), vec![], 4, "policies.yml: not valid YAML at line 1"),
-        (String::new(), vec![], 4, "it names no policy"),
-        (format!("a/b: {{{fine}}}"), vec![], 4, "policies.yml: policy `a/b`: a name cannot have a `/`"),
-        (format!("'': {{{fine}}}"), vec![], 4, "a policy has an empty name"),
+        (String::new(), vec![], 4, "it contains no policy"),
+        (format!("a/b: {{{fine}}}"), vec![], 4, "policies.yml: policy `a/b`: the name must not contain `/`"),
+        (format!("'': {{{fine}}}"), vec![], 4, "the name of a policy must not be empty"),
         (format!("p: {{{fine}, allowedToMutate: yes}}"), vec![], 4, "string \"yes\", expected a boolean"),
         (format!("p: {{{fine}, timeoutEvalSeconds: 0}}"), vec![], 4, "timeoutEvalSeconds must be at least 1"),
-        (format!("p: {{{fine}}}\np: {{{fine}}}"), vec![], 4, "the key `p` is there twice"),
+        (format!("p: {{{fine}}}\np: {{{fine}}}"), vec![], 4, "duplicate key `p`"),
         (format!("p: {{{fine}}}"), vec!["--cert-file", "/nowhere"], 2, "--key-file"),
         (
             format!("p: {{{fine}}}"),

@@ -288,7 +288,7 @@ fn todays_chart() {
         "connectInject.transparentProxy.defaultEnabled",
         "spec.failurePolicy",
         "connect-service-upstreams",
-        "must not both inject",
+        "must not inject the same pods",
     ] {
         assert!(report.contains(expected), "{expected}: {report}");
     }
@@ -335,9 +335,7 @@ fn what_the_values_leave_open_is_noted() {
     let (_, notes) = texts(
         &json!({ "connectInject": { "enabled": true }, "global": { "image": "hashicorp/consul:1.20.1" } }),
     );
-    for expected in
-        ["write an imageEnvoy that goes with it", "transparently", "client.enabled is not written"]
-    {
+    for expected in ["set an imageEnvoy that it supports", "transparent proxy", "client.enabled is not set"] {
         assert!(notes.contains(expected), "{expected}: {notes}");
     }
     let whole = json!({
@@ -410,7 +408,7 @@ fn values_as_people_write_them() {
     let moved = json!({ "client": { "extraConfig": "{\"ports\": {\"http\": \"8600\"}}" } });
     assert_eq!(translate(moved).settings, json!({ "agent": { "httpPort": 8600 } }));
     let broken = json!({ "client": { "extraConfig": "ports {" } });
-    assert!(text(broken, "client.extraConfig").contains("write agent.httpPort"));
+    assert!(text(broken, "client.extraConfig").contains("set agent.httpPort"));
 }
 
 #[test]
@@ -434,7 +432,7 @@ fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
     for expected in [
         "did you mean connectInject.default?",
         "did you mean client?",
-        "left out, since no chart has it so: clinet, connectInject.defualt",
+        "unknown keys, omitted from the settings: clinet, connectInject.defualt",
     ] {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
@@ -456,24 +454,25 @@ fn the_charts_own_injector_being_off_leaves_the_policy_on() {
         let outcome =
             translation.outcomes.iter().find(|outcome| outcome.key == "connectInject.enabled").unwrap();
         assert!(outcome.text.contains("the policy's `enabled` stays true"), "{}", outcome.text);
-        assert!(!translation.notes.join("\n").contains("must not both inject"));
+        assert!(!translation.notes.join("\n").contains("must not inject the same pods"));
     }
     for values in [
         json!({}),
         json!({ "connectInject": { "enabled": "-" } }),
         json!({ "connectInject": { "enabled": true } }),
     ] {
-        assert!(texts(&values).1.contains("must not both inject"), "{values}");
+        assert!(texts(&values).1.contains("must not inject the same pods"), "{values}");
     }
     let inherited = helm::translate(&json!({ "connectInject": { "enabled": "-" } }), &AGENT).unwrap();
     assert_eq!(inherited.settings, json!({ "enabled": true }));
-    assert!(texts(&json!({})).1.contains("true in the charts from 1.0 on and false in those before"));
+    assert!(texts(&json!({})).1.contains("true from chart 1.0 on and false before"));
 }
 
 /// In the chart an empty list is a way to have its injector do nothing.
 #[test]
 fn an_empty_list_of_namespaces_is_not_carried_over_and_that_is_told() {
-    for (default, pods) in [(false, "the pods that ask by annotation"), (true, "ALL PODS of all namespaces")]
+    for (default, pods) in
+        [(false, "pods with the annotation connect-inject"), (true, "ALL PODS of all namespaces")]
     {
         let values =
             json!({ "connectInject": { "enabled": true, "default": default, "k8sAllowNamespaces": [] } });
@@ -510,22 +509,20 @@ fn the_values_of_a_chart_with_consul_as_a_dependency() {
 fn consul_namespaces_are_as_the_chart_has_them() {
     let values = json!({ "global": { "enableConsulNamespaces": true } });
     let (_, notes) = texts(&values);
-    assert!(notes.contains("mirroringK8S is not written"), "{notes}");
+    assert!(notes.contains("mirroringK8S is not set"), "{notes}");
     let values = json!({
         "global": { "enableConsulNamespaces": true, "acls": { "manageSystemACLs": true } },
         "connectInject": { "consulNamespaces": { "mirroringK8S": false } },
     });
     let translation = helm::translate(&values, &AGENT).unwrap();
     assert_eq!(translation.settings["crossNamespaceACLPolicy"], "cross-namespace-policy");
-    assert!(!translation.notes.join("\n").contains(
-        "is not written: its default is true in the charts from 1.0 on and false in those before, and"
-    ));
+    assert!(!translation.notes.join("\n").contains("mirroringK8S is not set"));
 }
 
 #[test]
 fn what_only_the_last_charts_of_0_x_have_is_known() {
     let (outcomes, _) = texts(&json!({ "connectInject": { "prepareDataplanesUpgrade": true } }));
-    assert!(outcomes[0].1.contains("the original injector's own deployment"), "{outcomes:?}");
+    assert!(outcomes[0].1.contains("the deployment of Consul's injector"), "{outcomes:?}");
 }
 
 #[test]

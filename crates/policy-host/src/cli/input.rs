@@ -41,13 +41,13 @@ pub fn read(path: &str) -> Result<String, Failure> {
     match result {
         Ok(()) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Failure::new(Status::BadInput, format!("{name} is not text in UTF-8")))
+            Err(Failure::new(Status::BadInput, format!("{name} is not UTF-8 text")))
         }
         Err(error) => {
             let failure = Failure::new(Status::Unreadable, format!("cannot read {name}: {error}"));
             Err(match error.kind() {
                 io::ErrorKind::IsADirectory => failure
-                    .hint("name its files, or pipe them: `kubectl kustomize FOLDER | policy-host ... -`"),
+                    .hint("pass its files one by one, or pipe them: `kubectl kustomize DIRECTORY | policy-host ... -`"),
                 _ => failure,
             })
         }
@@ -94,7 +94,7 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
             let request = ValidateRequest::from_review(document).map_err(|error| {
                 bad(error.to_string()).hint(
                     "expected an AdmissionRequest, an AdmissionReview, or a manifest \
-                     with `apiVersion` and `kind`; --raw takes any JSON",
+                     with `apiVersion` and `kind`; use --raw for other JSON",
                 )
             })?;
             Ok(Item { title: title(&request), template_of: None, note: None, from_manifest: false, request })
@@ -127,7 +127,7 @@ pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure
                 (Some((_, settings)), 0) => Ok(settings),
                 (_, others) => Err(Failure::new(
                     Status::BadInput,
-                    format!("{path}: {} policies, and only one can be asked", others + 1),
+                    format!("{path}: has {} policies, and only one can be run", others + 1),
                 )),
             }
         }
@@ -203,7 +203,7 @@ fn known_fields(policy: &Value) -> Result<(), Failure> {
     {
         let keys = object.and_then(Value::as_object).into_iter().flat_map(Map::keys);
         if let Some(key) = keys.into_iter().find(|key| !known.contains(&key.as_str())) {
-            let message = format!("{place} has no field `{key}`; it has {}", known.join(", "));
+            let message = format!("{place} has no field `{key}`; its fields are {}", known.join(", "));
             return Err(Failure::new(Status::BadInput, message));
         }
     }
@@ -264,12 +264,12 @@ pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
     let text = read(&path.to_string_lossy())?;
     let documents = documents::parse(&text).map_err(|error| bad(Status::BadInput, error.to_string()))?;
     if documents.iter().any(|document| is_kubewardens(document, "AdmissionPolicyGroup")) {
-        return Err(bad(Status::NotAPolicy, "groups of policies are not run by this host".to_owned()));
+        return Err(bad(Status::NotAPolicy, "policy groups are not supported".to_owned()));
     }
     let policies: Vec<_> = documents.into_iter().filter(is_policy_manifest).collect();
     if policies.is_empty() {
-        return Err(bad(Status::NotAPolicy, "there is no manifest of a policy in it".to_owned()).hint(
-            "as POLICY, give the .wasm file, or the manifest of a ClusterAdmissionPolicy or AdmissionPolicy",
+        return Err(bad(Status::NotAPolicy, "does not contain the manifest of a policy".to_owned()).hint(
+            "POLICY must be a .wasm file, or the manifest of a ClusterAdmissionPolicy or AdmissionPolicy",
         ));
     }
     policies

@@ -1,4 +1,4 @@
-//! What a person reads in five seconds.
+//! The summary of a review.
 
 use std::{
     collections::BTreeSet,
@@ -78,7 +78,7 @@ impl<W: Write> Rows<'_, W> {
         let changed = change.is_some_and(|(before, after)| before != after);
         let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
         let (mark, color, outcome) = match (response.allowed, injected, changed) {
-            (false, ..) if review.failure.is_some() => ('✗', style::BAD, "got no answer"),
+            (false, ..) if review.failure.is_some() => ('✗', style::BAD, "no answer"),
             (false, ..) => ('✗', style::BAD, "rejected"),
             (true, true, _) => ('✓', style::GOOD, "injected"),
             (true, false, true) => ('✓', style::GOOD, "changed"),
@@ -101,7 +101,7 @@ impl<W: Write> Rows<'_, W> {
         ));
     }
 
-    /// One line that the eye passes over.
+    /// One line for an object that was accepted unchanged.
     fn nothing_to_tell(&mut self, subject: &Subject<'_>, response: &AdmissionResponse) {
         let mut line = format!("· {} accepted unchanged", subject.title);
         let reason = || response.audit_annotations.as_ref()?.get(REASON).map(String::as_str);
@@ -157,7 +157,7 @@ impl<W: Write> Rows<'_, W> {
         if let Some(service) = annotation("connect-service") {
             self.plain("service", service);
             let port = annotation("connect-service-port");
-            self.plain("port", port.unwrap_or("none: it only dials out"));
+            self.plain("port", port.unwrap_or("none: it only calls others"));
         }
         if let Some(upstreams) = annotation("connect-service-upstreams") {
             let list: Vec<_> = upstreams.split(',').map(str::trim).collect();
@@ -289,7 +289,7 @@ mod tests {
             "✓ Pod default/web injected\n\
              \x20 reason      it asks\n\
              \x20 service     web\n\
-             \x20 port        none: it only dials out\n\
+             \x20 port        none: it only calls others\n\
              \x20 upstreams   db:1234\n\
              \x20             cache:1235\n\
              \x20 containers  setup  init       consul:1\n\

@@ -221,12 +221,13 @@ impl Found {
         if parameters::set(&mut self.values, path, value) {
             self.notes.push(format!("{place} sets {path} to {value}"));
         } else {
-            self.notes.push(format!("{place} sets {path}, which is not read here: write it into the values"));
+            self.notes
+                .push(format!("{place} sets {path}, which is not supported here: set it in the values"));
         }
     }
 
     fn elsewhere(&mut self, what: &str) {
-        self.notes.push(format!("{what}, whose values are not read here: put all values into one file"));
+        self.notes.push(format!("{what}, whose values are not read: merge all values into one file"));
     }
 }
 

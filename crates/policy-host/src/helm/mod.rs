@@ -87,10 +87,10 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "unknown keys",
-            Self::Elsewhere => "to be done elsewhere",
+            Self::Elsewhere => "to do elsewhere",
             Self::Translated => "translated",
             Self::NotInThisMode => "not in this mode",
-            Self::Deployment => "about Consul's own deployment",
+            Self::Deployment => "stays with Consul's deployment",
         })
     }
 }
@@ -99,16 +99,16 @@ impl fmt::Display for Fate {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum HelmError {
-    #[error("a values file is an object, with keys such as `global`, `client` and `connectInject`")]
+    #[error("a values file must be an object, with keys such as `global`, `client` and `connectInject`")]
     NotAnObject,
     #[error(
-        "{0} has no values of the chart; give a values file, or an object that has one inside: a Flux HelmRelease, \
+        "{0} has no values of the chart; pass a values file, or an object that contains values: a Flux HelmRelease, \
          an Argo CD Application or ApplicationSet, a HelmChart, a Kustomization with helmCharts, or a ConfigMap"
     )]
     NoValues(String),
     #[error("{field}: {error}")]
     Text { field: String, error: SyntaxError },
-    #[error("{} documents have values of a chart, and it is not clear which are Consul's: {}; give one of them", .0.len(), .0.join(", "))]
+    #[error("{} documents have values of a chart, and it is not clear which are Consul's: {}; pass one of them", .0.len(), .0.join(", "))]
     Several(Vec<String>),
 }
 
@@ -120,7 +120,7 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
     let mode = options.mode.unwrap_or_else(|| {
         let (mode, why) = mode::choose(values, found.chart_version.as_deref());
         let other = if mode == Mode::Agent { Mode::Dataplane } else { Mode::Agent };
-        notes.push(format!("the mode is {mode}, since {why}; --mode {other} is for the other one"));
+        notes.push(format!("the mode is {mode}, because {why}; to select the other one, set --mode {other}"));
         mode
     });
     let release = Release {
@@ -142,7 +142,7 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
 }
 
 impl Translation {
-    /// The keys that the charts do not know, and that are lost therefore.
+    /// The keys that no chart has. They are omitted.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.outcomes
             .iter()

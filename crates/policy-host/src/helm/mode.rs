@@ -1,4 +1,4 @@
-//! The mode that the values of a chart ask for.
+//! Determines the mode from the values of a chart.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::values::Values;
 
-/// How a pod takes part in the mesh.
+/// How a pod joins the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// It registers itself with the client agent on its node.
@@ -45,13 +45,13 @@ const BEFORE_1_0: [&str; 8] = [
     "/controller",
 ];
 
-/// The mode, and why it is that one.
+/// The mode, and the reason.
 pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String) {
     let clients = values.switch("/client/enabled");
     let agents = clients == Some(json!(true));
     if agents && values.injector() == Some(json!(false)) {
         let why =
-            "client agents are on, and the chart's injector is off, whose controllers the other mode needs";
+            "client agents are enabled, and the chart's injector, which dataplane mode requires, is disabled";
         return (Mode::Agent, why.to_owned());
     }
     if let Some((version, major)) = chart_version.and_then(|version| Some((version, major(version)?))) {
@@ -61,10 +61,10 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
     let has = |keys: &[&'static str]| keys.iter().copied().find(|key| values.0.pointer(key).is_some());
     let key = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
     if let Some(found) = has(&SINCE_1_0) {
-        return (Mode::Dataplane, format!("{} is a key of the charts from 1.0 on", key(found)));
+        return (Mode::Dataplane, format!("{} is a key of charts from 1.0 on", key(found)));
     }
     if let Some(found) = has(&BEFORE_1_0) {
-        return (Mode::Agent, format!("{} is a key of the charts before 1.0", key(found)));
+        return (Mode::Agent, format!("{} is a key of charts before 1.0", key(found)));
     }
     if agents {
         return (Mode::Agent, "client.enabled is true".to_owned());
@@ -75,11 +75,11 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
     if values.is_true("/client/grpc") {
         return (Mode::Agent, "client.grpc is true".to_owned());
     }
-    let why = "nothing says that the chart is older than 1.0, the first without client agents";
+    let why = "no value is of a chart before 1.0, which had client agents";
     (Mode::Dataplane, why.to_owned())
 }
 
-/// Of a version, or of a range that begins with its least one.
+/// The major version of a version, or of a range that begins with its lowest one.
 fn major(version: &str) -> Option<u32> {
     let digits = version.trim_start_matches(['v', '^', '~', '>', '=', ' ']);
     digits.split('.').next()?.parse().ok()

@@ -1,4 +1,4 @@
-//! Goes through the values key by key.
+//! Translates the values key by key.
 
 use std::fmt::Write as _;
 
@@ -42,7 +42,7 @@ impl Translator<'_> {
             (Entry::Block, Value::Object(_)) => self.block(path, value),
             (Entry::Block, Value::Null) => self.told(path, Fate::Deployment, "empty: nothing to do"),
             (Entry::Block, _) => {
-                self.told(path, Fate::Unknown, "this is a block of the chart, and needs keys below it");
+                self.told(path, Fate::Unknown, "must be an object: it is a block of the chart");
             }
         }
     }
@@ -72,24 +72,24 @@ impl Translator<'_> {
         self.told_all(path, value, fate, text);
     }
 
-    /// What becomes of the values of the chart's own injector.
+    /// What happens to the values of the chart's own injector.
     fn injectors(&self) -> &'static str {
         match self.mode {
             Mode::Agent => {
-                "belongs to the original injector's own deployment, which the policy replaces: remove it"
+                "configures the deployment of Consul's injector, which the policy replaces: remove it"
             }
             Mode::Dataplane => "stays with the chart, whose controllers register the pods",
         }
     }
 
-    /// As in a values file, `null` is the default; so is an empty text.
+    /// As in a values file, `null` means the default; so does an empty string.
     pub fn setting(&mut self, path: &str, setting: &str, value: &Value) {
         if value.is_object() {
             for (key, value) in value.as_object().into_iter().flatten() {
                 self.setting(&format!("{path}.{key}"), &format!("{setting}.{key}"), value);
             }
         } else if is_empty(value) && !value.is_array() {
-            self.told(path, Fate::Translated, &format!("empty: the default of {setting} stays"));
+            self.told(path, Fate::Translated, &format!("empty: {setting} keeps its default"));
         } else if let Some(text) = self.too_small(path, setting, value) {
             self.told(path, Fate::Translated, &text);
         } else {
@@ -98,8 +98,7 @@ impl Translator<'_> {
         }
     }
 
-    /// In agent mode the containers start Consul's command line, for which the chart's
-    /// amounts are too small.
+    /// In agent mode the containers run Consul's CLI, for which the chart's defaults are too low.
     fn too_small(&self, path: &str, setting: &str, value: &Value) -> Option<String> {
         if self.mode != Mode::Agent {
             return None;
@@ -108,9 +107,7 @@ impl Translator<'_> {
             let limit = setting.ends_with("resources.limits.memory") && !setting.starts_with("sidecarProxy");
             let small = limit && advice::quantity(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY);
             small.then(|| {
-                format!(
-                    "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"
-                )
+                format!("omitted: Consul's CLI needs 85 MB, or it is killed; {setting} keeps its default")
             })
         })
     }
@@ -128,9 +125,9 @@ impl Translator<'_> {
         self.told(path, Fate::Unknown, &text);
     }
 
-    /// A key with dots in it, which Helm takes for one name and never for a path.
+    /// A key with dots, which Helm reads as one name, not as a path.
     fn flat(&mut self, path: &str, key: &str, value: &Value) {
-        let mut text = "one key with dots in its name, which Helm does not read as a path".to_owned();
+        let mut text = "a single key with dots, which Helm does not read as a path".to_owned();
         if keys::is_known(path) {
             let shown = if value.is_object() { "{...}".to_owned() } else { value.to_string() };
             let depth = key.matches('.').count();
@@ -144,15 +141,15 @@ impl Translator<'_> {
         self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
     }
 
-    /// Says the same of everything below a key.
+    /// Reports the same text for everything below a key.
     pub fn told_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
         for leaf in leaves(path, value) {
             self.told(&leaf, fate, text);
         }
     }
 
-    /// Sets a setting by its path. What is set twice is true if it was once: ACLs
-    /// have had two names.
+    /// Sets a setting by its path. A boolean that is set twice is true if one of the values is:
+    /// ACLs had two names.
     pub fn set(&mut self, setting: &str, value: Value) {
         let mut place = &mut self.settings;
         for key in setting.split('.') {
