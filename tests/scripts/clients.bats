@@ -25,7 +25,7 @@ certificate() { # SUBJECT-ALT-NAME
   init
   [ "$status" -eq 0 ]
   told "created the Consul namespace team"
-  told "exist with protocol tcp, this pod asks for http"
+  told "exist with protocol tcp, but this pod requests http"
   asked "GET /v1/namespace/team secret-1"
   printf %s "$CONNECT_INJECT_NAMESPACE_DOCUMENT" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/namespace' "$FAKE/requests" | cut -d: -f1)"
   ! grep -q -e secret- "$FAKE/http-args" "$FAKE/consul-args"
@@ -37,8 +37,8 @@ certificate() { # SUBJECT-ALT-NAME
   rules '1|GET|leader|500|No known Consul servers' '1|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   CONNECT_INJECT_WAIT=20 init
   [ "$status" -eq 0 ]
-  told "answers 500: No known Consul servers"
-  told "wants HTTPS"
+  told "returns 500: No known Consul servers"
+  told "requires HTTPS"
   rules '*|GET|leader|200|@hang'
   init
   [ "$status" -eq 1 ]
@@ -62,7 +62,7 @@ certificate() { # SUBJECT-ALT-NAME
   printf secret-0 >"$CONNECT_INJECT_DIR/acl-token"
   rules "1|PUT|check/pass|404|Unknown check ID" "1|PUT|check/pass|403|ACL not found"
   start_lifecycle
-  eventually logged "the agent takes the heartbeat"
+  eventually logged "the agent accepts the heartbeat"
   asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
   asked "POST /quitquitquit -"
   hook "$scripts/lifecycle-pre-stop.sh"
@@ -102,7 +102,7 @@ certificate() { # SUBJECT-ALT-NAME
   only_wget
   init
   [ "$status" -eq 0 ]
-  told "the ACL token of an earlier start still works"
+  told "using the ACL token of an earlier start"
   ! grep -q -e secret- "$FAKE/http-args"
   # Again without its files, as after a restart of the sidecar alone.
   rm "$CONNECT_INJECT_DIR/requests.conf"
@@ -134,7 +134,7 @@ certificate() { # SUBJECT-ALT-NAME
   only_wget
   CONNECT_INJECT_TLS_SERVER_NAME=client.dc1.consul init
   [ "$status" -eq 1 ]
-  last_line "tls.serverName needs curl in the Consul image"
+  last_line "tls.serverName requires curl in the Consul image"
 }
 
 @test "TLS: a certificate of another CA, or for another name, is said with the remedy" {
@@ -142,13 +142,13 @@ certificate() { # SUBJECT-ALT-NAME
   certificate DNS:client.dc1.consul
   init
   [ "$status" -eq 1 ]
-  last_line "no TLS connection with the agent https://127.0.0.1:$port: curl: (60)"
-  last_line "if that carries a name instead of the node's address, set tls.serverName"
+  last_line "no TLS connection to the agent https://127.0.0.1:$port: curl: (60)"
+  last_line "if it contains a name instead of the node's address, set tls.serverName"
   CONNECT_INJECT_TLS_CA=$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout /dev/null 2>/dev/null) init
   last_line "tls.caCert must be the CA of the agent's certificate"
   only_wget
   init
-  last_line "no TLS connection with the agent"
+  last_line "no TLS connection to the agent"
 }
 
 @test "TLS: an agent in clear text, and a gRPC port in clear text" {
@@ -168,7 +168,7 @@ certificate() { # SUBJECT-ALT-NAME
   last_line "Set agent.grpcPort to the agent's ports.grpc_tls, usually 8503"
 }
 
-@test "TLS: an agent that asks for a client certificate, on either port, is the last line" {
+@test "TLS: an agent that requires a client certificate, on either port, is the last line" {
   local asks none
   AGENT_ASKS_FOR_CERTIFICATE=1 certificate IP:127.0.0.1
   asks=$port
@@ -182,10 +182,10 @@ certificate() { # SUBJECT-ALT-NAME
     consul_rules "$lost" "$lost" "$alert"
     CONNECT_INJECT_AGENT_PORT=$asks init
     [ "$status" -eq 1 ]
-    last_line "the agent https://127.0.0.1:$asks asks for a client certificate, which pods do not have: turn verify_incoming off"
+    last_line "the agent https://127.0.0.1:$asks requires a client certificate, which pods do not have: turn off verify_incoming"
     consul_rules "$lost" "$lost" "$alert"
     CONNECT_INJECT_AGENT_PORT=$none CONNECT_INJECT_GRPC_PORT=$asks init
     [ "$status" -eq 1 ]
-    last_line "the agent's gRPC port $asks of 127.0.0.1 asks for a client certificate"
+    last_line "the agent's gRPC port $asks of 127.0.0.1 requires a client certificate"
   done
 }

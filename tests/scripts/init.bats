@@ -150,21 +150,21 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '*|GET|leader|500|No known Consul servers'
   init
   [ "$status" -eq 1 ]
-  last_line "answers 500: No known Consul servers"
+  last_line "returns 500: No known Consul servers"
 }
 
 @test "an agent without a leader is waited for" {
   rules '2|GET|leader|200|""'
   init
   [ "$status" -eq 0 ]
-  told "knows no leader of its Consul servers yet"
+  told "does not know a leader of its Consul servers yet"
 }
 
 @test "an agent that wants HTTPS" {
   export CONNECT_INJECT_WAIT=2
   rules '*|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   init
-  last_line "wants HTTPS: set tls.enabled and tls.caCert"
+  last_line "requires HTTPS: set tls.enabled and tls.caCert"
 }
 
 @test "ACLs: logs in, and every later call has the token" {
@@ -191,7 +191,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   init
   init
   [ "$status" -eq 0 ]
-  told "the ACL token of an earlier start still works"
+  told "using the ACL token of an earlier start"
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
@@ -228,7 +228,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 403 (Permission denied)'; done >"$FAKE/consul-rules"
   init
   [ "$status" -eq 1 ]
-  last_line "gave up after 1 s: Consul refuses the pod's service account in auth method k8s: the ServiceAccount must have the same name as the Consul service"
+  last_line "gave up after 1 s: Consul rejects the pod's service account in auth method k8s: the ServiceAccount must have the same name as the Consul service"
 }
 
 @test "ACLs: a CLI that hangs is ended" {
@@ -290,7 +290,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '*|GET|/v1/namespace|404|' '*|PUT|/v1/namespace|403|Permission denied'
   init
   [ "$status" -eq 1 ]
-  last_line "An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+  last_line "To create it, an operator runs: echo '{\"Name\":\"team\"}' | consul namespace write -"
 }
 
 @test "namespace: Consul without namespaces is told from a missing one" {
@@ -298,7 +298,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '*|GET|/v1/namespace|404|Invalid URL path: not a recognized HTTP API endpoint'
   init
   [ "$status" -eq 1 ]
-  last_line "has no namespaces: they need Consul Enterprise, without it set enableConsulNamespaces to false"
+  last_line "does not support namespaces, which require Consul Enterprise: set enableConsulNamespaces to false"
 }
 
 @test "namespace: a token that is not known yet, or a failing server, is tried again" {
@@ -306,7 +306,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|/v1/namespace|403|ACL not found' '1|GET|/v1/namespace|500|no leader'
   init
   [ "$status" -eq 0 ]
-  told "asking for the Consul namespace team: 403 ACL not found"
+  told "reading the Consul namespace team failed: 403 ACL not found"
 }
 
 @test "gRPC that is off is the reason given" {
@@ -314,27 +314,27 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   CONNECT_INJECT_GRPC_PORT=1 init
   [ "$status" -eq 1 ]
   last_line "gave up after 1 s: nothing answers on the agent's gRPC port 1 of 127.0.0.1: curl: (7)"
-  last_line "the agent needs gRPC on (Helm client.grpc: true, or ports.grpc in its configuration)"
+  last_line "enable gRPC in the agent (Helm client.grpc: true, or ports.grpc in its configuration)"
 }
 
 @test "service-defaults: written if there are none" {
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "service-defaults of web say protocol http"
+  told "wrote service-defaults of web with protocol http"
 }
 
 @test "service-defaults: others stay, and both are said" {
   rules '*|PUT|/v1/config|200|false' '*|GET|/v1/config/service-defaults/web|200|{ "Kind": "service-defaults", "Name": "web", "Protocol": "tcp" }'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "service-defaults of web exist with protocol tcp, this pod asks for http"
+  told "service-defaults of web exist with protocol tcp, but this pod requests http"
 }
 
 @test "service-defaults: a refusal or an error does not stop the pod" {
   rules '*|PUT|/v1/config|403|Permission denied'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "could not be written, the pod goes on without: 403 Permission denied"
+  told "could not be written; the pod starts without them: 403 Permission denied"
   rules '*|PUT|/v1/config|200|@hang'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
@@ -355,7 +355,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|agent/service/web-1-web\?|200|{"Address":"10.1.2.9"}'
   init
   [ "$status" -eq 0 ]
-  told "removed the registration of an earlier pod of this name"
+  told "removed the registration of an earlier pod with this name"
   asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy?"
   asked "PUT /v1/agent/service/deregister/web-1-web?"
   registered 10.1.2.3
@@ -373,7 +373,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 500 (Namespace "team" does not exist)'; done >"$FAKE/consul-rules"
   init
   [ "$status" -eq 1 ]
-  last_line "the Consul namespace team, where the pod logs in, does not exist. An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+  last_line "the Consul namespace team, where the pod logs in, does not exist. To create it, an operator runs: echo '{\"Name\":\"team\"}' | consul namespace write -"
 }
 
 @test "with an Envoy that can, its token is in a file that it watches" {

@@ -78,7 +78,7 @@ ends() { # within 5 seconds, with status 0
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
   logged "heartbeat every 60 s to http://127.0.0.1:$port for web-1-web-pod-10.1.2.3"
-  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
+  eventually logged "the agent accepts the heartbeat: web-1-web-pod-10.1.2.3 passes"
   ends
   rm "$FAKE/requests"
   CONNECT_INJECT_SYNC_PERIOD=0.3 start_lifecycle
@@ -134,9 +134,9 @@ ends() { # within 5 seconds, with status 0
   rules "1|PUT|sidecar-proxy-pod|404|Unknown check ID"
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 2
-  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod-10.1.2.3 (any more): registering again"
+  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod-10.1.2.3: registering again"
   [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
-  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
+  eventually logged "the agent accepts the heartbeat: web-1-web-pod-10.1.2.3 passes"
   [ "$(times_asked "$proxy")" -eq 2 ]
 }
 
@@ -177,27 +177,27 @@ ends() { # within 5 seconds, with status 0
   rules "12|PUT|check/pass|500|No known Consul servers"
   CONNECT_INJECT_SYNC_PERIOD=60 CONNECT_INJECT_PAUSE=0.05 start_lifecycle
   eventually passes 13
-  [ "$(times_logged "answers the heartbeat with 500, trying on: No known Consul servers")" -eq 1 ]
-  eventually logged "the agent takes the heartbeat"
+  [ "$(times_logged "returns 500 for the heartbeat, retrying: No known Consul servers")" -eq 1 ]
+  eventually logged "the agent accepts the heartbeat"
 }
 
 @test "an agent that refuses connections, or hangs" {
   kill "$agent_pid"
   start_lifecycle
-  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (7)"
+  eventually logged "no answer from the agent http://127.0.0.1:$port, retrying: curl: (7)"
   kill -9 "$lifecycle"
   start_agent
   export CONNECT_INJECT_AGENT_PORT=$port
   rules "*|PUT|.*|200|@hang"
   start_lifecycle
-  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (28)"
+  eventually logged "no answer from the agent http://127.0.0.1:$port, retrying: curl: (28)"
 }
 
 @test "trouble is repeated once in a while" {
   rules "*|PUT|check/pass|500|no"
   CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_SYNC_PERIOD=0.01 start_lifecycle
   eventually passes 35
-  [ "$(times_logged "answers the heartbeat with 500")" -eq 2 ]
+  [ "$(times_logged "returns 500 for the heartbeat")" -eq 2 ]
 }
 
 @test "after long trouble it tries at the sync period" {
@@ -221,7 +221,7 @@ ends() { # within 5 seconds, with status 0
   [ -s "$CONNECT_INJECT_DIR/envoy-bootstrap.json" ]
   # Out of load balancing before Envoy goes.
   sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod-10.1.2.3?note=Envoy+restarts"
-  logged "the pod's ACL token is gone: logging in again"
+  logged "the pod's ACL token no longer exists: logging in again"
 }
 
 @test "a token that is gone, and an Envoy that takes it from a file: no restart" {
@@ -261,7 +261,7 @@ ends() { # within 5 seconds, with status 0
   token
   rules "*|PUT|check/pass|403|Permission denied: token lacks permission service:write"
   start_lifecycle
-  eventually logged "the agent refuses the heartbeat: Permission denied"
+  eventually logged "the agent rejects the heartbeat: Permission denied"
   sleep 0.5
   [ ! -e "$FAKE/consul-args" ]
 }
@@ -272,7 +272,7 @@ ends() { # within 5 seconds, with status 0
   hook "$stop"
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
-  logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  logged "the pod is terminating: removed from load balancing, heartbeat stopped"
   # A heartbeat under way when the signal came is taken back.
   sleep 0.3
   local n
@@ -291,7 +291,7 @@ proxy_passes_after_stop() {
   start_lifecycle
   eventually passes 1
   hook "$stop"
-  logged "the agent could not be told: 500 No cluster leader"
+  logged "the agent could not be notified: 500 No cluster leader"
   eventually told_that_it_ends 3
 }
 told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
@@ -380,7 +380,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   start_lifecycle
   eventually passes 2
   grep -q ^login "$FAKE/consul-args"
-  logged "the pod's ACL token is gone: logging in again"
+  logged "the pod's ACL token no longer exists: logging in again"
 }
 
 @test "ACLs: what an earlier start of the sidecar has left undone is done" {
@@ -433,7 +433,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   eventually passes 1
   rules "*|PUT|.*|200|@hang"
   ends
-  logged "the agent does not answer, so web-1-web-sidecar-proxy stays registered until Consul removes it"
+  logged "the agent does not answer: web-1-web-sidecar-proxy stays registered until its check"
   start_lifecycle
   kill "$agent_pid"
   eventually logged "curl: (7)"
@@ -471,17 +471,17 @@ another='200|{"Address":"10.1.2.9"}'
 @test "404, and another pod of the same name is registered: not registered over it, but when it is gone" {
   rules "4|PUT|check/pass|404|Unknown check ID" "3|GET|agent/service/web-1-web.$|$another"
   start_lifecycle
-  eventually logged "another pod of this name has registered web-1-web: this pod gets no traffic until that one is gone"
+  eventually logged "another pod with this name has registered web-1-web: this pod gets no traffic until that pod is gone"
   [ ! -e "$FAKE/consul-args" ]
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
-  eventually logged "the agent takes the heartbeat"
-  [ "$(times_logged "another pod of this name")" -eq 1 ]
+  eventually logged "the agent accepts the heartbeat"
+  [ "$(times_logged "another pod with this name")" -eq 1 ]
 }
 
 @test "404, and nobody says whose the registration is: nothing is registered until then" {
   rules "3|PUT|check/pass|404|Unknown check ID" "2|GET|agent/service/web-1-web.$|500|No cluster leader"
   start_lifecycle
-  eventually logged "asking http://127.0.0.1:$port for web-1-web failed: 500 No cluster leader"
+  eventually logged "requesting web-1-web from http://127.0.0.1:$port failed: 500 No cluster leader"
   [ ! -e "$FAKE/consul-args" ]
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
 }
@@ -492,12 +492,12 @@ another='200|{"Address":"10.1.2.9"}'
   eventually passes 1
   rules "*|PUT|agent/check|404|Unknown check ID" "*|GET|agent/service|$another"
   hook "$stop"
-  logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  logged "the pod is terminating: removed from load balancing, heartbeat stopped"
   ends
   ! asked "PUT /v1/agent/service/deregister"
   [ ! -e "$FAKE/consul-args" ]
-  logged "another pod has registered web-1-web-sidecar-proxy, which stays"
-  logged "another pod has registered web-1-web, which stays"
+  logged "web-1-web-sidecar-proxy belongs to another pod, which stays registered"
+  logged "web-1-web belongs to another pod, which stays registered"
   logged "logged out of auth method k8s"
 }
 
@@ -587,8 +587,8 @@ another='200|{"Address":"10.1.2.9"}'
     CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
     eventually logged "nothing listens on port 8080: the pod gets no traffic until something does"
     listen $table "$address:8080"
-    eventually logged "the app listens on port 8080 of $readable only, and Envoy calls 127.0.0.1: the pod gets no traffic until it listens there or on all addresses"
-    asked "${fail}note=the+app+listens+on+port+8080+of+$readable+only,+and+Envoy+calls+127.0.0.1&"
+    eventually logged "the app listens on port 8080 only at $readable, but Envoy calls 127.0.0.1: the pod gets no traffic until it listens there or on all addresses"
+    asked "${fail}note=the+app+listens+on+port+8080+only+at+$readable,+but+Envoy+calls+127.0.0.1&"
     [ "$(times_asked "$pass")" -eq 0 ]
     listen $table "$address:8080" "${address//[!0]/0}:8080"
     eventually passes 1
@@ -647,7 +647,7 @@ END
 @test "between heartbeats it is one process, where the shell can wait by itself" {
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
-  eventually logged "the agent takes the heartbeat"
+  eventually logged "the agent accepts the heartbeat"
   sleep 0.5
   local children=0
   [[ $SH != dash ]] || children=1

@@ -78,10 +78,10 @@ assert b["node"]["id"] == "web-1-web-sidecar-proxy"
 END
   get /v1/config/service-defaults/web | grep -q '"Protocol": "http"'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
-  told "service-defaults of web say protocol http"
+  told "wrote service-defaults of web with protocol http"
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"grpc"}' init
   [ "$status" -eq 0 ]
-  told "exist with protocol http, this pod asks for grpc"
+  told "exist with protocol http, but this pod requests grpc"
 }
 
 @test "real: a Consul without namespaces is told" {
@@ -89,7 +89,7 @@ END
   start_consul
   CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' init
   [ "$status" -eq 1 ]
-  last_line "has no namespaces: they need Consul Enterprise"
+  last_line "does not support namespaces, which require Consul Enterprise"
 }
 
 @test "real: gRPC off, and a gRPC port that speaks TLS" {
@@ -205,7 +205,7 @@ fewer_tokens() { [ "$(tokens)" -le "$1" ]; }
   grep -q "$(cat "$CONNECT_INJECT_DIR/acl-token")" "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
   get /v1/acl/tokens | grep -q 'pod\\":\\"team/web-1'
   init
-  told "the ACL token of an earlier start still works"
+  told "using the ACL token of an earlier start"
   [ "$(tokens)" -eq 1 ]
   ! grep -qF -e "$(cat "$CONNECT_INJECT_DIR/acl-token")" -e "$(cat "$CONNECT_INJECT_BEARER_TOKEN_FILE")" "$FAKE/consul-args" "$FAKE/http-args"
   start_lifecycle
@@ -345,12 +345,12 @@ END
     https_port=$https start_consul "tls { defaults { $tls, verify_incoming = true } }"
     init
     [ "$status" -eq 1 ]
-    last_line "the agent https://127.0.0.1:$https asks for a client certificate, which pods do not have: turn verify_incoming off"
+    last_line "the agent https://127.0.0.1:$https requires a client certificate, which pods do not have: turn off verify_incoming"
     stop_consul
     https_port=$https start_consul "tls { defaults { $tls }, grpc { verify_incoming = true }, internal_rpc { verify_incoming = true } }"
     init
     [ "$status" -eq 1 ]
-    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 asks for a client certificate"
+    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 requires a client certificate"
     stop_consul
     https_port=$https start_consul "tls { defaults { $tls }, internal_rpc { verify_incoming = true } }"
     init
