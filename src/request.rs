@@ -1,4 +1,4 @@
-//! What the policy server sends.
+//! The request from the policy server.
 //!
 //! <https://docs.kubewarden.io/reference/spec/validating-policies>,
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
@@ -17,8 +17,8 @@ pub struct Payload<'a> {
     pub settings: Option<&'a RawValue>,
 }
 
-/// The parts of an `AdmissionRequest` that the policy reads. The objects stay text until
-/// they are needed: most requests end before that.
+/// The parts of an `AdmissionRequest` that the policy reads. The objects are not parsed until they
+/// are needed: most requests are answered before that.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {

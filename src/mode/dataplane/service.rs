@@ -1,4 +1,4 @@
-//! The services of the pod: one, or several, each with a proxy of its own.
+//! The services of the pod: one, or several with a proxy each.
 
 use super::constants::{INIT, SIDECAR};
 use super::settings::Settings;
@@ -48,7 +48,7 @@ impl Services {
         services
     }
 
-    /// Whether each service has a proxy of its own.
+    /// Whether there are several services, each with its own proxy.
     pub fn are_several(&self) -> bool {
         self.names.len() > 1
     }

@@ -1,4 +1,4 @@
-//! What the modes have in common.
+//! Code that both modes use.
 
 pub mod block_values;
 pub mod consul_namespace;
