@@ -112,7 +112,7 @@ pub fn advice(settings: &Value) -> Vec<String> {
     notes
 }
 
-/// Whether the image has no digest, and no tag or `latest`.
+/// Whether the image has no digest, and either no tag or the tag `latest`.
 fn is_floating(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or_default();
     !image.is_empty() && !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")

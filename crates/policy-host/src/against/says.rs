@@ -1,4 +1,4 @@
-//! The sentences of the reasons, for everything that shows or tests them.
+//! The texts of the reasons, shared by the command and the tests.
 
 pub const NATIVE_SIDECAR: &str = "init container and proxy run before the app's init containers, which can use the mesh; the proxy is a native sidecar unless nativeSidecars is false, and its startup probe asks its own Envoy";
 pub const NO_SHELL: &str = "the init container runs its program directly, without a shell";

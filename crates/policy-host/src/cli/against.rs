@@ -1,4 +1,4 @@
-//! `policy-host run --against`: a pod of the chart's webhook, beside the policy's.
+//! `policy-host run --against`: compares the pod of the chart's webhook with the policy's.
 
 use std::io::{self, Write};
 
@@ -35,7 +35,7 @@ impl Theirs {
         Ok(Self { title: manifest::title(&pod, None), pod })
     }
 
-    /// The pod as it was before, as a manifest.
+    /// The pod before injection, as a manifest.
     pub fn original(&self) -> Result<String, Failure> {
         let original = against::original(&self.pod).ok_or_else(|| {
             Failure::new(

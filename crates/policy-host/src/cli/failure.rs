@@ -1,4 +1,4 @@
-//! Errors of the command, and its exit status.
+//! Errors of the command, and their exit status.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use policy_host::{CallError, LoadError};
 
 use super::style;
 
-/// The exit status; `--help` lists them.
+/// The exit statuses, which `--help` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Silent = 0,
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// Adds what the message is about, if it does not say it.
+    /// Adds the subject, if the message does not contain it.
     pub fn about(mut self, subject: &str) -> Self {
         if !self.message.contains(subject) {
             self.message = format!("{subject}: {}", self.message);

@@ -1,6 +1,6 @@
 //! The command line.
 
-// Backticks would be seen in the help texts.
+// Backticks would show up in the help texts.
 #![allow(clippy::doc_markdown)]
 
 mod against;
@@ -109,11 +109,10 @@ pub fn main() -> ExitCode {
 }
 
 impl From<std::io::Error> for Failure {
-    /// Only writing to standard output is left to this: everything else says
-    /// what it was doing.
+    /// Only for errors when writing to standard output: every other error has a context.
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            // The reader has seen enough, as with `| head`.
+            // The reader closed the pipe, as `| head` does.
             Self::silent()
         } else {
             Self::other(format!("cannot write the output: {error}"))

@@ -132,7 +132,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let subjects = subjects(args)?;
     let policies =
         subjects.iter().map(|subject| load(args, screen, subject)).collect::<Result<Vec<_>, _>>()?;
-    // Standard input is there once, and all policies are asked the same.
+    // Standard input can be read only once, and all policies get the same requests.
     let mut requests = Vec::new();
     for path in &args.request_path {
         requests.push((path.as_str(), input::read(path)?));
@@ -151,7 +151,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     tally.outcome()
 }
 
-/// The policies to ask, one unless manifests name more.
+/// The policies to run: several only if the manifest has several.
 fn subjects(args: &Args) -> Result<Vec<Subject>, Failure> {
     if !input::is_manifest_path(&args.policy) {
         let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
@@ -235,12 +235,12 @@ fn ask(
     Ok(())
 }
 
-/// What became of all requests.
+/// The outcome of all requests.
 #[derive(Default)]
 struct Tally<'a> {
-    /// What the policy's pods are compared with.
+    /// The pod to compare the policy's pods with.
     against: Option<&'a Theirs>,
-    /// The pods with differences that nobody meant.
+    /// The pods with unintended differences.
     differences: Vec<String>,
     requests: usize,
     failures: Vec<(String, CallError)>,
@@ -248,7 +248,7 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    /// All have been shown; the first decides how the command ends.
+    /// All have been printed; the first one determines the exit status.
     fn outcome(self) -> Result<(), Failure> {
         if let Some((title, failure)) = self.failures.into_iter().next() {
             let failure = Failure::from(failure);
@@ -286,7 +286,7 @@ fn load(args: &Args, screen: &Screen, subject: &Subject) -> Result<Policy, Failu
     Ok(policy)
 }
 
-/// The guest's log goes where kwctl's does, to standard error.
+/// The guest's log goes to standard error, as with kwctl.
 fn log_sink(screen: &Screen) -> LogSink {
     let verbose = screen.verbose;
     Arc::new(move |entry| {
@@ -310,8 +310,8 @@ fn invalid_settings(message: Option<String>) -> Failure {
     Failure::other(format!("Provided settings are not valid: {}", message.unwrap_or_default()))
 }
 
-/// Prints how a pod differs from the webhook's; a workload itself has nothing to compare.
-/// False if there is no pod, since it was rejected.
+/// Prints how a pod differs from the webhook's; the workload itself is not compared.
+/// False if there is no pod because it was rejected.
 fn compared(
     out: &mut impl Write,
     screen: &Screen,
@@ -365,7 +365,7 @@ fn print(
             }
             let answered = response.allowed && response.warnings.iter().flatten().next().is_none();
             let changed = change.is_some_and(|(before, after)| before != after);
-            // A diff alone would not tell a rejection from no change.
+            // A diff alone would not distinguish a rejection from no change.
             if output == Output::Full || !answered || !changed {
                 summarize(out, screen, item, review, change)?;
             }
@@ -387,7 +387,7 @@ fn summarize(
     summary::write(out, screen, &subject, review, change)
 }
 
-/// The object for another program; what is for a person goes to standard error.
+/// Prints the object for another program, and everything for the user to standard error.
 fn yaml(
     out: &mut impl Write,
     screen: &Screen,

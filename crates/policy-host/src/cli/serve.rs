@@ -32,7 +32,7 @@ use super::{
     style::{self, Screen, paint},
 };
 
-/// What requests under way get to end when the server is told to.
+/// The time that requests in progress get when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serve policies to an API server, like a policy server
@@ -212,7 +212,7 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad(certificate, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
-    // HTTP/1.1, as the policy server: it offers no other in the handshake.
+    // Only HTTP/1.1, which is all that the policy server offers in the handshake.
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
@@ -220,7 +220,7 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
     Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
-/// Runs both servers until they stop or the process gets a signal.
+/// Runs both servers until they stop or a signal arrives.
 async fn serve(
     api: TcpListener,
     readiness: TcpListener,
@@ -263,7 +263,7 @@ async fn stop(handle: Handle<SocketAddr>, log: &Log) -> io::Result<()> {
     Ok(())
 }
 
-/// One line for each thing that happens, on standard output.
+/// One line for each event, on standard output.
 #[derive(Clone)]
 struct Log {
     level: Level,

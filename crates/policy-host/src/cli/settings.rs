@@ -112,7 +112,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         .hint("the settings are valid without them; correct misspelled keys, and remove the others"))
 }
 
-/// Translates a values file: prints the settings, and the report on standard error.
+/// Translates a values file: prints the settings to standard output and the report to standard error.
 fn translated(path: &str, args: &Args, screen: &Screen) -> Result<Translation, Failure> {
     let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
     let documents = documents::parse(&input::read(path)?).map_err(|error| bad(error.to_string()))?;

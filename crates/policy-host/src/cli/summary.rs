@@ -1,4 +1,4 @@
-//! The summary of a review.
+//! The summary of a response.
 
 use std::{
     collections::BTreeSet,
@@ -10,18 +10,18 @@ use serde_json::Value;
 
 use super::style::{self, Screen, paint};
 
-/// The audit annotation with the reason of `consul-connect-injector`.
+/// The audit annotation with which the policy states its reason.
 const REASON: &str = "connect-inject-reason";
 const ANNOTATIONS: &str = "consul.hashicorp.com/";
 const LABEL_WIDTH: usize = 12;
 
-/// What was asked about.
+/// The object of the request.
 pub struct Subject<'a> {
     /// `Pod default/web`
     pub title: &'a str,
-    /// The workload that the pod is of.
+    /// The workload that the pod belongs to.
     pub template_of: Option<&'a str>,
-    /// What the answer does not show.
+    /// What the policy's answer does not cover.
     pub note: Option<&'a str>,
 }
 
@@ -101,11 +101,11 @@ impl<W: Write> Rows<'_, W> {
         ));
     }
 
-    /// One line for an object that was accepted unchanged.
+    /// One line, for an object that was accepted unchanged.
     fn nothing_to_tell(&mut self, subject: &Subject<'_>, response: &AdmissionResponse) {
         let mut line = format!("· {} accepted unchanged", subject.title);
         let reason = || response.audit_annotations.as_ref()?.get(REASON).map(String::as_str);
-        // Of an object that is no pod, the note says more than the reason.
+        // For objects other than pods, the note is more useful than the reason.
         if let Some(why) = subject.note.or_else(reason) {
             line.push_str(": ");
             line.push_str(why);
@@ -117,7 +117,7 @@ impl<W: Write> Rows<'_, W> {
         self.line(&paint(style::FAINT, self.screen.cut(&line)));
     }
 
-    /// A label and its text; further lines of the text stand below it.
+    /// A label and its text, whose further lines are indented.
     fn row(&mut self, label: &str, text: &str, color: anstyle::Style) {
         let wrapped = self.screen.wrap(text, LABEL_WIDTH + 2);
         for (index, line) in wrapped.iter().enumerate() {
@@ -183,7 +183,7 @@ struct Container<'a> {
     role: &'static str,
 }
 
-/// The containers that only the mutated object has.
+/// The containers that the policy added.
 fn added<'a>(before: &Value, after: &'a Value) -> Vec<Container<'a>> {
     ["initContainers", "containers"]
         .into_iter()
@@ -205,7 +205,7 @@ fn added<'a>(before: &Value, after: &'a Value) -> Vec<Container<'a>> {
         .collect()
 }
 
-/// `NAME=value` of the variables that containers of the object's own got.
+/// `NAME=value` of the variables added to the object's own containers.
 fn added_variables(before: &Value, after: &Value) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for list in ["initContainers", "containers"] {

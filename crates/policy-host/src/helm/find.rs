@@ -1,5 +1,5 @@
-//! Finds the values of Consul's chart in what people have at hand: a values file, the
-//! output of `helm get values`, or an object of a tool that installs charts.
+//! Finds the values of Consul's chart in a values file, in the output of `helm get values`, or
+//! in an object of a tool that installs charts.
 
 use serde_json::{Map, Value, json};
 
@@ -9,18 +9,18 @@ use crate::{documents, manifest};
 /// What `helm get values` writes above the values.
 const HEADINGS: [&str; 2] = ["USER-SUPPLIED VALUES", "COMPUTED VALUES"];
 
-/// Values, and what there is to say about where they were.
+/// Values, and notes about where they were found.
 #[derive(Debug, Default)]
 pub struct Found {
     pub values: Value,
     pub notes: Vec<String>,
-    /// Of the Helm release, where the document says it.
+    /// Of the Helm release, if the document has it.
     pub release: Option<String>,
     pub namespace: Option<String>,
     pub chart_version: Option<String>,
 }
 
-/// The document with the chart's values, of those in one file.
+/// The document of a file that has the chart's values.
 pub fn pick(documents: Vec<Value>) -> Result<Value, HelmError> {
     if documents.len() <= 1 {
         return Ok(documents.into_iter().next().unwrap_or_default());
@@ -55,7 +55,7 @@ pub fn values(document: &Value) -> Result<Found, HelmError> {
     Ok(found)
 }
 
-/// The objects that have a chart's values inside.
+/// The kinds of objects that contain a chart's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
     HelmRelease,
@@ -68,7 +68,7 @@ enum Carrier {
     None,
 }
 
-/// What a document is, if it is not a values file itself.
+/// The kind of a document that is not a values file itself.
 fn carrier(document: &Value) -> Option<Carrier> {
     let text = |field: &str| document.get(field).and_then(Value::as_str);
     if document.get("helmCharts").is_some_and(Value::is_array) {
@@ -123,7 +123,7 @@ impl Carrier {
         let place = match self {
             Self::HelmRelease => {
                 found.values = document.pointer("/spec/values").cloned().unwrap_or_default();
-                // Flux puts the target namespace before the name that it makes itself.
+                // Flux prefixes the default release name with the target namespace.
                 let target = at("/spec/targetNamespace");
                 found.release = at("/spec/releaseName").or_else(|| {
                     let name = at("/metadata/name")?;
@@ -194,8 +194,8 @@ impl Carrier {
 }
 
 impl Found {
-    /// The values of an Argo CD source: a text or an object, which replaces the text, and
-    /// parameters laid over them.
+    /// The values of an Argo CD source: a string, or an object that replaces it, and
+    /// parameters that override both.
     fn argo(&mut self, place: &str, helm: &Value) -> Result<(), HelmError> {
         self.values = match helm.get("valuesObject").filter(|values| !values.is_null()) {
             Some(values) => values.clone(),
@@ -243,7 +243,7 @@ fn reference(source: &Value) -> String {
     format!("the {kind} {name}")
 }
 
-/// The sources of an Argo CD Application, each with its place.
+/// The sources of an Argo CD Application, each with its path.
 fn sources(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     let (place, spec) = match carrier(document) {
         Some(Carrier::ApplicationSet) => ("spec.template.spec", "/spec/template/spec"),
@@ -256,7 +256,7 @@ fn sources(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     one.into_iter().chain(several)
 }
 
-/// The source that installs Consul: that of the chart `consul`, else the only one with values.
+/// The source that installs Consul: the one with the chart `consul`, otherwise the only one with values.
 fn the_source(document: &Value) -> Option<(String, &Value)> {
     let mut sources: Vec<_> = sources(document).collect();
     let is_consul = |source: &Value| {
@@ -277,14 +277,14 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Values that are written as a text.
+/// Values that are written as a string.
 fn text(value: Option<&Value>, field: &str) -> Result<Value, HelmError> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     documents::parse_one(text).map_err(|error| HelmError::Text { field: field.to_owned(), error })
 }
 
-/// The values of a chart that has Consul's as a dependency: those of its block, and
-/// of its own `global`, which Helm lays over them, what the chart knows.
+/// The values of a chart that has Consul's as a dependency: those of the dependency's block,
+/// overridden by the keys of the outer chart's `global` that Consul's chart knows.
 fn of_dependency(values: &Value) -> Option<Value> {
     let blocks = ["client", "connectInject", "global", "server"];
     let mut own =

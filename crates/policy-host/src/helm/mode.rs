@@ -9,9 +9,9 @@ use super::values::Values;
 /// How a pod joins the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It registers itself with the client agent on its node.
+    /// The pod registers itself with the client agent on its node.
     Agent,
-    /// The chart's controllers register it, and its proxy talks to the servers.
+    /// The chart's controllers register the pod, and its proxy connects to the servers.
     Dataplane,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Values that only the charts from 1.0 on have.
+/// Values that only the charts since 1.0 have.
 const SINCE_1_0: [&str; 5] = [
     "/global/imageConsulDataplane",
     "/connectInject/apiGateway",

@@ -1,4 +1,4 @@
-//! Translates values that mean the same in both modes.
+//! Translates the values that have the same meaning in both modes.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,7 @@ pub fn cross_namespace_policy(translator: &mut Translator<'_>) -> Option<String>
     Some("crossNamespaceACLPolicy is the policy that the chart creates for namespaces with ACLs".to_owned())
 }
 
-/// Sets the CA, or says how to get it.
+/// Sets the CA, or adds a note about how to get it.
 pub fn certificate(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Option<String> {
     if let Some(pem) = ca_cert {
         translator.set("tls.caCert", Value::from(pem));

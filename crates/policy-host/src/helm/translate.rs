@@ -23,7 +23,7 @@ pub struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// Goes through a block; the top is the empty path.
+    /// Translates a block; the top level has the empty path.
     pub fn block(&mut self, block: &str, values: &Value) {
         for (key, value) in values.as_object().into_iter().flatten() {
             let path = if block.is_empty() { key.clone() } else { format!("{block}.{key}") };
@@ -72,7 +72,7 @@ impl Translator<'_> {
         self.told_all(path, value, fate, text);
     }
 
-    /// What happens to the values of the chart's own injector.
+    /// Reports the values of the chart's own injector.
     fn injectors(&self) -> &'static str {
         match self.mode {
             Mode::Agent => {
@@ -112,7 +112,7 @@ impl Translator<'_> {
         })
     }
 
-    /// Says that a value stays with the chart.
+    /// Reports that a value stays with the chart.
     pub fn stays(&mut self, path: &str, value: &Value) {
         self.told_all(path, value, Fate::Deployment, CHART);
     }
@@ -125,7 +125,7 @@ impl Translator<'_> {
         self.told(path, Fate::Unknown, &text);
     }
 
-    /// A key with dots, which Helm reads as one name, not as a path.
+    /// A key with dots, which Helm reads as a single name rather than a path.
     fn flat(&mut self, path: &str, key: &str, value: &Value) {
         let mut text = "a single key with dots, which Helm does not read as a path".to_owned();
         if keys::is_known(path) {
@@ -148,8 +148,8 @@ impl Translator<'_> {
         }
     }
 
-    /// Sets a setting by its path. A boolean that is set twice is true if one of the values is:
-    /// ACLs had two names.
+    /// Sets a setting by its path. A boolean that is set twice is true if either value is true:
+    /// ACLs had two keys.
     pub fn set(&mut self, setting: &str, value: Value) {
         let mut place = &mut self.settings;
         for key in setting.split('.') {

@@ -1,4 +1,4 @@
-//! The chart's keys in agent mode. It is also the list of all that the charts know.
+//! The chart's keys in agent mode. This is also the list of all keys of the charts.
 //! `*` stands for the other keys of a block.
 
 use super::Rule::{self, Consul, Injector, OtherMode, Remedy, Setting, Special};
@@ -8,7 +8,7 @@ const MERGING: &str = "metrics cannot be merged: let Prometheus scrape the app's
 const PROBES: &str = "not supported: Envoy has the policy's startup probe, and no liveness probe";
 pub const PULL_SECRETS: &str = "add the secrets to imagePullSecrets of the pods' service accounts";
 
-/// By key; a block is whatever has keys below it here.
+/// By key; a path with keys below it in this table is a block.
 pub const RULES: &[(&str, Rule)] = &[
     ("global.enabled", Consul),
     ("global.logLevel", Consul),
@@ -221,6 +221,6 @@ pub const RULES: &[(&str, Rule)] = &[
     ("telemetryCollector", Consul),
     ("fullnameOverride", Special),
     ("nameOverride", Consul),
-    // Of the last charts of 0.x alone, about their own upgrade.
+    // Only in the last charts of 0.x, for their own upgrade.
     ("connectInject.prepareDataplanesUpgrade", Injector),
 ];
