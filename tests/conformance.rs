@@ -110,17 +110,17 @@ macro_rules! reasons {
 
 reasons! {
     crashes {
-        says: "where the original crashes, the policy rejects",
+        says: "rejected where the original crashes",
         explains: |it| it.theirs == "crash" && it.ours.as_str().is_some_and(|ours| ours.starts_with("- ")),
     }
     unparsable {
-        says: "what the original registers cannot be parsed",
+        says: "rejected where the original writes a registration that Consul cannot parse",
         explains: |it| {
             it.case.original["registration_broken"] == true && it.what.starts_with("registration.")
         },
     }
     bad_upstream {
-        says: "an upstream that cannot be understood is rejected, not dropped or cut",
+        says: "an invalid upstream is rejected; the original drops or truncates it",
         explains: |it| {
             let whys = [
                 "local port \"",
@@ -135,36 +135,36 @@ reasons! {
         },
     }
     one_local_port {
-        says: "two upstreams on one local port are rejected",
+        says: "two upstreams on the same local port are rejected",
         explains: |it| it.rejected("connect-service-upstreams", &["its local port is already used by"]),
     }
     bad_service_port {
-        says: "a service port that is none, or is not written as a plain number, is rejected",
+        says: "a service port that is not a plain number from 1 to 65535 is rejected",
         explains: |it| {
             let whys = ["must be a port number", "must be a TCP port", "is a port of an init container"];
             it.rejected("connect-service-port", &whys)
         },
     }
     spaces_round_a_port {
-        says: "spaces round a service's port are left out",
+        says: "spaces around the service port are removed",
         explains: |it| {
             let port = it.case.annotation("connect-service-port").unwrap_or_default();
             port != port.trim() && it.theirs == "rejected" && it.ours == "injected"
         },
     }
     empty_service_name {
-        says: "an empty service name is rejected, not skipped in silence",
+        says: "an empty service name is rejected; the original silently skips the pod",
         explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\": must not be empty"]),
     }
     bad_service_name {
-        says: "what cannot name a service in Consul is rejected",
+        says: "a name that is invalid for a service in Consul is rejected",
         explains: |it| {
             let whys = ["must consist of ", "must be a single service"];
             it.rejected("connect-service", &whys)
         },
     }
     own_token {
-        says: "with ACLs the policy mounts a token of its own, and needs none of the pod's",
+        says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: |it| {
             it.theirs == "rejected"
                 && it.ours == "injected"
@@ -173,7 +173,7 @@ reasons! {
         },
     }
     only_by_default {
-        says: "a pod that asks for nothing is not rejected because of the setting `default`",
+        says: "a pod without `connect-inject` is never rejected because of the setting `default`",
         explains: |it| {
             it.theirs == "rejected"
                 && it.ours == "not-injectable"
@@ -181,7 +181,7 @@ reasons! {
         },
     }
     refused_metadata {
-        says: "metadata that Consul refuses is rejected",
+        says: "metadata that Consul would refuse is rejected",
         explains: |it| {
             ["", "a.b", "consul-x", "pod-name"].iter().any(|key| {
                 it.rejected(&format!("service-meta-{key}"), &["metadata key"])
@@ -189,7 +189,7 @@ reasons! {
         },
     }
     pod_name {
-        says: "$POD_NAME is filled in as an idiom, not by what a shell makes of the whole text",
+        says: "`$POD_NAME` is replaced by the policy; no shell evaluates the value",
         explains: |it| {
             it.what == "registration.meta"
                 && it.ours == parsed(&it.theirs.to_string().replace("${POD_NAME}", "web-0"))
@@ -198,7 +198,7 @@ reasons! {
     negative_quantity { says: "a negative quantity is rejected", explains: negative
     }
     request_over_limit {
-        says: "a request over its limit is rejected",
+        says: "a request that exceeds its limit is rejected",
         explains: |it| {
             let all = [("cpu", "request"), ("cpu", "limit"), ("memory", "request"), ("memory", "limit")];
             all.iter().any(|(resource, kind)| {
@@ -207,14 +207,14 @@ reasons! {
         },
     }
     bad_envoy_arguments {
-        says: "a flag with which Envoy would not join the mesh or not start, such as one that is there twice, is rejected",
+        says: "a flag with which Envoy would not start or not join the mesh, such as a repeated flag, is rejected",
         explains: |it| {
             let whys = ["is not allowed: ", "Envoy does not start", "requires a value", "the value "];
             it.rejected("envoy-extra-args", &whys)
         },
     }
     variables_of_queries {
-        says: "prepared queries get variables",
+        says: "prepared queries get upstream variables",
         explains: |it| {
             let queries = it.case.upstreams().into_iter().filter(|parts| parts[0] == "prepared_query");
             let mut names = queries.map(|parts| variable_name(parts[1]));
@@ -222,7 +222,7 @@ reasons! {
         },
     }
     readable_variables {
-        says: "a variable's name is one that a shell can read: a dot is _, and a digit is not the first",
+        says: "names of upstream variables are valid in a shell: `_` replaces dots, and no name starts with a digit",
         explains: |it| {
             let Some(variable) = it.variable() else { return false };
             let mut names =
@@ -236,7 +236,7 @@ reasons! {
         },
     }
     first_of_one_name {
-        says: "of two upstreams with one name the first has the variables, not the last",
+        says: "the first of two upstreams with the same name sets the variables, not the last",
         explains: |it| {
             let name = it.variable().and_then(|variable| variable.strip_suffix("_CONNECT_SERVICE_PORT"));
             let upstreams = it.case.upstreams();
@@ -248,7 +248,7 @@ reasons! {
         },
     }
     datacenter_in_the_name {
-        says: "of two upstreams with one name the later one's variables have its datacenter",
+        says: "the datacenter of the second of two upstreams with the same name is part of its variables' names",
         explains: |it| {
             let name = it
                 .variable()
@@ -262,7 +262,7 @@ reasons! {
         },
     }
     trimmed {
-        says: "the names of upstreams and the tags are trimmed, and empty tags left out",
+        says: "names of upstreams and tags are trimmed, and empty tags are removed",
         explains: |it| match it.what.as_str() {
             "registration.tags" => {
                 let tags = it.theirs.as_array().into_iter().flatten().map(|tag| tag.as_str().unwrap().trim());
@@ -285,7 +285,7 @@ reasons! {
         },
     }
     any_containers_port {
-        says: "any container's TCP port counts for the default, not only the first container's first port",
+        says: "the default port is the first TCP port of any container, not only of the first container",
         explains: |it| {
             let first = &it.case.pod["spec"]["containers"][0]["ports"][0];
             let is_tcp =

@@ -40,21 +40,21 @@ macro_rules! reasons {
 
 reasons! {
     crashes {
-        says: "where the webhook crashes, the policy answers",
+        says: "an answer where the webhook crashes",
         explains: |it| it.theirs == "panic",
     }
     checked_values {
-        says: "a value that the webhook takes in silence and that cannot work is rejected, at the latest when a container would fail; spaces in lists are left out",
+        says: "values that cannot work are rejected; the webhook accepts them, and a container fails later or ignores them. Spaces in lists are removed",
         explains: |it| {
             UNCHECKED.iter().any(|name| it.rejects(name)) || it.rejection().is_some_and(|it| it.contains("/service-meta-")) || trimmed(it)
         },
     }
     checked_upstreams {
-        says: "upstreams that the controller cannot register are rejected, and so are two on one port",
+        says: "upstreams that the controller cannot register, and two upstreams on the same port, are rejected",
         explains: |it| it.rejects("connect-service-upstreams"),
     }
     checked_service {
-        says: "the service's name, ports and, with ACLs, account are checked; UDP is not among the default ports, with which the controller registers nothing",
+        says: "the service's name, its ports and, with ACLs, its service account are checked; the default ports do not include UDP ports, which the controller cannot register",
         explains: |it| {
             let names = ["connect-service", "connect-service-port", "connect-service-default-port", "kubernetes-service"];
             let account = |problem: &str| problem.starts_with("spec.serviceAccountName: ");
@@ -65,7 +65,7 @@ reasons! {
         },
     }
     checked_resources {
-        says: "negative amounts and requests over their limits are rejected; other amounts stay as they were written",
+        says: "negative amounts and requests that exceed their limits are rejected; other amounts are kept as written",
         explains: |it| {
             let whys = ["must not be negative", "must not exceed the ", "must not be less than the "];
             let rejected = it.rejection().is_some_and(|problem| {
@@ -75,11 +75,11 @@ reasons! {
         },
     }
     checked_settings {
-        says: "settings that cannot work, such as names that no namespace can have, are refused",
+        says: "settings that cannot work, such as invalid names of namespaces, are rejected",
         explains: |it| it.rejection().is_some_and(|problem| problem.starts_with("setting ")),
     }
     what_no_pod_has {
-        says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected, a static pod's mirror is skipped",
+        says: "pods with hostNetwork, for Windows, without containers, or with a container or volume that has an injected name are rejected; mirrors of static pods are skipped",
         explains: |it| {
             let whys = ["spec.hostNetwork: ", "not be windows", "the name of an injected", "spec.containers: ", "mirror-pod"];
             let because = |ours: &str| whys.iter().any(|why| ours.contains(why));
@@ -87,11 +87,11 @@ reasons! {
         },
     }
     own_token {
-        says: "with ACLs the policy mounts a token of its own, and needs none of the pod's",
+        says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: own_token,
     }
     nobody_is_asked {
-        says: "neither Kubernetes nor Consul is asked at admission: the Namespace's labels and the access log are settings, and the Secret of one of several services has the service's name",
+        says: "admission reads nothing from Kubernetes or Consul: the access log and the defaults for namespaces are settings, and with several services, each Secret has the service's name",
         explains: |it| {
             let messages = ["error getting namespace metadata", "secrets ", "serviceaccounts "];
             let label = |label: &String| label.parse::<bool>().is_err();
@@ -102,7 +102,7 @@ reasons! {
         },
     }
     openshift_users {
-        says: "OpenShift chooses the users and the seccomp profile of the containers, and transparent proxy, which has to know the users, is off there",
+        says: "OpenShift sets the users and the seccomp profile of the containers; transparent proxy, which must know the proxy's user, is not supported there",
         explains: |it| {
             let fields = ["/securityContext/runAs", "/securityContext/seccompProfile"];
             let users = fields.iter().any(|field| it.place.contains(field));
@@ -110,15 +110,15 @@ reasons! {
         },
     }
     ignored_namespace {
-        says: "a namespace that the chart's controllers ignore is not injected",
+        says: "pods in namespaces that the chart's controllers ignore are skipped",
         explains: |it| it.case.namespace.name == "local-path-storage" && it.ours == "system-namespace",
     }
     no_shell {
-        says: "the init container runs its program directly, with no shell between",
+        says: "the init container runs its program directly instead of in a shell",
         explains: |it| it.init() && it.place.ends_with("/args/form") && it.theirs == "shell" && it.ours == "exec",
     }
     no_cpu_limit {
-        says: "the init container has no CPU limit that nobody wrote",
+        says: "the init container has no CPU limit unless a setting has one",
         explains: |it| {
             it.init()
                 && it.place.ends_with("/resources/limits")
@@ -127,14 +127,14 @@ reasons! {
         },
     }
     numeric_user {
-        says: "an init container that does not redirect traffic has a user of its own, so that the pod's root is not its",
+        says: "an init container that does not redirect traffic runs as a fixed non-root user, even if the pod runs as root",
         explains: |it| {
             let fields = ["/securityContext/runAsUser", "/securityContext/runAsGroup"];
             it.init() && fields.iter().any(|field| it.place.ends_with(field)) && it.theirs.is_null() && it.ours == 5996
         },
     }
     resolved_annotations {
-        says: "what the controller would decide by the chart's defaults and the namespace's labels is written onto the pod, and the version is that of the image",
+        says: "values that the controllers would resolve from the chart's defaults and the namespace's labels are set as annotations of the pod; the version is that of the image",
         explains: |it| {
             let names = [
                 "transparent-proxy",
@@ -150,15 +150,15 @@ reasons! {
         },
     }
     default_container {
-        says: "kubectl logs and exec take the app's container, not the sidecar",
+        says: "kubectl logs and exec select the app's container instead of the sidecar",
         explains: |it| it.place == "annotations/kubectl.kubernetes.io/default-container" && it.theirs.is_null(),
     }
     reduced_original {
-        says: "the annotation original-pod has what the controller reads, not the whole pod",
+        says: "the annotation original-pod contains what the controllers read instead of the whole pod",
         explains: |it| it.place == format!("annotations/{PREFIX}original-pod"),
     }
     native_sidecar {
-        says: "init container and native sidecar run before the user's init containers, which can use the mesh; its startup probe asks its own Envoy, with the settings' times",
+        says: "the injected init container and native sidecar run before the app's init containers, which can use the mesh; the startup probe checks its own Envoy, with the times of the settings",
         explains: |it| {
             let order = it.place == "initContainers/order"
                 && sorted(&it.theirs) == sorted(&it.ours)
@@ -167,30 +167,30 @@ reasons! {
         },
     }
     jobs_end {
-        says: "the proxy of a Job's pod ends with its app",
+        says: "the proxy of a Job's pod exits with the app",
         explains: |it| {
             let job = it.case.pod["metadata"]["ownerReferences"].to_string().contains("\"Job\"");
             job && ["/args/-shutdown-grace-period-seconds", "/livenessProbe"].iter().any(|place| it.place.ends_with(place))
         },
     }
     arguments_that_work {
-        says: "Envoy gets the words that were written, without quotes and without a flag that consul-dataplane passes itself; consul-dataplane gets the flag for Prometheus' authorities that it has",
+        says: "Envoy's arguments are split like a shell command, and flags that consul-dataplane sets itself are rejected; the Prometheus CA is passed in the flag that consul-dataplane has",
         explains: |it| it.place.ends_with("/args/--") || it.place.contains("/args/-telemetry-prom-ca-certs-"),
     }
     names_of_variables {
-        says: "a variable's name is one that a shell can read, prepared queries have variables, and a second datacenter is in the name",
+        says: "names of upstream variables are valid in a shell and include another datacenter; prepared queries get variables too",
         explains: names_of_variables,
     }
     values_of_variables {
-        says: "a variable says where the upstream listens; the container's own stays, and of two upstreams with one name the first has it",
+        says: "values of upstream variables are the address on which the upstream listens; the container's own variables are kept, and the first of two upstreams with one name sets them",
         explains: values_of_variables,
     }
     cluster_domain {
-        says: "the search domains of a pod are those of its own namespace, whatever the cluster's domain",
+        says: "DNS search domains are those of the pod's namespace, whatever the cluster's domain is",
         explains: |it| it.place == "spec/dnsConfig" && it.theirs["nameservers"] == it.ours["nameservers"],
     }
     spaces {
-        says: "spaces round a port or the name of a service are left out",
+        says: "spaces around a port or a service's name are removed",
         explains: |it| {
             let spaced = |name: &str| it.case.annotation(name).is_some_and(|written| written.contains(' '));
             (it.is_injected_where("is not a valid port") && spaced("connect-service-port"))
@@ -199,7 +199,7 @@ reasons! {
         },
     }
     fields_of_volumes {
-        says: "a field of the user's volumes that Kubernetes does not have is left to the API server, which drops it",
+        says: "unknown fields of volumes in annotations are kept, and the API server drops them",
         explains: |it| {
             let (Some(theirs), Some(ours)) = (it.theirs.as_object(), it.ours.as_object()) else { return false };
             let has = |(field, value)| ours.get(field) == Some(value);
@@ -207,7 +207,7 @@ reasons! {
         },
     }
     default_account {
-        says: "a pod without a service account has the one called default",
+        says: "a pod without a service account gets the account `default`",
         explains: |it| it.place.ends_with("/args/-service-account-name") && it.theirs == "" && it.ours == "default",
     }
 }

@@ -200,7 +200,7 @@ fn the_differences_are_shown_by_their_reasons() {
     assert_eq!(status, 0, "{stderr}");
     for expected in [
         "Pod shop/web-1: 9 differences, all of them intended",
-        "  the init container runs its program directly, without a shell\n    containers[consul-connect-inject-init].command: ",
+        "  the init container runs its program directly instead of in a shell\n    containers[consul-connect-inject-init].command: ",
         "containers[consul-dataplane].is: container → native sidecar",
     ] {
         assert!(stdout.contains(expected), "{expected}: {stdout}");
