@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The end-to-end suite: a real Kubernetes, Consul and Envoy on this machine, the
-# policy at its API server, and the scenarios. As root. From the environment:
+# The end-to-end suite: runs the scenarios with the policy on a real Kubernetes, Consul
+# and Envoy on this machine, as root. Environment:
 #
-#   SCENARIO=name            only this scenario, or this file of scenarios
-#   KEEP=1                   leave the cluster up, and use it again the next time
-#   E2E_JOBS=4               how many scenarios run side by side
-#   E2E_RETRIES=0            how often those that failed are tried again, each alone
-#   E2E_EXISTING=1           run against the cluster of your own KUBECONFIG
-#   E2E_POLICY_SERVER=URL    a policy server that serves what policies.sh prints
-#   E2E_CA_BUNDLE=BASE64     the authority of its certificate
-#   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
+#   SCENARIO=name            only this scenario, or this file
+#   KEEP=1                   leave the cluster running, and reuse it the next time
+#   E2E_JOBS=4               the number of scenarios to run in parallel
+#   E2E_RETRIES=0            how often failed scenarios are retried, each alone
+#   E2E_EXISTING=1           run against the cluster of your KUBECONFIG
+#   E2E_POLICY_SERVER=URL    a policy server that serves the output of policies.sh
+#   E2E_CA_BUNDLE=BASE64     the CA of its certificate
+#   POLICY_WASM, POLICY_HOST paths of the module and the development host
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
@@ -24,10 +24,10 @@ started=$SECONDS
 
 files=("$E2E_DIR"/scenarios/*.bats "$E2E_DIR"/scenarios/alone/*.bats)
 
-# names FILE...: of the scenarios in them.
+# names FILE...: the names of the scenarios in the files.
 names() { sed -n 's/^@test "\([^:"]*\).*/\1/p' "$@"; }
 
-# wanted: the names of those that are to run.
+# wanted: the names of the selected scenarios.
 wanted() {
     local file all
     all=$(names "${files[@]}")
@@ -43,16 +43,15 @@ wanted() {
 
 # ---- their run -----------------------------------------------------------------
 
-# run_bats [BATS ARGUMENT...] FILE...: a line for each scenario, as it ends; a
-# failed one's diagnosis follows it. What bats returns says no more than its lines.
+# run_bats [BATS ARGUMENT...] FILE...: prints a line for each finished scenario, and the
+# diagnosis of failed ones. Ignores the exit status of bats, which adds nothing.
 run_bats() {
     anywhere env KUBECONFIG="$KUBECONFIG" BATS_TMPDIR="$work" TMPDIR="$work" PARALLEL_HOME="$work/parallel" \
         E2E_SCRATCH="$SCRATCH" bats --formatter tap --timing "$@" 2>&1 </dev/null | tee -a "$work/tap" |
         sed -u -e '/^1\.\.[0-9]*$/d' -e 's/^ok [0-9]* /ok   /' -e 's/^not ok [0-9]* /FAIL /' -e 's/^# /     /' || true
 }
 
-# run_in FOLDER NAMES [BATS ARGUMENT...]: those of the scenarios that are in this
-# folder's files.
+# run_in FOLDER NAMES [BATS ARGUMENT...]: runs the scenarios that are in this folder.
 run_in() {
     local folder=$1 chosen=$2 pattern=${2//./\\.} file mine=()
     shift 2
@@ -69,7 +68,7 @@ run_scenarios() {
     chosen=$(cat "$work/planned")
     run_in "$E2E_DIR/scenarios" "$chosen" --jobs "$JOBS"
     E2E_ALONE=1 run_in "$E2E_DIR/scenarios/alone" "$chosen"
-    # Not where they failed: the other scenarios are a load, too.
+    # Alone, without the load of the other scenarios.
     for ((try = 2; try <= RETRIES + 1; try++)); do
         chosen=$(that_are failed)
         [ -n "$chosen" ] || return 0
@@ -81,8 +80,8 @@ run_scenarios() {
 
 # ---- what became of them -------------------------------------------------------
 
-# that_are passed|failed|skipped: the names of the scenarios whose last try did. One
-# that bats has lost, say because its set-up broke, has failed.
+# that_are passed|failed|skipped: the names of the scenarios by the outcome of their last
+# try. Scenarios that bats did not report, for example after a broken setup, have failed.
 that_are() {
     awk -v wanted="$1" '
         FNR == NR {names[++count] = $0; next}
@@ -98,8 +97,7 @@ that_are() {
         }' "$work/planned" "$work/tap"
 }
 
-# summary: what failed, where, and the last words there, for who has only the end
-# of the output.
+# summary: the failed scenarios with place and last message, at the end of the output.
 summary() {
     local name
     awk -v passed=" $(that_are passed | paste -sd' ') " -v failed=" $(that_are failed | paste -sd' ') " '
@@ -139,7 +137,7 @@ summary() {
     done
 }
 
-# count: the closing line; fails when a scenario did, or none passed.
+# count: prints the last line; fails if a scenario failed or none passed.
 count() {
     local passed failed skipped
     passed=$(that_are passed | wc -l)
@@ -161,7 +159,7 @@ twice=$(names "${files[@]}" | sort | uniq -d)
 planned=$(wanted)
 begin_session
 printf '%s\n' "$planned" >"$work/planned"
-# In the background, so that a Ctrl-C is answered at once.
+# In the background, so that Ctrl-C takes effect at once.
 run_scenarios 9>&- &
 wait $!
 summary

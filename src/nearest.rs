@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_were_left_out_or_cut_short() {
+    fn omitted_or_truncated_arguments() {
         let known = &["connect-service", "connect-service-port", "connect-service-upstreams", "service-tags"];
         for (name, meant) in [
             ("service-port", "connect-service-port"),

@@ -1,12 +1,12 @@
-//! The original injector, case by case.
+//! Compares the policy with the original injector, case by case.
 //!
-//! `test_data/conformance/original-injector.jsonl` holds what consul-k8s 0.25.0
-//! did with 344 pods. The policy does the same, or the difference is one of
-//! [`REASONS`]: few and general. A difference without a reason fails, and so does
-//! a reason that no case needs.
+//! `test_data/conformance/original-injector.jsonl` contains what consul-k8s 0.25.0
+//! did with 344 pods. The policy does the same, or the difference has one of the
+//! [`REASONS`]. A difference without a reason fails, and so does a reason without a
+//! case.
 //!
-//! 344 pods are not all pods. A model of the original that does what was recorded
-//! ([`original`]) is asked about some thousand more of the same make, [`derived`].
+//! A model of the original that reproduces the recorded cases ([`original`]) extends
+//! them by some thousand similar pods ([`derived`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -32,13 +32,13 @@ struct Case {
     original: Value,
 }
 
-/// One place where the two do not do the same.
+/// One difference between the two.
 struct Difference<'c> {
     case: &'c Case,
-    /// `outcome`, or what of the injected pod.
+    /// `outcome`, or the part of the injected pod.
     what: String,
     theirs: Value,
-    /// Of a rejection, one of its problems; else the name of the reason.
+    /// One of the problems of a rejection, otherwise the name of the reason.
     ours: Value,
 }
 
@@ -47,7 +47,7 @@ impl Case {
         self.pod["metadata"]["annotations"].get(format!("{PREFIX}{name}"))?.as_str()
     }
 
-    /// The upstreams that the pod names, each as its parts.
+    /// The upstreams of the pod, split into their parts.
     fn upstreams(&self) -> Vec<Vec<&str>> {
         let list = self.annotation("connect-service-upstreams").unwrap_or_default();
         list.split(',').map(|upstream| upstream.split(':').map(str::trim).collect()).collect()
@@ -55,12 +55,12 @@ impl Case {
 }
 
 impl Case {
-    /// Of an upstream: what is before its port.
+    /// The part of an upstream before its port.
     fn name_of<'u>(&self, parts: &[&'u str]) -> &'u str {
         if parts[0] == "prepared_query" { parts[1] } else { parts[0] }
     }
 
-    /// Of an upstream: its local port as a number.
+    /// The local port of an upstream as a number.
     fn port_of(&self, parts: &[&str]) -> String {
         let written = parts[if parts[0] == "prepared_query" { 2 } else { 1 }];
         let ports =
@@ -71,7 +71,7 @@ impl Case {
 }
 
 impl Difference<'_> {
-    /// The original injects, and the policy names a problem of that annotation.
+    /// The original injects, and the policy reports a problem of that annotation.
     fn rejected(&self, annotation: &str, why: &[&str]) -> bool {
         let problem = self.ours.as_str().unwrap_or_default();
         self.what == "outcome"
@@ -80,19 +80,19 @@ impl Difference<'_> {
             && why.iter().any(|why| problem.contains(why))
     }
 
-    /// The variable that is not the same.
+    /// The variable that differs.
     fn variable(&self) -> Option<&str> {
         self.what.strip_prefix("upstream_environment.")?.split('/').nth(1)
     }
 }
 
-/// A kind of difference that is meant.
+/// A kind of intended difference.
 struct Reason {
     says: &'static str,
     explains: fn(&Difference) -> bool,
 }
 
-/// The table, and a test for every reason: that some case needs it.
+/// The table, and a test for each reason that some case needs it.
 macro_rules! reasons {
     ($($name:ident { $($reason:tt)* })*) => {
         const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
@@ -304,7 +304,7 @@ fn negative(it: &Difference) -> bool {
     amounts.iter().any(|amount| it.rejected(&format!("sidecar-proxy-{amount}"), &["must not be negative"]))
 }
 
-/// The policy's, of an upstream's name.
+/// The policy's variable for the name of an upstream.
 fn variable_name(upstream: &str) -> String {
     let name = upstream.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
@@ -314,7 +314,7 @@ fn cases() -> Vec<Case> {
     CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What the policy does, in the terms of the recorded cases.
+/// What the policy does, in the format of the recorded cases.
 fn observed(case: &Case, answer: &Answer) -> Value {
     if !answer.accepted {
         return json!({ "outcome": "rejected" });
@@ -337,7 +337,7 @@ fn annotations_written(before: &Value, after: &Value) -> Value {
     all.into_iter().filter(|(key, value)| old.get(key) != Some(value)).collect::<Map<_, _>>().into()
 }
 
-/// The variables of every container of the user's, `<container>/<variable>`.
+/// The variables of all the user's containers, as `<container>/<variable>`.
 fn upstream_environment(before: &Value, after: &Value) -> Value {
     let mut all = Map::new();
     for user in containers(before) {
@@ -392,8 +392,8 @@ fn registered(pod: &Value) -> Value {
     out
 }
 
-/// Where the two differ: in the outcome, for every problem that the policy tells,
-/// or in single annotations, variables and parts of the registration.
+/// The differences: in the outcome, one for each problem that the policy reports, or in
+/// single annotations, variables and parts of the registration.
 fn differences(case: &Case) -> Vec<Difference<'_>> {
     let answer = ask_in(&case.namespace, &case.pod, &case.settings);
     let (mut theirs, ours) = (case.original.clone(), observed(case, &answer));
@@ -426,7 +426,7 @@ fn differences(case: &Case) -> Vec<Difference<'_>> {
 }
 
 struct Compared {
-    /// By reason, how many differences it explains.
+    /// The number of differences that each reason explains.
     needed: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
 }
@@ -458,8 +458,8 @@ fn every_difference_from_the_original_has_a_reason() {
     }
 }
 
-/// Pods and settings like the recorded ones: every annotation with every value
-/// that makes a difference, and combinations of them.
+/// Pods and settings like the recorded ones: each annotation with each relevant value,
+/// and combinations of them.
 fn derived() -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |name: String, settings: &Value, namespace: &str, pod: Value| {
@@ -496,7 +496,7 @@ fn derived() -> Vec<Case> {
         }
     }
 
-    // Combinations, the same ones every time.
+    // Combinations, the same ones in each run.
     let mut dice = 0x2545_f491_4f6c_dd1d_u64;
     let mut below = |bound: usize| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -534,8 +534,8 @@ fn derived() -> Vec<Case> {
     all
 }
 
-/// As the recorded ones are: with and without ports, several containers, init
-/// containers, with the service account's token or without.
+/// Like the recorded ones: with and without ports, several containers, init containers
+/// and the service account's token.
 fn pods() -> Vec<Value> {
     let token = json!([{ "name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount" }]);
     let http = json!([{ "containerPort": 8080, "name": "http" }, { "containerPort": 9090, "name": "admin" }]);
@@ -726,7 +726,7 @@ const SETTINGS: &[&str] = &[
     r#"{"centralConfig":{"enabled":true,"defaultProtocol":"http"}}"#,
 ];
 
-/// The model of the original is no guess: it does what was recorded.
+/// The model of the original reproduces the recorded cases.
 #[test]
 fn the_model_of_the_original_does_what_was_recorded() {
     for case in &cases() {
@@ -735,8 +735,8 @@ fn the_model_of_the_original_does_what_was_recorded() {
     }
 }
 
-/// The recorded cases do not hold what the original does here, so the rule itself
-/// is the test: an annotation is over the setting.
+/// No recorded case covers this, so the test is the rule itself: an annotation overrides
+/// the setting.
 #[test]
 fn envoys_resources_and_arguments_are_the_annotations_over_the_settings() {
     let (mut amounts, mut arguments) = (0, 0);

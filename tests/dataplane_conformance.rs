@@ -1,10 +1,9 @@
-//! The chart's webhook and controller, case by case.
+//! Compares the policy with the chart's webhook and controller, case by case.
 //!
-//! `test_data/dataplane/webhook-2.0.3.jsonl` holds what the pod webhook of consul-k8s 2.0.3
+//! `test_data/dataplane/webhook-2.0.3.jsonl` contains what the pod webhook of consul-k8s 2.0.3
 //! did with several hundred pods, and `registrations-2.0.3.jsonl` what its endpoints
-//! controller registered of them. The policy does the same, or the difference is one of
-//! [`REASONS`]: few and general. A difference without a reason fails, and so does a reason
-//! that no case needs.
+//! controller registered for them. The policy does the same, or the difference has one of the
+//! [`REASONS`]. A difference without a reason fails, and so does a reason without a case.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -21,7 +20,7 @@ struct Reason {
     explains: fn(&Difference) -> bool,
 }
 
-/// The table, and a test for every reason: that some case needs it.
+/// The table, and a test for each reason that some case needs it.
 macro_rules! reasons {
     ($($name:ident { $($reason:tt)* })*) => {
         const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
@@ -212,7 +211,7 @@ reasons! {
     }
 }
 
-/// The annotations whose values the webhook takes as they are, or as good as absent.
+/// The annotations whose values the webhook does not check, or silently ignores.
 const UNCHECKED: &[&str] = &[
     "transparent-proxy-exclude-inbound-ports",
     "transparent-proxy-exclude-outbound-ports",
@@ -252,7 +251,7 @@ const UNCHECKED: &[&str] = &[
 ];
 
 impl Difference<'_> {
-    /// A problem of the policy's where the webhook injects.
+    /// The policy reports a problem, and the webhook injects.
     fn rejection(&self) -> Option<&str> {
         let problem = self.ours.as_str().filter(|_| self.place == "outcome" && self.theirs != "panic")?;
         problem.strip_prefix("- ")
@@ -264,17 +263,17 @@ impl Difference<'_> {
             .is_some_and(|problem| problem.starts_with(&format!("annotation {PREFIX}{annotation}: ")))
     }
 
-    /// The webhook rejects with this word, and the policy injects.
+    /// The webhook rejects with a message that contains this text, and the policy injects.
     fn is_injected_where(&self, word: &str) -> bool {
         self.theirs == "rejected" && self.ours == "injected" && self.case.outcome.message.contains(word)
     }
 
-    /// Whether the place is in the init container.
+    /// Whether the difference is in the init container.
     fn init(&self) -> bool {
         self.place.starts_with("initContainers/consul-connect-inject-init")
     }
 
-    /// The variable of an upstream in a container of the user's.
+    /// The variable of an upstream in one of the user's containers.
     fn variable(&self) -> Option<&str> {
         let (container, name) = self.place.split_once("/env/")?;
         (!container.contains("/consul-") && name.contains("_CONNECT_SERVICE_")).then_some(name)
@@ -339,7 +338,7 @@ fn native_probe(it: &Difference) -> bool {
     it.place.ends_with("/startupProbe") && (it.case.is_on("global.dualStack.enabled") || times)
 }
 
-/// The upstreams of the pod: the parts of each.
+/// The upstreams of the pod, split into their parts.
 fn upstreams<'c>(it: &Difference<'c>) -> Vec<Vec<&'c str>> {
     let list = it.case.annotation("connect-service-upstreams").unwrap_or_default();
     list.split(',').map(|upstream| upstream.split(':').map(str::trim).collect()).collect()
@@ -397,7 +396,7 @@ fn sorted(list: &Value) -> Vec<String> {
 
 struct Compared {
     cases: usize,
-    /// How many differences each reason explains first.
+    /// The number of differences that each reason is the first to explain.
     needed: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
 }

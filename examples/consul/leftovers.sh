@@ -64,7 +64,7 @@ jq -r '.[].Node' "$work/synthetic" | while read -r node; do
   ' --args "$@" <"$work/services"
 done >"$work/leftovers"
 
-jq -r 'select(.known | not) | "left alone: \(.text): this cluster has no such node (--all-nodes)"' "$work/leftovers" >&2
+jq -r 'select(.known | not) | "skipped: \(.text): this cluster has no such node (--all-nodes)"' "$work/leftovers" >&2
 if [ -z "$remove" ]; then
   jq -r 'select(.known) | .text' "$work/leftovers"
   exit

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_stands_once() {
+    fn every_name_appears_once() {
         for (index, (name, _)) in TABLE.iter().enumerate() {
             assert!(TABLE.iter().skip(index + 1).all(|(other, _)| other != name), "{name}");
         }

@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_missing_or_null_is_created() {
+    fn missing_or_null_parents_are_created() {
         let mut pod = json!({ "metadata": { "labels": null }, "spec": { "containers": [1] } });
         let metadata = object(pod.as_object_mut().unwrap(), "metadata").unwrap();
         set_entries(metadata, "labels", [("a".to_owned(), "b".to_owned())]);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity() {
+    fn invalid_quantities() {
         for text in ["", " ", "x", "1 ", "1mi", "1.2.3", "e3", "--1", "1e", "1e+", ".", "0x10", "1,5"] {
             assert_eq!(text.parse::<Quantity>(), Err(QuantityError::Malformed), "{text:?}");
         }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the scripts ask of curl and of GNU wget (the UBI image's), in clear and over TLS.
+# How the scripts use curl and GNU wget (of the UBI image), with and without TLS.
 load helper
 
 only_wget() {
@@ -104,7 +104,7 @@ certificate() { # SUBJECT-ALT-NAME
   [ "$status" -eq 0 ]
   told "using the ACL token of an earlier start"
   ! grep -q -e secret- "$FAKE/http-args"
-  # Again without its files, as after a restart of the sidecar alone.
+  # Again without its files, as after a restart of only the sidecar.
   rm "$CONNECT_INJECT_DIR/requests.conf"
   unset CONNECT_INJECT_TLS_CA
   start_lifecycle
@@ -137,7 +137,7 @@ certificate() { # SUBJECT-ALT-NAME
   last_line "tls.serverName requires curl in the Consul image"
 }
 
-@test "TLS: a certificate of another CA, or for another name, is said with the remedy" {
+@test "TLS: a certificate of another CA, or for another name, is reported with the remedy" {
   export CONNECT_INJECT_WAIT=2
   certificate DNS:client.dc1.consul
   init
@@ -174,7 +174,7 @@ certificate() { # SUBJECT-ALT-NAME
   asks=$port
   start_agent "$FAKE/cert.pem" "$FAKE/key.pem"
   none=$port
-  # The CLI's words, which it does not always get to see.
+  # The CLI's message, which it does not always print.
   local lost='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe'
   local alert='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": remote error: tls: certificate required'
   for client in curl wget; do

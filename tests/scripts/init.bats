@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# The init container's script, against a stand-in for the agent and for the CLI.
+# The init container's script, with fakes of the agent and the CLI.
 load helper
 
-# document ADDRESS TARGET: a registration with the pod's address, alone and before a port.
+# document ADDRESS TARGET: a registration with the pod's address, without and with a port.
 document() { printf '{"services":[{"address":"%s","tcp":"%s:20000","id":"a:1"}]}' "$1" "$2"; }
-# init_at ADDRESS: of a pod with it.
+# init_at ADDRESS: runs the script in a pod with this address.
 init_at() { POD_IP=$1 CONNECT_INJECT_REGISTRATION=$(document "$1" "$1") init; }
 # registered ADDRESS [TARGET]
 registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; }
@@ -23,14 +23,14 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   for line in "${lines[@]}"; do [[ $line == "consul-connect-inject: "* ]]; done
 }
 
-@test "Envoy's bootstrap is asked for with every address in it" {
+@test "Envoy's bootstrap is requested with every address in it" {
   init
   grep -Fxq -- -proxy-id "$FAKE/consul-args"
   grep -Fxq -- "http://127.0.0.1:$port" "$FAKE/consul-args"
   grep -Fxq -- "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" "$FAKE/consul-args"
 }
 
-@test "the path of Envoy's metrics is asked for where the pod has one of its own" {
+@test "the path of Envoy's metrics is part of the bootstrap if the pod sets one" {
   init
   run ! grep -q -- -prometheus-scrape-path "$FAKE/consul-args"
   CONNECT_INJECT_SCRAPE_PATH='/a*$(id)' init
@@ -116,15 +116,15 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   told "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
 }
 
-@test "waiting is said every time at first, then once in a while" {
+@test "waiting is logged every time at first, then less often" {
   kill "$agent_pid"
-  # A clock of which a second is a look at it.
+  # A clock that advances a second each time it is read.
   rm "$BIN/date"
   printf '#!/bin/sh\necho x >>"$FAKE/clock"\nexec grep -c x "$FAKE/clock"\n' >"$BIN/date"
   chmod +x "$BIN/date"
   CONNECT_INJECT_PAUSE=0 CONNECT_INJECT_WAIT=60 init
   [ "$status" -eq 1 ]
-  # Tries 1 to 5, 10, 20, 30, 40, 50, and the end.
+  # Tries 1 to 5, 10, 20, 30, 40, 50, and the last one.
   [ "${#lines[@]}" -eq 11 ]
 }
 
@@ -269,7 +269,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   asked "PUT /v1/config?cas=0&ns=team"
 }
 
-@test "namespace: one that exists is left alone" {
+@test "namespace: an existing one is kept" {
   export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
   init
   [ "$status" -eq 0 ]
@@ -293,7 +293,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   last_line "To create it, an operator runs: echo '{\"Name\":\"team\"}' | consul namespace write -"
 }
 
-@test "namespace: Consul without namespaces is told from a missing one" {
+@test "namespace: Consul without namespaces is distinguished from a missing namespace" {
   export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
   rules '*|GET|/v1/namespace|404|Invalid URL path: not a recognized HTTP API endpoint'
   init
@@ -323,7 +323,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   told "wrote service-defaults of web with protocol http"
 }
 
-@test "service-defaults: others stay, and both are said" {
+@test "service-defaults: an operator's stay, and the log has both protocols" {
   rules '*|PUT|/v1/config|200|false' '*|GET|/v1/config/service-defaults/web|200|{ "Kind": "service-defaults", "Name": "web", "Protocol": "tcp" }'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
@@ -367,7 +367,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   ! asked "PUT /v1/agent/service/deregister"
 }
 
-@test "a namespace that is missing at the login is told with what an operator does" {
+@test "a namespace that is missing at login is reported with what to do" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_LOGIN_NAMESPACE=team
   export CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' CONNECT_INJECT_WAIT=2
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 500 (Namespace "team" does not exist)'; done >"$FAKE/consul-rules"
@@ -389,7 +389,7 @@ secret = json.load(open(sys.argv[1] + "/envoy-token.json"))["resources"][0]
 assert secret["name"] == injector["credential"]["name"]
 assert secret["generic_secret"]["secret"]["inline_string"] == "secret-1"
 END
-  # Into the agent's cluster, not into an operator's.
+  # In the agent's cluster, not in an operator's.
   [ "$(grep -c http_filters "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" -eq 1 ]
   init
   ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
@@ -414,7 +414,7 @@ END
   [ "${#lines[0]}" -lt 1100 ]
 }
 
-@test "a volume that cannot be written is said" {
+@test "a volume that cannot be written is reported" {
   CONNECT_INJECT_DIR=/nowhere init
   [ "$status" -eq 1 ]
   last_line "cannot write to the volume at /nowhere"

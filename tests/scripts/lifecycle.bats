@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The lifecycle sidecar's script and its preStop, against a stand-in for the agent, for Envoy's admin and for the CLI.
+# The lifecycle sidecar's script and its preStop hook, with fakes of the agent, of Envoy's admin interface and of the CLI.
 load helper
 
 listen() { # TABLE [ADDRESS:]PORT[/STATE]..., all as in /proc/net but the port
@@ -150,7 +150,7 @@ ends() { # within 5 seconds, with status 0
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
 }
 
-@test "an older agent's words for an unknown check count too" {
+@test "an older agent's message for an unknown check counts, too" {
   rules '1|PUT|check/pass|500|CheckID "x" does not have associated TTL'
   start_lifecycle
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
@@ -165,7 +165,7 @@ ends() { # within 5 seconds, with status 0
   logged "does not know web-1-web-pod-10.1.2.3 right after the registration"
 }
 
-@test "a registration that fails is tried again, and said once" {
+@test "a registration that fails is retried, and logged once" {
   rules "1|PUT|check/pass|404|Unknown check ID"
   consul_rules "services|boom" "services|boom" "services|boom"
   start_lifecycle
@@ -173,7 +173,7 @@ ends() { # within 5 seconds, with status 0
   [ "$(times_logged "registering with http://127.0.0.1:$port failed: boom")" -eq 1 ]
 }
 
-@test "an agent that is away is said once, and so is its return" {
+@test "an unreachable agent is logged once, and so is its return" {
   rules "12|PUT|check/pass|500|No known Consul servers"
   CONNECT_INJECT_SYNC_PERIOD=60 CONNECT_INJECT_PAUSE=0.05 start_lifecycle
   eventually passes 13
@@ -219,7 +219,7 @@ ends() { # within 5 seconds, with status 0
   [ "$(times_asked "GET /ready")" -eq 3 ]
   asked "${pass} secret-1"
   [ -s "$CONNECT_INJECT_DIR/envoy-bootstrap.json" ]
-  # Out of load balancing before Envoy goes.
+  # The pod leaves load balancing before Envoy stops.
   sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod-10.1.2.3?note=Envoy+restarts"
   logged "the pod's ACL token no longer exists: logging in again"
 }
@@ -273,12 +273,12 @@ ends() { # within 5 seconds, with status 0
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
   logged "the pod is terminating: removed from load balancing, heartbeat stopped"
-  # A heartbeat under way when the signal came is taken back.
+  # A heartbeat that was in progress when the signal came is reverted.
   sleep 0.3
   local n
   n=$(times_asked "$pass")
   [[ $(grep -v sidecar-proxy "$FAKE/requests" | tail -1) == "$fail"* ]]
-  # The agent forgets nothing of a pod that drains for long.
+  # The agent keeps the registrations of a pod that drains for long.
   eventually proxy_passes_after_stop 3
   [ "$(times_asked "$pass")" -eq "$n" ]
 }
@@ -286,7 +286,7 @@ proxy_passes_after_stop() {
   [ "$(sed "1,\|$fail|d" "$FAKE/requests" | grep -c check/pass/web-1-web-sidecar-proxy-pod-10.1.2.3)" -ge "$1" ]
 }
 
-@test "preStop: an agent that could not be told is told when it answers again" {
+@test "preStop: an agent that did not answer gets the critical check when it answers again" {
   rules '2|PUT|check/fail|500|No cluster leader'
   start_lifecycle
   eventually passes 1
@@ -409,7 +409,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   logged "deregistered web-1-web"
 }
 
-@test "TERM with ACLs: a server that is busy is asked for the logout again" {
+@test "TERM with ACLs: the logout is retried when a server is busy" {
   token
   rules "1|POST|acl/logout|500|No cluster leader"
   start_lifecycle
@@ -478,7 +478,7 @@ another='200|{"Address":"10.1.2.9"}'
   [ "$(times_logged "another pod with this name")" -eq 1 ]
 }
 
-@test "404, and nobody says whose the registration is: nothing is registered until then" {
+@test "404, and the owner of the registration is unknown: nothing is registered until it is known" {
   rules "3|PUT|check/pass|404|Unknown check ID" "2|GET|agent/service/web-1-web.$|500|No cluster leader"
   start_lifecycle
   eventually logged "requesting web-1-web from http://127.0.0.1:$port failed: 500 No cluster leader"
@@ -501,7 +501,7 @@ another='200|{"Address":"10.1.2.9"}'
   logged "logged out of auth method k8s"
 }
 
-@test "the sidecar alone is restarted: it begins again" {
+@test "only the sidecar is restarted: it starts over" {
   token
   start_lifecycle
   eventually passes 1
@@ -542,7 +542,7 @@ another='200|{"Address":"10.1.2.9"}'
   eventually passes 1
 }
 
-@test "without a listener the agent is told so again and again" {
+@test "without a listener the agent gets a critical check repeatedly" {
   listen tcp
   CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   fails_twice() { [ "$(times_asked "$fail")" -ge 2 ]; }
@@ -552,7 +552,7 @@ another='200|{"Address":"10.1.2.9"}'
 
 @test "without a listener a short period is kept, too, and the proxy's check is not forgotten" {
   listen tcp
-  # A pause stands for half a second.
+  # A pause represents half a second.
   CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=1.5 start_lifecycle
   sleep 2.5
   [ "$(times_asked "$fail")" -ge 4 ]
@@ -640,7 +640,7 @@ END
   [ "$(ls -l "$CONNECT_INJECT_DIR" | wc)" = "$files" ]
   [ "$(awk '/RssAnon/ { print $2 }' "/proc/$lifecycle/status")" -le $((anon + 64)) ]
   [ "$(pgrep -P "$lifecycle" | wc -l)" -le 1 ]
-  # What is the process's own, not the shell's binary in the page cache.
+  # The process's private memory, without the shell's binary in the page cache.
   [ "$anon" -le 512 ] || [[ $SH == bash* ]]
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# The scripts against a real Consul agent. Skipped without a consul on the PATH (make e2e builds one).
+# The scripts with a real Consul agent. Skipped if there is no consul in the PATH (make e2e builds one).
 load helper
 
 agent_setup() {
   real=$(PATH=${PATH//$here/} command -v consul) || skip "no consul on the PATH"
   kill "$agent_pid"
   rm "$BIN/consul"
-  # Records its arguments, as the stand-in does.
+  # Records its arguments, like the fake.
   printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"$FAKE/consul-args"\nexec %s "$@"\n' "$real" >"$BIN/consul"
   chmod +x "$BIN/consul"
   ports
@@ -84,7 +84,7 @@ END
   told "exist with protocol http, but this pod requests grpc"
 }
 
-@test "real: a Consul without namespaces is told" {
+@test "real: a Consul without namespaces is reported" {
   agent_setup
   start_consul
   CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' init
@@ -144,7 +144,7 @@ END
 @test "real: a pod that is not ready for long stays registered, one without a heartbeat goes" {
   [ "$SH" = dash ] || skip "takes minutes, and is Consul's doing"
   agent_setup
-  # The shortest that Consul takes. It looks every 30 s.
+  # Consul's minimum. Consul checks every 30 s.
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//10m/1m}
   local pod='"checks":[{"id":"web-1-web-pod-127.0.0.1"' unready='{"name":"Readiness","tcp":"127.0.0.1:1","interval":"1s"}'
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/"$pod"/'"checks":['"$unready,"'{"id":"web-1-web-pod-127.0.0.1"'}
@@ -152,7 +152,7 @@ END
   init
   CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
   eventually passing passing
-  # Later than the pod: when Consul has removed these, it would have removed the pod's.
+  # Registered after the pod: when Consul has removed these, it would have removed the pod's.
   printf %s "${CONNECT_INJECT_REGISTRATION//web-1-web/lost}" >"$FAKE/lost.json"
   "$real" services register "$FAKE/lost.json"
   for _ in $(seq 30); do eventually unregistered lost && eventually unregistered lost-sidecar-proxy && break; done
@@ -168,7 +168,7 @@ for check in json.load(sys.stdin).values():
   ! logged "registering again"
 }
 
-# A JWT auth method stands for the Kubernetes one: both are a login with a bearer token.
+# A JWT auth method instead of the Kubernetes one: both are a login with a bearer token.
 acl_setup() {
   agent_setup
   management=11111111-2222-3333-4444-555555555555
@@ -300,7 +300,7 @@ free_port() { python3 -c "import socket; print(socket.create_server(('127.0.0.1'
 }
 scraped() { curl -s "http://127.0.0.1:$1" | grep -q '^envoy_server_live{'; }
 
-# Envoy's admin.
+# Envoy's admin interface.
 start_agent_stand_in() {
   local agent=$agent_pid
   start_agent
@@ -328,7 +328,7 @@ END
   kill -TERM "$lifecycle"
   wait "$lifecycle"
   unregistered web-1-web
-  # The clear gRPC port, while TLS is on.
+  # The plaintext gRPC port, although TLS is on.
   CONNECT_INJECT_WAIT=4 CONNECT_INJECT_GRPC_PORT=$grpc init
   [ "$status" -eq 1 ]
   last_line "no TLS on the agent's gRPC port $grpc"

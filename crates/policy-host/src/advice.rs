@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_noted() {
+    fn settings_without_effect_are_noted() {
         let notes = advice(&json!({
             "k8sAllowNamespaces": ["shop", "kube-system"], "k8sDenyNamespaces": ["shop"],
             "acls": { "authMethod": "m" }, "consulNamespaces": { "mirroringK8SPrefix": "k-" },

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_there_twice_is_told_without_the_librarys_advice() {
+    fn a_duplicate_key_is_reported_without_the_librarys_advice() {
         for dialect in [Dialect::Kubernetes, Dialect::Core] {
             let error = parse_as(dialect, "a: 1\nb: 2\na: 3\n").unwrap_err().to_string();
             assert_eq!(error, "not valid YAML at line 3, column 1: duplicate key `a`; remove one");

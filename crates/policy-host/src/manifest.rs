@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_named() {
+    fn a_value_that_is_not_an_object_is_an_error() {
         let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &options(true)).unwrap_err();
         assert_eq!(error.to_string(), "document 2 is not a Kubernetes object: it has no `apiVersion`");
         assert_eq!(cases(Vec::new(), &options(true)), Err(ManifestError::Empty));

@@ -1,4 +1,4 @@
-//! `policy-host run --against`: a pod of the chart's webhook beside the policy's.
+//! `policy-host run --against`: compares a pod of the chart's webhook with the policy's.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use support::Behaviour;
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
-/// As the API server shows it, with its defaults and the app's token.
+/// The webhook's pod as the API server returns it, with defaults and the app's token.
 fn webhooks() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -55,7 +55,7 @@ fn original() -> Value {
     })
 }
 
-/// As a policy makes it of the original.
+/// The policy's pod for the same original.
 fn policys() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -115,7 +115,7 @@ fn what_a_cluster_adds_is_no_difference() {
 }
 
 #[test]
-fn what_nobody_meant_has_no_reason() {
+fn an_unintended_difference_has_no_reason() {
     for (pointer, value, path) in [
         (
             "/spec/initContainers/1/args/2",
@@ -150,7 +150,7 @@ fn what_nobody_meant_has_no_reason() {
         let found = unexplained(&webhooks(), &ours);
         assert!(found.iter().any(|difference| difference.path == path), "{path}: {found:?}");
     }
-    // The app's containers stay in their order.
+    // The app's containers keep their order.
     let mut ours = policys();
     ours["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "side" }));
     assert!(unexplained(&webhooks(), &ours).iter().any(|it| it.path == "containers in order"));
@@ -175,7 +175,7 @@ fn the_webhook_keeps_the_pod_as_it_was() {
     assert_eq!(against::original(&json!({})), None);
 }
 
-/// `policy-host run --against`, with a policy that answers with this pod.
+/// `policy-host run --against`, with a policy that returns this pod.
 fn run(theirs: &Value, ours: &Value, more: &[&str]) -> (i32, String, String) {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -214,7 +214,7 @@ fn the_differences_are_shown_by_their_reasons() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_told() {
+fn what_cannot_be_compared_is_an_error() {
     let mut plain = webhooks();
     plain["metadata"]["annotations"] = json!({});
     let (status, _, stderr) = run(&plain, &policys(), &[]);

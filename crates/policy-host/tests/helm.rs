@@ -1,4 +1,4 @@
-//! Where the values of Consul's chart are found, and which of them are left out.
+//! Where the values of Consul's chart are found, and which of them are omitted.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use policy_host::{
 };
 use serde_json::{Value, json};
 
-/// Agent mode, whatever the values ask for.
+/// Agent mode, whatever the values are.
 const AGENT: Options<'_> = Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
 
 fn translated(text: &str) -> Result<Translation, HelmError> {
@@ -89,7 +89,7 @@ fn an_application_of_argo_cd_has_values_as_a_text() {
     assert!(notes(&text).contains("from spec.source.helm of Application argocd/consul"), "{}", notes(&text));
 }
 
-/// As Argo CD has it: the object stands in place of the text, and parameters over both.
+/// As in Argo CD: the object replaces the string, and parameters override both.
 #[test]
 fn an_application_of_argo_cd_has_values_as_an_object_and_parameters() {
     let text = application(
@@ -132,7 +132,7 @@ fn an_application_of_argo_cd_has_several_sources() {
 ",
     );
     assert_eq!(settings(&text), json!({ "default": true }));
-    // Charts of one's own, from a repository: which one has Consul as a dependency?
+    // Custom charts from a repository: which one has Consul as a dependency?
     let text =
         application("  sources:\n  - {path: a, helm: {values: ''}}\n  - {path: b, helm: {values: ''}}\n");
     assert_eq!(translated(&text).unwrap_err(), HelmError::NoValues("Application argocd/consul".to_owned()));
@@ -179,7 +179,7 @@ data:
 }
 
 #[test]
-fn the_object_with_the_values_stands_among_others() {
+fn the_object_with_the_values_is_found_among_others() {
     let others = "apiVersion: v1\nkind: Namespace\nmetadata: {name: consul}\n---\n\
                   apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: hashicorp}\n---";
     assert_eq!(settings(&format!("{others}{FLUX}")), settings(FLUX));
@@ -192,7 +192,7 @@ fn the_object_with_the_values_stands_among_others() {
 }
 
 #[test]
-fn what_has_no_values_is_named() {
+fn a_document_without_values_is_an_error() {
     let error = translated("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n").unwrap_err().to_string();
     assert!(error.starts_with("Service web has no values of the chart; pass a values file"), "{error}");
     let broken = application("  source:\n    chart: consul\n    helm:\n      values: 'a: b: c'\n");
@@ -201,7 +201,7 @@ fn what_has_no_values_is_named() {
     assert_eq!(translated("[1]").unwrap_err(), HelmError::NotAnObject);
 }
 
-/// Helm makes no path of a key with dots, and neither does the translation.
+/// Neither Helm nor the translation treats a key with dots as a path.
 #[test]
 fn a_key_with_dots_is_no_path() {
     let translation = translated(
@@ -230,7 +230,7 @@ fn a_key_with_dots_is_no_path() {
     );
 }
 
-/// What `helm get values --all` has of chart 0.43, and of today's chart.
+/// The output of `helm get values --all` for chart 0.43 and for today's chart.
 #[test]
 fn the_charts_own_resources_are_left_out() {
     let old = json!({
@@ -246,7 +246,7 @@ fn the_charts_own_resources_are_left_out() {
         assert!(outcome.text.starts_with("omitted: "), "{outcome:?}");
         assert!(outcome.text.contains("is the chart's default"), "{outcome:?}");
     }
-    // Somebody's own amounts are theirs.
+    // The user's own amounts are kept.
     let mut own = old;
     own["connectInject"]["initContainer"]["resources"]["limits"] = json!({ "memory": "300Mi", "cpu": "1" });
     assert_eq!(

@@ -11,7 +11,7 @@ fn translate(values: &Value) -> Translation {
     translation
 }
 
-/// The settings without those that every translation has.
+/// The settings, less those that every translation has.
 fn own_settings(values: &Value) -> Value {
     let mut settings = translate(values).settings;
     assert_eq!(settings["mode"], "dataplane");
@@ -92,7 +92,7 @@ fn every_value_that_reaches_a_pod_is_a_setting() {
 }
 
 #[test]
-fn the_values_of_the_injector_stand_over_the_global_ones() {
+fn the_values_of_the_injector_override_the_global_ones() {
     let values = json!({
         "global": { "imageK8S": "a:1", "logLevel": "warn", "metrics": { "enabled": true } },
         "connectInject": {
@@ -127,7 +127,7 @@ fn addresses_and_names_are_the_releases() {
         assert!(notes.contains(expected), "{expected}: {notes}");
     }
     assert!(!notes.contains("helm list"), "{notes}");
-    // Nobody said which release it is.
+    // The release is unknown.
     assert!(translate(&values).notes.join("\n").contains("if yours is another one (`helm list -A`)"));
     let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
     let with_ca = helm::translate(&values, &Options { ca_cert: Some(ca), ..options }).unwrap();
@@ -219,7 +219,7 @@ fn the_charts_controllers_have_to_stay() {
 }
 
 #[test]
-fn what_does_not_reach_a_pod_has_a_word() {
+fn values_that_do_not_reach_a_pod_are_reported() {
     let values = json!({
         "global": { "image": "hashicorp/consul:2.0.3", "datacenter": "dc1", "metrics": { "enableAgentMetrics": true } },
         "server": { "replicas": 3 }, "client": { "enabled": false }, "ui": { "enabled": true },

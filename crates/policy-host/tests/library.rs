@@ -74,7 +74,7 @@ fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
 }
 
 #[test]
-fn a_trap_is_told_with_its_reason() {
+fn a_trap_is_reported_with_its_reason() {
     let policy = load(&Behaviour::Trap);
     let error = policy.call("validate", b"{}").unwrap_err();
     assert!(matches!(&error, CallError::Trap { reason, .. } if reason.contains("unreachable")), "{error}");
@@ -90,7 +90,7 @@ fn a_trap_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_panic_is_told_in_the_guests_words_and_wasi_has_no_more_than_that() {
+fn a_panics_message_is_reported_and_wasi_offers_nothing_else() {
     let wasm = wat::parse_str(
         r#"(module
           (import "wasi_snapshot_preview1" "fd_write"
@@ -129,7 +129,7 @@ fn an_endless_loop_is_interrupted_and_the_policy_still_works() {
 }
 
 #[test]
-fn a_guests_error_is_its_own_words() {
+fn a_guests_error_is_reported_verbatim() {
     let error = load(&Behaviour::Error("out of cheese")).call("validate", b"").unwrap_err();
     assert!(matches!(&error, CallError::Guest { message, .. } if message == "out of cheese"));
     assert_eq!(error.as_reported(), "Guest call failure: out of cheese");
@@ -177,7 +177,7 @@ fn a_call_is_measured_and_the_same_call_takes_the_same_fuel() {
 }
 
 #[test]
-fn settings_and_protocol_version_are_asked_for() {
+fn settings_are_validated_and_the_protocol_version_is_read() {
     let answer = json!({ "valid": false, "message": "a\nb" });
     let wasm = policy_with(&Behaviour::Trap, &Behaviour::Answer(answer));
     let policy = load_bytes(&wasm).unwrap();
@@ -201,7 +201,7 @@ fn a_policy_is_called_from_many_threads() {
 }
 
 #[test]
-fn what_is_no_policy_is_refused_by_what_it_is() {
+fn a_file_that_is_not_a_policy_is_refused_with_its_kind() {
     let refusal = |bytes: &[u8]| load_bytes(bytes).err().unwrap();
     assert!(matches!(refusal(b""), LoadError::NotWasm(_)));
     assert!(matches!(refusal(b"(module)"), LoadError::NotWasm(_)));
@@ -215,7 +215,7 @@ fn what_is_no_policy_is_refused_by_what_it_is() {
 }
 
 #[test]
-fn an_annotated_policy_tells_what_it_is() {
+fn the_metadata_of_an_annotated_policy_is_read() {
     let wasm = policy(&Behaviour::Answer(accept()));
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
     let policy = load_bytes(&annotated(wasm.clone(), &metadata)).unwrap();

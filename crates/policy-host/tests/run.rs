@@ -1,4 +1,4 @@
-//! `policy-host run` and what surrounds it: output and exit status.
+//! Output and exit status of `policy-host run`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -41,7 +41,7 @@ spec:
       - {name: web, image: 'web:1'}
 ";
 
-/// A folder with a policy in it, and the command on them.
+/// A folder with a policy, in which to run the command.
 struct Bench {
     folder: TempDir,
     wasm: PathBuf,
@@ -219,7 +219,7 @@ fn a_manifest_gives_a_diff_and_a_summary() {
 }
 
 #[test]
-fn a_workload_is_asked_about_and_so_is_its_pod() {
+fn a_workload_and_its_pod_are_both_requests() {
     let bench = Bench::answering(rejecting());
     let ran = bench.run(DEPLOYMENT, &["-o", "summary"]);
     assert_eq!(
@@ -240,7 +240,7 @@ fn a_workload_is_asked_about_and_so_is_its_pod() {
 }
 
 #[test]
-fn several_documents_and_lists_are_asked_about_one_by_one() {
+fn several_documents_and_lists_are_run_one_by_one() {
     let bench = Bench::answering(accept());
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c" } }] });
@@ -281,7 +281,7 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
 }
 
 #[test]
-fn invalid_settings_are_told_in_the_policys_words() {
+fn invalid_settings_are_reported_with_the_policys_message() {
     let answer = json!({ "valid": false, "message": "the settings have 2 problems\n- a\n- b" });
     let bench = Bench::new(&policy_with(&Behaviour::Trap, &Behaviour::Answer(answer)));
     let ran = bench.run(POD, &["--settings-json", "{\"x\": 1}"]);
@@ -303,7 +303,7 @@ fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
         let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
         assert!(ran.stderr.contains(message), "{}", ran.stderr);
-        // kwctl's response is there all the same.
+        // kwctl prints a response, too.
         let response: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(response["status"]["code"], 500);
     }
@@ -385,7 +385,7 @@ fn manifest(module: &str, rest: &str) -> String {
 }
 
 #[test]
-fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
+fn the_manifest_of_a_policy_is_run_as_its_policy_server_would() {
     let bench = Bench::answering(json!({ "accepted": true, "mutated_object": { "a": 2 } }));
     let url = format!("file://{}", bench.wasm.display());
     let ask = |manifest: &str, arguments: &[&str]| {
@@ -399,7 +399,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
     let ran = ask(&manifest(&url, "  mutating: true\n"), &[]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(response(&ran)["patchType"], "JSONPatch");
-    // kubectl's reading: yes is true.
+    // As kubectl reads it: yes is true.
     assert_eq!(response(&ask(&manifest(&url, "  mutating: yes\n"), &[]))["allowed"], true);
 
     let ran = ask(&manifest(&url, "  mutating: false\n"), &[]);
@@ -410,7 +410,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
     let ran = ask(&manifest(&url, "  mode: monitor\n"), &[]);
     assert_eq!((&response(&ran)["allowed"], response(&ran).get("patch")), (&json!(true), None));
 
-    // All policies of a file are asked the same.
+    // All policies of a file get the same requests.
     let two = manifest(&url, "  mutating: true\n");
     let ran = ask(&format!("{two}---\n{two}"), &["-s", "elsewhere.yaml"]);
     assert_eq!((ran.status, ran.stdout.lines().count()), (0, 2), "{}", ran.stderr);

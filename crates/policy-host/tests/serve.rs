@@ -23,18 +23,18 @@ use serde_json::{Value, json};
 use support::{Behaviour, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
-/// A running server; ended when dropped.
+/// A running server, which stops when dropped.
 struct Host {
     child: Child,
     stdout: BufReader<ChildStdout>,
     api: SocketAddr,
     readiness: SocketAddr,
-    /// What it logged before it served.
+    /// The log before it was ready.
     notes: String,
 }
 
 impl Host {
-    /// Serves `entries`, lines of a policies.yml.
+    /// Serves `entries`, the lines of a policies.yml.
     fn start(folder: &Path, entries: &str, arguments: &[&str]) -> Self {
         let mut child = command(folder, entries, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -58,7 +58,7 @@ impl Host {
         exchange(stream, "POST", path, body)
     }
 
-    /// The answer's status, type and body.
+    /// The status, content type and body of the response.
     fn answer(&self, path: &str, body: &str) -> (u16, String, String) {
         answered(TcpStream::connect(self.api).unwrap(), "POST", path, body)
     }
@@ -71,7 +71,7 @@ impl Host {
         answer["response"].clone()
     }
 
-    /// Ends the server as Kubernetes would, and returns the rest of its log.
+    /// Stops the server as Kubernetes would, and returns the rest of its log.
     fn terminate(mut self) -> (i32, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -115,7 +115,7 @@ fn answered(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
          Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // A body that is too long may be refused before all of it is sent.
+    // A body that is too long may be refused before it is sent completely.
     let _ = stream.write_all(body.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -128,7 +128,7 @@ fn answered(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
     (status, kind.unwrap_or_default(), body.to_owned())
 }
 
-/// Writes a policy and returns its line of a policies.yml.
+/// Writes a policy and returns its line for a policies.yml.
 fn module(folder: &Path, name: &str, wasm: &[u8]) -> String {
     let path = folder.join(format!("{name}.wasm"));
     fs::write(&path, wasm).unwrap();
@@ -208,7 +208,7 @@ fn reviews_are_answered_as_the_policy_server_does() {
 }
 
 #[test]
-fn what_is_no_review_is_an_http_error() {
+fn an_invalid_review_is_an_http_error() {
     let folder = TempDir::new().unwrap();
     let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
@@ -226,9 +226,9 @@ fn what_is_no_review_is_an_http_error() {
     assert_eq!(host.post("/validate/p", &long.to_string()).0, 413);
 }
 
-/// The two routes that no API server calls answer in plain text.
+/// The two routes that the API server does not call return plain text.
 #[test]
-fn what_is_no_json_is_refused_in_the_policy_servers_words() {
+fn invalid_json_is_refused_with_the_policy_servers_message() {
     let folder = TempDir::new().unwrap();
     let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
@@ -248,7 +248,7 @@ fn what_is_no_json_is_refused_in_the_policy_servers_words() {
         assert_eq!((status, kind.as_str()), (422, "text/plain; charset=utf-8"), "{path}");
         assert!(body.contains("missing field `request`"), "{body}");
     }
-    // No policy of this name is the same everywhere.
+    // All routes report an unknown policy in the same way.
     let (status, kind, _) = host.answer("/audit/other", &review(&json!({})).to_string());
     assert_eq!((status, kind.as_str()), (404, "application/json"));
 
@@ -269,9 +269,9 @@ fn what_is_no_json_is_refused_in_the_policy_servers_words() {
     assert!(message.contains("invalid type: null, expected struct AdmissionReviewRequest"), "{message}");
 }
 
-/// Where the policy server would not start, this host does, and says so.
+/// This host starts where the policy server would not, and prints a warning.
 #[test]
-fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
+fn a_policy_that_the_policy_server_would_not_load_is_reported_with_the_remedy() {
     let folder = TempDir::new().unwrap();
     let wasm = policy(&Behaviour::Answer(accept()));
     let bare = module(folder.path(), "bare", &wasm);
@@ -364,7 +364,7 @@ fn https_is_spoken_with_the_certificate_given() {
     let mut stream = StreamOwned::new(tls, TcpStream::connect(host.api).unwrap());
     let (status, answer) = exchange(&mut stream, "POST", "/validate/p", &review(&json!({})).to_string());
     assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
-    // Nothing but HTTP/1.1, as the policy server.
+    // Only HTTP/1.1, like the policy server.
     assert_eq!(stream.conn.alpn_protocol(), None);
 }
 

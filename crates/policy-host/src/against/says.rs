@@ -4,9 +4,11 @@ pub const NATIVE_SIDECAR: &str = "the injected init container and proxy run befo
 pub const NO_SHELL: &str = "the init container runs its program directly instead of in a shell";
 pub const NO_CPU_LIMIT: &str =
     "the init container has no CPU limit unless initContainer.resources.limits has one";
-pub const NUMERIC_USER: &str = "an init container that does not redirect traffic runs as a fixed non-root user";
+pub const NUMERIC_USER: &str =
+    "an init container that does not redirect traffic runs as a fixed non-root user";
 pub const OPENSHIFT_USERS: &str = "OpenShift sets the users of the containers";
-pub const OWN_TOKEN: &str = "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount";
+pub const OWN_TOKEN: &str =
+    "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount";
 pub const REDUCED_ORIGINAL: &str =
     "the annotation original-pod contains what the chart's controllers read instead of the whole pod";
 pub const RESOLVED_ANNOTATIONS: &str = "values that the controllers would resolve from the chart's defaults and the namespace's labels are set as annotations of the pod; the version is that of the image";

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_injection_is_told_in_a_few_lines() {
+    fn an_injection_is_summarized_in_a_few_lines() {
         let before = json!({ "spec": { "containers": [{ "name": "web", "env": [{ "name": "A" }] }] } });
         let after = json!({
             "metadata": { "annotations": {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_alone_takes_one_line() {
+    fn an_unchanged_object_takes_one_line() {
         let response = AdmissionResponse {
             allowed: true,
             audit_annotations: Some([(REASON.to_owned(), "not the creation of a pod".to_owned())].into()),

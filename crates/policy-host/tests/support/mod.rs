@@ -1,4 +1,4 @@
-//! Small policies written by hand, each with one way to behave.
+//! Small hand-written policies, each with one behavior.
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
 
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// What a policy does when it is asked to `validate`.
+/// What a policy does when `validate` is called.
 pub enum Behaviour {
     /// It answers with this.
     Answer(Value),
@@ -20,7 +20,7 @@ pub enum Behaviour {
     Loop,
     /// It returns an error.
     Error(&'static str),
-    /// It calls a host capability first, then accepts, or returns the host's refusal.
+    /// It calls a host capability, and then accepts or returns the host's error.
     HostCall([&'static str; 3], Value),
 }
 
@@ -29,13 +29,12 @@ pub fn accept() -> Value {
     json!({ "accepted": true })
 }
 
-/// A policy that takes all settings.
+/// A policy that accepts all settings.
 pub fn policy(validate: &Behaviour) -> Vec<u8> {
     policy_with(validate, &Behaviour::Answer(json!({ "valid": true })))
 }
 
-/// A policy of two behaviours. The operations are told apart by the lengths of
-/// their names.
+/// A policy with two behaviors. The lengths of the operations' names distinguish them.
 pub fn policy_with(validate: &Behaviour, validate_settings: &Behaviour) -> Vec<u8> {
     let mut data = Data::default();
     let mut body = String::new();
@@ -107,7 +106,7 @@ impl Data {
                 }
                 let payload = self.add(payload.to_string().as_bytes());
                 let accept = self.respond(accept().to_string().as_bytes());
-                // The host's refusal is written far above all data.
+                // The host's error is written above all data.
                 format!(
                     "(if (call $call {arguments} {payload}) (then {accept})) \
                      (call $host_error (i32.const 2000000)) \
