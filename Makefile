@@ -119,7 +119,7 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=2 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
-# Licences, advisories, bans and sources of all dependencies (deny.toml). DENY= selects the
+# Licenses, advisories, bans and sources of all dependencies (deny.toml). DENY= selects the
 # checks: without access to the advisory database, DENY="bans licenses sources".
 .PHONY: deny
 deny:

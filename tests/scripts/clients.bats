@@ -24,8 +24,8 @@ certificate() { # SUBJECT-ALT-NAME
   rules '1|GET|/v1/namespace|404|' '*|PUT|/v1/config|200|false' '*|GET|/v1/config|200|{"Protocol":"tcp"}'
   init
   [ "$status" -eq 0 ]
-  told "created the Consul namespace team"
-  told "exist with protocol tcp, but this pod requests http"
+  printed "created the Consul namespace team"
+  printed "exist with protocol tcp, but this pod requests http"
   asked "GET /v1/namespace/team secret-1"
   printf %s "$CONNECT_INJECT_NAMESPACE_DOCUMENT" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/namespace' "$FAKE/requests" | cut -d: -f1)"
   ! grep -q -e secret- "$FAKE/http-args" "$FAKE/consul-args"
@@ -37,8 +37,8 @@ certificate() { # SUBJECT-ALT-NAME
   rules '1|GET|leader|500|No known Consul servers' '1|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   CONNECT_INJECT_WAIT=20 init
   [ "$status" -eq 0 ]
-  told "returns 500: No known Consul servers"
-  told "requires HTTPS"
+  printed "returns 500: No known Consul servers"
+  printed "requires HTTPS"
   rules '*|GET|leader|200|@hang'
   init
   [ "$status" -eq 1 ]
@@ -86,7 +86,7 @@ certificate() { # SUBJECT-ALT-NAME
   certificate IP:127.0.0.1
   init
   [ "$status" -eq 0 ]
-  told "with https://127.0.0.1:$port"
+  printed "with https://127.0.0.1:$port"
   grep -Fxq "https://127.0.0.1:$port" "$FAKE/consul-args"
   only_wget
   init
@@ -102,7 +102,7 @@ certificate() { # SUBJECT-ALT-NAME
   only_wget
   init
   [ "$status" -eq 0 ]
-  told "using the ACL token of an earlier start"
+  printed "using the ACL token of an earlier start"
   ! grep -q -e secret- "$FAKE/http-args"
   # Again without its files, as after a restart of only the sidecar.
   rm "$CONNECT_INJECT_DIR/requests.conf"

@@ -145,5 +145,5 @@ logged() { grep -qF -- "$1" "$FAKE/log" || { [ -z "${log_shown-}" ] || cat "$FAK
 times_logged() { grep -cF -- "$1" "$FAKE/log"; }
 asked() { grep -qs -- "^$1" "$FAKE/requests"; }
 times_asked() { cat "$FAKE/requests" 2>/dev/null | grep -c -- "^$1" || true; }
-told() { [[ $output == *"$1"* ]] || { echo "not said: $1"; echo "$output"; return 1; }; }
+printed() { [[ $output == *"$1"* ]] || { echo "not said: $1"; echo "$output"; return 1; }; }
 last_line() { [[ ${lines[-1]} == *"$1"* ]] || { echo "last line: ${lines[-1]}"; return 1; }; }

@@ -14,7 +14,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   [ "$status" -eq 0 ]
   [ "$(head -1 "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true,' ]
   registered 10.1.2.3
-  told "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
+  printed "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
   ! grep -q login "$FAKE/consul-args"
 }
 
@@ -113,7 +113,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   echo $! >>"$FAKE/children"
   init
   [ "$status" -eq 0 ]
-  told "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
+  printed "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
 }
 
 @test "waiting is logged every time at first, then less often" {
@@ -157,7 +157,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '2|GET|leader|200|""'
   init
   [ "$status" -eq 0 ]
-  told "does not know a leader of its Consul servers yet"
+  printed "does not know a leader of its Consul servers yet"
 }
 
 @test "an agent that wants HTTPS" {
@@ -171,7 +171,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_SERVICE_DEFAULTS='{"Name":"web","Protocol":"http"}'
   init
   [ "$status" -eq 0 ]
-  told "logged in to auth method k8s"
+  printed "logged in to auth method k8s"
   asked "PUT /v1/config?cas=0& secret-1"
   grep -Fxq "login http=http://127.0.0.1:$port ns= token= name=" "$FAKE/consul-env"
   grep -Fq "services http=http://127.0.0.1:$port ns= token=acl-token" "$FAKE/consul-env"
@@ -191,7 +191,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   init
   init
   [ "$status" -eq 0 ]
-  told "using the ACL token of an earlier start"
+  printed "using the ACL token of an earlier start"
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
@@ -219,7 +219,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   consul_rules 'login|Error logging in: Unexpected response code: 500 (No cluster leader)'
   init
   [ "$status" -eq 0 ]
-  told "login to auth method k8s failed: Error logging in: Unexpected response code: 500 (No cluster leader)"
+  printed "login to auth method k8s failed: Error logging in: Unexpected response code: 500 (No cluster leader)"
 }
 
 @test "ACLs: a refused login names the remedy" {
@@ -236,7 +236,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   consul_rules 'login|hang' 'services|late'
   init
   [ "$status" -eq 0 ]
-  told "login to auth method k8s failed: no answer within 1 s"
+  printed "login to auth method k8s failed: no answer within 1 s"
 }
 
 @test "ACLs: a fresh token is waited for" {
@@ -244,7 +244,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '3|GET|token/self|403|ACL not found'
   init
   [ "$status" -eq 0 ]
-  told "the ACL token is not usable yet: 403 ACL not found"
+  printed "the ACL token is not usable yet: 403 ACL not found"
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
@@ -253,7 +253,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '2|GET|token/self|500|{"AccessorID":"a","SecretID":"secret-9"}'
   init
   [ "$status" -eq 0 ]
-  told 'the ACL token is not usable yet: 500 {"AccessorID":"a","'
+  printed 'the ACL token is not usable yet: 500 {"AccessorID":"a","'
   [[ $output != *secret-9* ]]
 }
 
@@ -282,7 +282,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|/v1/namespace|404|'
   init
   [ "$status" -eq 0 ]
-  told "created the Consul namespace team"
+  printed "created the Consul namespace team"
 }
 
 @test "namespace: without the right to create it, the operator's command is the last line" {
@@ -306,7 +306,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|/v1/namespace|403|ACL not found' '1|GET|/v1/namespace|500|no leader'
   init
   [ "$status" -eq 0 ]
-  told "reading the Consul namespace team failed: 403 ACL not found"
+  printed "reading the Consul namespace team failed: 403 ACL not found"
 }
 
 @test "gRPC that is off is the reason given" {
@@ -320,21 +320,21 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
 @test "service-defaults: written if there are none" {
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "wrote service-defaults of web with protocol http"
+  printed "wrote service-defaults of web with protocol http"
 }
 
 @test "service-defaults: an operator's stay, and the log has both protocols" {
   rules '*|PUT|/v1/config|200|false' '*|GET|/v1/config/service-defaults/web|200|{ "Kind": "service-defaults", "Name": "web", "Protocol": "tcp" }'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "service-defaults of web exist with protocol tcp, but this pod requests http"
+  printed "service-defaults of web exist with protocol tcp, but this pod requests http"
 }
 
 @test "service-defaults: a refusal or an error does not stop the pod" {
   rules '*|PUT|/v1/config|403|Permission denied'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "could not be written; the pod starts without them: 403 Permission denied"
+  printed "could not be written; the pod starts without them: 403 Permission denied"
   rules '*|PUT|/v1/config|200|@hang'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
@@ -355,7 +355,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|agent/service/web-1-web\?|200|{"Address":"10.1.2.9"}'
   init
   [ "$status" -eq 0 ]
-  told "removed the registration of an earlier pod with this name"
+  printed "removed the registration of an earlier pod with this name"
   asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy?"
   asked "PUT /v1/agent/service/deregister/web-1-web?"
   registered 10.1.2.3

@@ -292,9 +292,9 @@ proxy_passes_after_stop() {
   eventually passes 1
   hook "$stop"
   logged "the agent could not be notified: 500 No cluster leader"
-  eventually told_that_it_ends 3
+  eventually fails_its_check 3
 }
-told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
+fails_its_check() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
 
 @test "preStop in the middle of a heartbeat: that the pod is out is the last word" {
   start_lifecycle
@@ -400,7 +400,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   eventually passes 1
   rules "1|PUT|check/fail|403|ACL not found"
   hook "$stop"
-  eventually told_that_it_ends 2
+  eventually fails_its_check 2
   eventually grep -q ^services "$FAKE/consul-args"
   rules "1|GET|agent/service|403|ACL not found"
   ends

@@ -78,10 +78,10 @@ assert b["node"]["id"] == "web-1-web-sidecar-proxy"
 END
   get /v1/config/service-defaults/web | grep -q '"Protocol": "http"'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
-  told "wrote service-defaults of web with protocol http"
+  printed "wrote service-defaults of web with protocol http"
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"grpc"}' init
   [ "$status" -eq 0 ]
-  told "exist with protocol http, but this pod requests grpc"
+  printed "exist with protocol http, but this pod requests grpc"
 }
 
 @test "real: a Consul without namespaces is reported" {
@@ -102,7 +102,7 @@ END
   [ "$status" -eq 1 ]
   last_line "nothing answers on the agent's gRPC port $off of 127.0.0.1"
   CONNECT_INJECT_WAIT=6 CONNECT_INJECT_GRPC_PORT=$grpc_tls init
-  told "gRPC port $grpc_tls of 127.0.0.1 closes the connection"
+  printed "gRPC port $grpc_tls of 127.0.0.1 closes the connection"
 }
 
 @test "real: heartbeat, preStop, TERM; a restart of the agent without its data" {
@@ -200,12 +200,12 @@ fewer_tokens() { [ "$(tokens)" -le "$1" ]; }
   export CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}'
   init
   [ "$status" -eq 0 ]
-  told "logged in to auth method k8s"
+  printed "logged in to auth method k8s"
   [ "$(tokens)" -eq 1 ]
   grep -q "$(cat "$CONNECT_INJECT_DIR/acl-token")" "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
   get /v1/acl/tokens | grep -q 'pod\\":\\"team/web-1'
   init
-  told "using the ACL token of an earlier start"
+  printed "using the ACL token of an earlier start"
   [ "$(tokens)" -eq 1 ]
   ! grep -qF -e "$(cat "$CONNECT_INJECT_DIR/acl-token")" -e "$(cat "$CONNECT_INJECT_BEARER_TOKEN_FILE")" "$FAKE/consul-args" "$FAKE/http-args"
   start_lifecycle

@@ -20,9 +20,9 @@ pub struct Case {
 pub fn all() -> Vec<Case> {
     vec![
         validate("skip", &pod(4 * 1024, &json!({}))),
-        validate("inject 4 KB", &pod(4 * 1024, &asks())),
-        validate("inject 64 KB", &pod(64 * 1024, &asks())),
-        validate("inject 1 MB", &pod(1024 * 1024, &asks())),
+        validate("inject 4 KB", &pod(4 * 1024, &requests_injection())),
+        validate("inject 64 KB", &pod(64 * 1024, &requests_injection())),
+        validate("inject 1 MB", &pod(1024 * 1024, &requests_injection())),
         validate("reject", &pod(4 * 1024, &wrong())),
         Case {
             name: "validate_settings",
@@ -33,7 +33,7 @@ pub fn all() -> Vec<Case> {
     ]
 }
 
-fn asks() -> Value {
+fn requests_injection() -> Value {
     json!({
         "consul.hashicorp.com/connect-inject": "true",
         "consul.hashicorp.com/connect-service-upstreams": "static-server:1234,billing:1235:dc2"
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn pods_have_the_size_that_the_table_says() {
         for bytes in [4 * 1024, 64 * 1024, 1024 * 1024] {
-            let length = pod(bytes, &asks()).to_string().len();
+            let length = pod(bytes, &requests_injection()).to_string().len();
             assert!((bytes..bytes + 2048 + bytes / 100).contains(&length), "{bytes}: {length}");
         }
     }

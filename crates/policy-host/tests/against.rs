@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 
 use policy_host::against::{self, Difference, REASONS};
 use serde_json::{Value, json};
-use support::Behaviour;
+use support::Behavior;
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
@@ -180,7 +180,7 @@ fn run(theirs: &Value, ours: &Value, more: &[&str]) -> (i32, String, String) {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let answer = json!({ "accepted": true, "mutated_object": ours });
-    fs::write(path("policy.wasm"), support::policy(&Behaviour::Answer(answer))).unwrap();
+    fs::write(path("policy.wasm"), support::policy(&Behavior::Answer(answer))).unwrap();
     fs::write(path("theirs.json"), theirs.to_string()).unwrap();
     fs::write(path("pod.json"), policys().to_string()).unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_policy-host"))

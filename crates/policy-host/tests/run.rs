@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Behaviour, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
 const POD: &str = "\
@@ -61,12 +61,12 @@ impl Bench {
         Self { folder, wasm: path }
     }
 
-    fn of(behaviour: &Behaviour) -> Self {
-        Self::new(&policy(behaviour))
+    fn of(behavior: &Behavior) -> Self {
+        Self::new(&policy(behavior))
     }
 
     fn answering(answer: Value) -> Self {
-        Self::of(&Behaviour::Answer(answer))
+        Self::of(&Behavior::Answer(answer))
     }
 
     fn file(&self, name: &str, content: &str) -> String {
@@ -274,7 +274,7 @@ fn a_diff_without_a_change_says_why() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_ask() {
+fn colors_are_for_terminals_and_on_request() {
     let bench = Bench::answering(injecting());
     assert!(!bench.run(POD, &[]).stdout.contains('\u{1b}'));
     assert!(bench.run(POD, &["--color", "always"]).stdout.contains("\u{1b}[32m+  annotations:"));
@@ -283,7 +283,7 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
 #[test]
 fn invalid_settings_are_reported_with_the_policys_message() {
     let answer = json!({ "valid": false, "message": "the settings have 2 problems\n- a\n- b" });
-    let bench = Bench::new(&policy_with(&Behaviour::Trap, &Behaviour::Answer(answer)));
+    let bench = Bench::new(&policy_with(&Behavior::Trap, &Behavior::Answer(answer)));
     let ran = bench.run(POD, &["--settings-json", "{\"x\": 1}"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
     assert_eq!(
@@ -294,13 +294,13 @@ fn invalid_settings_are_reported_with_the_policys_message() {
 
 #[test]
 fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
-    for (behaviour, status, message) in [
-        (Behaviour::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
-        (Behaviour::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
-        (Behaviour::Bytes(b"{}".to_vec()), 7, "is invalid: missing field `accepted`"),
-        (Behaviour::Loop, 8, "`validate` took longer than 1s\n  hint: use --timeout 0"),
+    for (behavior, status, message) in [
+        (Behavior::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
+        (Behavior::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
+        (Behavior::Bytes(b"{}".to_vec()), 7, "is invalid: missing field `accepted`"),
+        (Behavior::Loop, 8, "`validate` took longer than 1s\n  hint: use --timeout 0"),
     ] {
-        let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
+        let ran = Bench::of(&behavior).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
         assert!(ran.stderr.contains(message), "{}", ran.stderr);
         // kwctl prints a response, too.
@@ -358,7 +358,7 @@ fn what_cannot_be_used_is_named_with_its_place() {
 
 #[test]
 fn a_raw_policy_gets_the_input_as_it_is() {
-    let wasm = policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": [2] })));
+    let wasm = policy(&Behavior::Answer(json!({ "accepted": true, "mutated_object": [2] })));
     let metadata = json!({ "rules": [], "mutating": true, "policyType": "raw" });
     for (bench, arguments) in
         [(Bench::new(&wasm), &["--raw"][..]), (Bench::new(&annotated(wasm, &metadata)), &[])]
@@ -455,7 +455,7 @@ fn the_manifest_of_a_policy_is_run_as_its_policy_server_would() {
 #[test]
 fn the_guests_log_goes_to_standard_error() {
     let line = json!({ "level": "debug", "message": "hello", "file": "src/a.rs", "line": 7 });
-    let bench = Bench::of(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
+    let bench = Bench::of(&Behavior::HostCall(["kubewarden", "tracing", "log"], line));
     assert_eq!(bench.run(POD, &["-o", "summary"]).stderr, "");
     assert_eq!(bench.run(POD, &["-o", "summary", "-v"]).stderr, "policy log: DEBUG hello (src/a.rs:7)\n");
 }

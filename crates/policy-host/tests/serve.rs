@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use support::{Behaviour, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
 /// A running server, which stops when dropped.
@@ -152,7 +152,7 @@ fn review(object: &Value) -> Value {
 }
 
 fn mutating() -> Vec<u8> {
-    policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": { "a": 2 } })))
+    policy(&Behavior::Answer(json!({ "accepted": true, "mutated_object": { "a": 2 } })))
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn reviews_are_answered_as_the_policy_server_does() {
     let folder = TempDir::new().unwrap();
     let mutate = module(folder.path(), "mutate", &mutating());
     let answer = json!({ "accepted": false, "message": "no" });
-    let reject = module(folder.path(), "reject", &policy(&Behaviour::Answer(answer)));
+    let reject = module(folder.path(), "reject", &policy(&Behavior::Answer(answer)));
     let host = Host::start(
         folder.path(),
         &format!(
@@ -210,7 +210,7 @@ fn reviews_are_answered_as_the_policy_server_does() {
 #[test]
 fn an_invalid_review_is_an_http_error() {
     let folder = TempDir::new().unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
 
     let (status, error) = host.post("/validate/other", &review(&json!({})).to_string());
@@ -230,7 +230,7 @@ fn an_invalid_review_is_an_http_error() {
 #[test]
 fn invalid_json_is_refused_with_the_policy_servers_message() {
     let folder = TempDir::new().unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
 
     let broken = "Failed to parse the request body as JSON: EOF while parsing an object at line 1 column 1";
@@ -273,7 +273,7 @@ fn invalid_json_is_refused_with_the_policy_servers_message() {
 #[test]
 fn a_policy_that_the_policy_server_would_not_load_is_reported_with_the_remedy() {
     let folder = TempDir::new().unwrap();
-    let wasm = policy(&Behaviour::Answer(accept()));
+    let wasm = policy(&Behavior::Answer(accept()));
     let bare = module(folder.path(), "bare", &wasm);
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
     let halfway = module(folder.path(), "halfway", &annotated(wasm.clone(), &metadata));
@@ -307,8 +307,8 @@ fn a_policy_that_the_policy_server_would_not_load_is_reported_with_the_remedy() 
 #[test]
 fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
     let folder = TempDir::new().unwrap();
-    let slow = module(folder.path(), "slow", &policy(&Behaviour::Loop));
-    let quick = module(folder.path(), "quick", &policy(&Behaviour::Answer(accept())));
+    let slow = module(folder.path(), "slow", &policy(&Behavior::Loop));
+    let quick = module(folder.path(), "quick", &policy(&Behavior::Answer(accept())));
     let host = Host::start(
         folder.path(),
         &format!("slow: {{{slow}, timeoutEvalSeconds: 1}}\nquick: {{{quick}}}\n"),
@@ -330,7 +330,7 @@ fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
 fn a_guests_log_line_is_one_line() {
     let folder = TempDir::new().unwrap();
     let line = json!({ "level": "warning", "message": "look\nout", "pod": "web" });
-    let guest = policy(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
+    let guest = policy(&Behavior::HostCall(["kubewarden", "tracing", "log"], line));
     let entry = module(folder.path(), "p", &guest);
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
     host.validate("p", &review(&json!({})));
@@ -347,7 +347,7 @@ fn https_is_spoken_with_the_certificate_given() {
     let key = folder.path().join("tls.key");
     fs::write(&certificate, certified.cert.pem()).unwrap();
     fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let files = ["--cert-file", certificate.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &files);
 
@@ -373,11 +373,11 @@ fn it_does_not_start_with_what_it_cannot_serve() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let invalid = policy_with(
-        &Behaviour::Trap,
-        &Behaviour::Answer(json!({ "valid": false, "message": "unknown key\n- x" })),
+        &Behavior::Trap,
+        &Behavior::Answer(json!({ "valid": false, "message": "unknown key\n- x" })),
     );
     let invalid = module(folder, "invalid", &invalid);
-    let fine = module(folder, "fine", &policy(&Behaviour::Trap));
+    let fine = module(folder, "fine", &policy(&Behavior::Trap));
     let missing = folder.join("nowhere.wasm");
     for (entries, arguments, status, message) in [
         (format!("p: {{{invalid}}}"), vec![], 1, "policy `p`: Policy settings are invalid: unknown key\n- x"),

@@ -18,13 +18,13 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
             };
             if own(&format!("/connectInject/{setting}")).is_some() {
                 let text = format!("connectInject.{setting} overrides it");
-                translator.told(path, Fate::Translated, &text);
+                translator.report(path, Fate::Translated, &text);
             } else {
                 translator.setting(path, setting, value);
             }
         }
         "connectInject.enabled" => match values.injector() {
-            Some(Value::Bool(false)) => translator.told(
+            Some(Value::Bool(false)) => translator.report(
                 path,
                 Fate::Deployment,
                 "the chart's own injector is disabled, as the policy requires; the policy's `enabled` stays true",
@@ -38,31 +38,31 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
                     && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
             {
                 translator.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
-                translator.told(path, Fate::Translated, "acls.authMethod, whose name in the chart begins with it");
+                translator.report(path, Fate::Translated, "acls.authMethod, whose name in the chart begins with it");
             }
             _ => translator.stays(path, value),
         },
-        "global.tls.enableAutoEncrypt" if *value == json!(true) => translator.told(
+        "global.tls.enableAutoEncrypt" if *value == json!(true) => translator.report(
             path,
             Fate::Elsewhere,
             "the agents' certificates are issued by Connect's CA: add its root certificate to tls.caCert; an agent returns it at /v1/connect/ca/roots",
         ),
         "externalServers" if value.get("enabled") == Some(&json!(true)) => {
             let text = "pods connect to the client agent on their node, not to servers: set client.join, so that the agents join these servers";
-            translator.told_all(path, value, Fate::Elsewhere, text);
+            translator.report_all(path, value, Fate::Elsewhere, text);
         }
-        "client.enabled" if values.switch("/client/enabled") == Some(json!(false)) => translator.told(
+        "client.enabled" if values.switch("/client/enabled") == Some(json!(false)) => translator.report(
             path,
             Fate::Elsewhere,
             "the policy requires a Consul client agent on every node: set it to true",
         ),
-        "client.grpc" if *value == json!(false) => translator.told(
+        "client.grpc" if *value == json!(false) => translator.report(
             path,
             Fate::Elsewhere,
             "Envoy gets its configuration from the agent's gRPC port: set it to true",
         ),
         "client.grpc" => {
-            translator.told(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
+            translator.report(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
         }
         "client.extraConfig" => agent_ports(translator, path, value),
         _ => shared::special(translator, path, value),
@@ -91,12 +91,12 @@ fn agent_ports(translator: &mut Translator<'_>, path: &str, value: &Value) {
     if !config.is_object() && !is_empty(value) {
         let text =
             "it cannot be parsed: if it changes ports, set agent.httpPort, agent.httpsPort or agent.grpcPort";
-        translator.told(path, Fate::Elsewhere, text);
+        translator.report(path, Fate::Elsewhere, text);
     } else if settings.is_empty() {
         translator.stays(path, value);
     } else {
         let text = format!("{}; the rest stays with the chart", settings.join(", "));
-        translator.told(path, Fate::Translated, &text);
+        translator.report(path, Fate::Translated, &text);
     }
 }
 

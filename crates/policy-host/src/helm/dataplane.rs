@@ -12,13 +12,13 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
             unless_written(translator, path, value, "connectInject.image", "imageK8S");
         }
         "global.logLevel" => unless_written(translator, path, value, "connectInject.logLevel", "logLevel"),
-        "connectInject.enabled" if values.injector() == Some(json!(false)) => translator.told(
+        "connectInject.enabled" if values.injector() == Some(json!(false)) => translator.report(
             path,
             Fate::Elsewhere,
             "the chart's controllers, which register the pods, require it: set it to true, and exclude the policy's \
              namespaces with namespaceSelector",
         ),
-        "connectInject.enabled" => translator.told(
+        "connectInject.enabled" => translator.report(
             path,
             Fate::Deployment,
             "stays true in the chart, whose controllers register the pods; the policy's `enabled` stays true",
@@ -26,18 +26,18 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
         "connectInject.dataplaneAsSidecarInitContainer.defaultEnabled" if *value == json!(true) => {
             translator.setting(path, "nativeSidecars", value);
         }
-        "connectInject.dataplaneAsSidecarInitContainer.defaultEnabled" => translator.told(
+        "connectInject.dataplaneAsSidecarInitContainer.defaultEnabled" => translator.report(
             path,
             Fate::Translated,
             "omitted: nativeSidecars is true by default; set it to false for Kubernetes up to 1.28",
         ),
         "dns.enabled" | "dns.enableRedirection" if *value == json!("-") => {
-            translator.told(path, Fate::Translated, "as connectInject.transparentProxy.defaultEnabled");
+            translator.report(path, Fate::Translated, "as connectInject.transparentProxy.defaultEnabled");
         }
         "dns.enabled" | "dns.enableRedirection" => translator.setting(path, path, value),
         "global.name" | "fullnameOverride" | "nameOverride" if !is_empty(value) => {
             let text = "part of names, such as servers.address";
-            translator.told(path, Fate::Translated, text);
+            translator.report(path, Fate::Translated, text);
         }
         "externalServers" if value.get("enabled") == Some(&json!(true)) => external(translator, value),
         _ => shared::special(translator, path, value),
@@ -47,7 +47,7 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
 /// A value that another one overrides, if that is set.
 fn unless_written(translator: &mut Translator<'_>, path: &str, value: &Value, other: &str, setting: &str) {
     if translator.values.written(&format!("/{}", other.replace('.', "/"))).is_some() {
-        translator.told(path, Fate::Translated, &format!("{other} overrides it"));
+        translator.report(path, Fate::Translated, &format!("{other} overrides it"));
     } else {
         translator.setting(path, setting, value);
     }
@@ -58,14 +58,14 @@ fn external(translator: &mut Translator<'_>, block: &Value) {
     for (key, value) in block.as_object().into_iter().flatten() {
         let path = format!("externalServers.{key}");
         match key.as_str() {
-            "enabled" => translator.told(&path, Fate::Translated, "servers"),
+            "enabled" => translator.report(&path, Fate::Translated, "servers"),
             "hosts" => hosts(translator, &path, value),
             "grpcPort" => translator.setting(&path, "servers.grpcPort", value),
             "httpsPort" => translator.setting(&path, "servers.httpsPort", value),
             "tlsServerName" => translator.setting(&path, "tls.serverName", value),
             "skipServerWatch" => translator.setting(&path, "servers.skipServerWatch", value),
             "useSystemRoots" if *value == json!(true) => {
-                translator.told(
+                translator.report(
                     &path,
                     Fate::Translated,
                     "tls.caCert stays empty: the CAs of the images are trusted",
@@ -85,8 +85,8 @@ fn external(translator: &mut Translator<'_>, block: &Value) {
 fn hosts(translator: &mut Translator<'_>, path: &str, value: &Value) {
     let hosts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match hosts.as_slice() {
-        [] => translator.told(path, Fate::Elsewhere, "empty: set servers.address"),
-        [first, ..] if first.starts_with("exec=") => translator.told(
+        [] => translator.report(path, Fate::Elsewhere, "empty: set servers.address"),
+        [first, ..] if first.starts_with("exec=") => translator.report(
             path,
             Fate::Elsewhere,
             "a command, which would run in every pod, whose containers do not have its program: set servers.address to \
@@ -98,7 +98,7 @@ fn hosts(translator: &mut Translator<'_>, path: &str, value: &Value) {
                 0 => "servers.address".to_owned(),
                 _ => "servers.address: the first host, as in the chart".to_owned(),
             };
-            translator.told(path, Fate::Translated, &text);
+            translator.report(path, Fate::Translated, &text);
         }
     }
 }

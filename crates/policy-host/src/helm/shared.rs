@@ -10,7 +10,7 @@ use super::{Fate, translate::Translator, values::is_empty};
 pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
     match path {
         "connectInject.k8sAllowNamespaces" if *value == json!([]) => {
-            translator.told(
+            translator.report(
                 path,
                 Fate::Elsewhere,
                 "omitted, because the policy would inject no pod: see the notes",
@@ -18,13 +18,13 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
         }
         "connectInject.k8sAllowNamespaces" => translator.setting(path, "k8sAllowNamespaces", value),
         "connectInject.metrics.defaultEnabled" if *value == json!("-") => {
-            translator.told(path, Fate::Translated, "as global.metrics.enabled");
+            translator.report(path, Fate::Translated, "as global.metrics.enabled");
         }
         "connectInject.metrics.defaultEnabled" => translator.setting(path, "metrics.defaultEnabled", value),
         "global.metrics.enabled" => {
             match translator.values.written("/connectInject/metrics/defaultEnabled") {
                 Some(own) if *own != json!("-") => {
-                    translator.told(
+                    translator.report(
                         path,
                         Fate::Translated,
                         "connectInject.metrics.defaultEnabled overrides it",
@@ -34,11 +34,11 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
             }
         }
         "global.tls.caCert" if is_empty(value) => {
-            translator.told_all(path, value, Fate::Deployment, "empty: nothing to do");
+            translator.report_all(path, value, Fate::Deployment, "empty: nothing to do");
         }
         "global.tls.caCert" => {
             let text = "tls.caCert must be the certificate itself, not its Secret: see the notes";
-            translator.told_all(path, value, Fate::Elsewhere, text);
+            translator.report_all(path, value, Fate::Elsewhere, text);
         }
         _ => translator.stays(path, value),
     }

@@ -40,9 +40,9 @@ impl Translator<'_> {
             (Entry::Key(rule), _) => self.apply(path, rule, value),
             (Entry::Unknown, _) => self.unknown(path),
             (Entry::Block, Value::Object(_)) => self.block(path, value),
-            (Entry::Block, Value::Null) => self.told(path, Fate::Deployment, "empty: nothing to do"),
+            (Entry::Block, Value::Null) => self.report(path, Fate::Deployment, "empty: nothing to do"),
             (Entry::Block, _) => {
-                self.told(path, Fate::Unknown, "must be an object: it is a block of the chart");
+                self.report(path, Fate::Unknown, "must be an object: it is a block of the chart");
             }
         }
     }
@@ -69,7 +69,7 @@ impl Translator<'_> {
             Rule::Remedy(_) if empty => (Fate::Deployment, "empty: nothing to do"),
             Rule::Remedy(remedy) => (Fate::Elsewhere, *remedy),
         };
-        self.told_all(path, value, fate, text);
+        self.report_all(path, value, fate, text);
     }
 
     /// Reports the values of the chart's own injector.
@@ -89,12 +89,12 @@ impl Translator<'_> {
                 self.setting(&format!("{path}.{key}"), &format!("{setting}.{key}"), value);
             }
         } else if is_empty(value) && !value.is_array() {
-            self.told(path, Fate::Translated, &format!("empty: {setting} keeps its default"));
+            self.report(path, Fate::Translated, &format!("empty: {setting} keeps its default"));
         } else if let Some(text) = self.too_small(path, setting, value) {
-            self.told(path, Fate::Translated, &text);
+            self.report(path, Fate::Translated, &text);
         } else {
             self.set(setting, value.clone());
-            self.told(path, Fate::Translated, setting);
+            self.report(path, Fate::Translated, setting);
         }
     }
 
@@ -114,7 +114,7 @@ impl Translator<'_> {
 
     /// Reports that a value stays with the chart.
     pub fn stays(&mut self, path: &str, value: &Value) {
-        self.told_all(path, value, Fate::Deployment, CHART);
+        self.report_all(path, value, Fate::Deployment, CHART);
     }
 
     pub fn unknown(&mut self, path: &str) {
@@ -122,7 +122,7 @@ impl Translator<'_> {
             Some(known) => format!("not a key of the chart; did you mean {known}?"),
             None => "not a key of the chart: remove it".to_owned(),
         };
-        self.told(path, Fate::Unknown, &text);
+        self.report(path, Fate::Unknown, &text);
     }
 
     /// A key with dots, which Helm reads as a single name rather than a path.
@@ -134,17 +134,17 @@ impl Translator<'_> {
             let nested = format!("{}: {shown}{}", key.replace('.', ": {"), "}".repeat(depth));
             let _ = write!(text, "; write {nested}");
         }
-        self.told(path, Fate::Unknown, &text);
+        self.report(path, Fate::Unknown, &text);
     }
 
-    pub fn told(&mut self, key: &str, fate: Fate, text: &str) {
+    pub fn report(&mut self, key: &str, fate: Fate, text: &str) {
         self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
     }
 
     /// Reports the same text for everything below a key.
-    pub fn told_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
+    pub fn report_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
         for leaf in leaves(path, value) {
-            self.told(&leaf, fate, text);
+            self.report(&leaf, fate, text);
         }
     }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 /// What a policy does when `validate` is called.
-pub enum Behaviour {
+pub enum Behavior {
     /// It answers with this.
     Answer(Value),
     /// It answers with these bytes.
@@ -30,19 +30,19 @@ pub fn accept() -> Value {
 }
 
 /// A policy that accepts all settings.
-pub fn policy(validate: &Behaviour) -> Vec<u8> {
-    policy_with(validate, &Behaviour::Answer(json!({ "valid": true })))
+pub fn policy(validate: &Behavior) -> Vec<u8> {
+    policy_with(validate, &Behavior::Answer(json!({ "valid": true })))
 }
 
 /// A policy with two behaviors. The lengths of the operations' names distinguish them.
-pub fn policy_with(validate: &Behaviour, validate_settings: &Behaviour) -> Vec<u8> {
+pub fn policy_with(validate: &Behavior, validate_settings: &Behavior) -> Vec<u8> {
     let mut data = Data::default();
     let mut body = String::new();
-    for (length, behaviour) in [(8, validate), (17, validate_settings)] {
-        let code = data.code(behaviour);
+    for (length, behavior) in [(8, validate), (17, validate_settings)] {
+        let code = data.code(behavior);
         writeln!(body, "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))").unwrap();
     }
-    let other = data.code(&Behaviour::Answer(json!("v1")));
+    let other = data.code(&Behavior::Answer(json!("v1")));
     let segment = data.segment();
     wat::parse_str(format!(
         r#"(module
@@ -89,17 +89,17 @@ impl Data {
         format!("(i32.const {at}) (i32.const {})", bytes.len())
     }
 
-    fn code(&mut self, behaviour: &Behaviour) -> String {
-        match behaviour {
-            Behaviour::Answer(answer) => self.respond(answer.to_string().as_bytes()),
-            Behaviour::Bytes(bytes) => self.respond(bytes),
-            Behaviour::Trap => "(unreachable)".to_owned(),
-            Behaviour::Loop => "(loop $forever (br $forever)) (unreachable)".to_owned(),
-            Behaviour::Error(message) => {
+    fn code(&mut self, behavior: &Behavior) -> String {
+        match behavior {
+            Behavior::Answer(answer) => self.respond(answer.to_string().as_bytes()),
+            Behavior::Bytes(bytes) => self.respond(bytes),
+            Behavior::Trap => "(unreachable)".to_owned(),
+            Behavior::Loop => "(loop $forever (br $forever)) (unreachable)".to_owned(),
+            Behavior::Error(message) => {
                 let message = self.add(message.as_bytes());
                 format!("(call $error {message}) (return (i32.const 0))")
             }
-            Behaviour::HostCall(path, payload) => {
+            Behavior::HostCall(path, payload) => {
                 let mut arguments = String::new();
                 for part in path {
                     arguments.push_str(&self.add(part.as_bytes()));
