@@ -12,6 +12,7 @@
     clippy::string_slice
 )]
 
+pub mod kept;
 pub mod original;
 pub mod webhook;
 
