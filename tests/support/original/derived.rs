@@ -92,14 +92,15 @@ fn pods() -> Vec<Value> {
     let grpc = json!({ "name": "c1", "image": "c", "ports": [{ "containerPort": 7070, "name": "grpc" }] });
     let udp = json!({ "name": "web", "image": "w", "volumeMounts": token, "ports": [
         { "containerPort": 53, "name": "dns", "protocol": "UDP" }, { "containerPort": 8080 }] });
-    let migrate = json!([{ "name": "migrate", "image": "m" }]);
+    let migrate = json!([{ "name": "migrate", "image": "m" }, { "name": "seed", "image": "s" }]);
+    let volumes = json!([{ "name": "token", "emptyDir": {} }, { "name": "cache", "emptyDir": {} }]);
     let specs = [
         json!({ "containers": [web] }),
         json!({ "containers": [web], "initContainers": migrate }),
         json!({ "containers": [plain] }),
         json!({ "containers": [plain, grpc] }),
         json!({ "containers": [udp] }),
-        json!({ "containers": [web, grpc], "initContainers": migrate }),
+        json!({ "containers": [web, grpc], "initContainers": migrate, "volumes": volumes }),
     ];
     let pods = specs.into_iter().map(|mut spec| {
         spec["serviceAccountName"] = json!("web");
@@ -289,5 +290,6 @@ const SETTINGS: &[&str] = &[
     r#"{"enableConsulNamespaces":true,"consulNamespaces":{"mirroringK8S":true,"mirroringK8SPrefix":"k8s-"}}"#,
     r#"{"sidecarProxy":{"resources":{"limits":{"cpu":"1","memory":"256Mi"},"requests":{"cpu":"50m","memory":"32Mi"}}}}"#,
     r#"{"envoyExtraArgs":"--log-level warning"}"#,
+    r#"{"nativeSidecars":false}"#,
     r#"{"centralConfig":{"enabled":true,"defaultProtocol":"http"}}"#,
 ];
