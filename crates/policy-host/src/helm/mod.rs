@@ -108,7 +108,7 @@ pub enum HelmError {
     NoValues(String),
     #[error("{field}: {error}")]
     Text { field: String, error: SyntaxError },
-    #[error("{} documents have values of a chart, and it is not clear which are Consul's: {}; give one of them", .0.len(), .0.join(", "))]
+    #[error("values of a chart are in {} places, and it is not clear which are Consul's: {}; give one of them", .0.len(), .0.join(", "))]
     Several(Vec<String>),
 }
 
@@ -120,7 +120,11 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
     let mode = options.mode.unwrap_or_else(|| {
         let (mode, why) = mode::choose(values, found.chart_version.as_deref());
         let other = if mode == Mode::Agent { Mode::Dataplane } else { Mode::Agent };
-        notes.push(format!("the mode is {mode}, since {why}; --mode {other} is for the other one"));
+        let version = match found.chart_version {
+            None => "`helm list -A` shows the chart's version, and ",
+            Some(_) => "",
+        };
+        notes.push(format!("the mode is {mode}, since {why}; {version}--mode {other} is for the other one"));
         mode
     });
     let release = Release {
