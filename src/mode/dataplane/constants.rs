@@ -1,7 +1,9 @@
 //! Names that people, tools and the endpoints controller know.
 
+use crate::mode::shared::INIT_CONTAINER;
+
 /// Begins the name of each init container, or is it.
-pub const INIT: &str = "consul-connect-inject-init";
+pub const INIT: &str = INIT_CONTAINER;
 pub const SIDECAR: &str = "consul-dataplane";
 
 /// The controller registers the pods that have it as a label.
