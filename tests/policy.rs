@@ -244,6 +244,28 @@ mod decision {
         assert_eq!((silent.reason(), silent.warnings.len()), ("already-injected", 0));
     }
 
+    /// `kubectl debug --copy-to` removes the annotations with most profiles.
+    #[test]
+    fn a_copy_without_annotations_is_told() {
+        let injected = ask(&web(&[]), &json!({})).pod();
+        for (labels, annotations) in [
+            (json!(null), json!(null)),
+            (injected["metadata"]["labels"].clone(), json!({})),
+            (json!({}), json!({ format!("{PREFIX}connect-inject"): "false" })),
+        ] {
+            let mut copy = injected.clone();
+            copy["metadata"]["labels"] = labels;
+            copy["metadata"]["annotations"] = annotations;
+            let answer = ask(&copy, &json!({}));
+            assert!(answer.mutated_object.is_none());
+            let warning = &answer.warnings[0];
+            assert!(warning.contains("one more instance of its service and gets its traffic"), "{warning}");
+            // A controller's pod is no copy.
+            copy["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "web" }]);
+            assert_eq!(ask(&copy, &json!({})).warnings, [""; 0]);
+        }
+    }
+
     /// Switching `default` on must not break a chart that knows nothing of it.
     #[test]
     fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
