@@ -68,7 +68,7 @@ impl Theirs {
             line(out, screen, difference, style::FAINT)?;
         }
         if !other.is_empty() {
-            let text = "for no known reason; do the settings say what the chart's values do?";
+            let text = "for no known reason; do the settings say what the chart's values and the namespace's labels do?";
             lines(out, screen, 2, text, style::CARE)?;
         }
         for difference in &other {
