@@ -259,7 +259,7 @@ mod decision {
             let answer = ask(&copy, &json!({}));
             assert!(answer.mutated_object.is_none());
             let warning = &answer.warnings[0];
-            assert!(warning.contains("one more instance of its service and gets its traffic"), "{warning}");
+            assert!(warning.contains("another instance of its service and receives traffic"), "{warning}");
             // A controller's pod is no copy.
             copy["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "web" }]);
             assert_eq!(ask(&copy, &json!({})).warnings, [""; 0]);
