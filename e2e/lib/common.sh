@@ -30,6 +30,14 @@ CONSUL_TOKEN=e2e00000-0000-4000-8000-0000000000ac
 WEBHOOK_PORT=8443
 READINESS_PORT=8081
 
+# Dataplane mode runs the programs of consul-k8s: files that are named, or Docker Hub's images.
+for program in E2E_CONSUL_K8S E2E_CONSUL_DATAPLANE E2E_CONSUL_CNI; do
+    [ -z "${!program:-}" ] || export "$program=$(realpath "${!program}")"
+done
+with_dataplane() {
+    [ -z "${E2E_EXISTING:-}" ] && [ -n "${E2E_DOCKER_HUB:-}${E2E_CONSUL_K8S:+${E2E_CONSUL_DATAPLANE:-}}" ]
+}
+
 say() { printf '%s\n' "e2e: $*" >&2; }
 
 die() {

@@ -191,6 +191,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
+  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
 $(annotations "$@")
@@ -212,6 +213,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
+  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
     consul.hashicorp.com/connect-service-upstreams: "$upstreams"
