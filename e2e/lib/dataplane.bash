@@ -26,3 +26,78 @@ classic() { contains "containers of $1" $PROXY "$(field "$1" '{.spec.containers[
 # in_catalog SERVICE: the pods of its instances.
 in_catalog() { consul_get "catalog/service/$1" | jq -r '[.[].ServiceMeta."pod-name"] | sort | join(" ")'; }
 catalog_is() { equal "pods of $1 in Consul's catalog" "$2" "$(in_catalog "$1")"; }
+
+# job NAME URL [FIELD: VALUE of annotations]...: a Job that asks the URL until it is answered.
+job() {
+    local name=$1 url=$2
+    shift 2
+    k apply -f - <<END
+apiVersion: batch/v1
+kind: Job
+metadata: {name: $name}
+spec:
+  template:
+    metadata:
+      labels: {app: $name}
+      annotations:
+        consul.hashicorp.com/connect-inject: "true"
+$(annotations "$@" | sed 's/^/    /')
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: $name
+          image: tutum/curl:latest
+          command: [curl, -sf, --max-time, "3", --retry, "20", --retry-delay, "1", --retry-all-errors, "$url"]
+END
+}
+
+# restricted_server NAME [FIELD: VALUE of annotations]...: the YAML of a server that the
+# strictest Pod Security Standard admits.
+restricted_server() {
+    local name=$1
+    shift
+    cat <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $name
+  labels: {app: $name}
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+$(annotations "$@")
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: $name
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am $name", "-listen=:8080"]
+      ports: [{containerPort: 8080, name: http}]
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+END
+}
+
+# chart_webhook NAME SELECTOR: the chart's webhook for pods, until the scenario ends. The
+# API server calls webhooks in the order of their configurations' names.
+chart_webhook() {
+    afterwards kubectl delete mutatingwebhookconfiguration "$1"
+    kubectl apply -f - <<END
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: $1}
+webhooks:
+  - name: consul-connect-injector.consul.hashicorp.com
+    clientConfig: {url: "https://$NODE_IP:8080/mutate", caBundle: $(base64 -w0 "$SCRATCH/pki/ca.crt")}
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    namespaceSelector: {matchLabels: $2}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+END
+}
+
+# of_chart POD, of_policy POD: who injected it. The policy adds no shell.
+of_chart() { contains "command of $1's init container" /bin/sh "$(init_command "$1")"; }
+of_policy() { contains "command of $1's init container" consul-k8s-control-plane "$(init_command "$1" | jq -r '.[0]')"; }
+init_command() {
+    field "$1" '{.spec.initContainers[?(@.name=="consul-connect-inject-init")].command}'
+}

@@ -23,3 +23,66 @@ setup_file() { controllers_are_ready; }
     fails get docs-outsider "http://$(pod_ip static-server):20000/"
     fails get docs-outsider "https://$(pod_ip static-server):20000/" --insecure
 }
+
+@test "dataplane-job: it calls its upstream and finishes, without waiting for its proxy" {
+    server dpjob-server
+    services dpjob-server dpjob
+    ready dpjob-server
+    job dpjob http://127.0.0.1:1234/ "connect-service-upstreams: dpjob-server:1234"
+    k wait --for=condition=Complete --timeout=120s job/dpjob
+    contains "what it printed" "I am dpjob-server" "$(k logs job/dpjob -c dpjob)"
+    # The proxy has no grace period to wait for.
+    (($(seconds_after_the_app dpjob) < 10))
+    # Kubernetes lists a finished pod that was never ready among the Service's until it is deleted.
+    not_routable dpjob
+    k delete job dpjob
+    eventually 60 catalog_is dpjob ""
+}
+
+# seconds_after_the_app NAME: how long the Job's proxy went on after its app had finished.
+seconds_after_the_app() {
+    k get pods -l "app=$1" -o json | jq '.items[0].status
+        | (.initContainerStatuses[] | select(.name == "consul-dataplane") | .state.terminated.finishedAt | fromdate)
+        - (.containerStatuses[0].state.terminated.finishedAt | fromdate)'
+}
+
+@test "dataplane-restricted: in a namespace of the strictest Pod Security Standard, with native sidecars" {
+    in_restricted strict-native dataplane-upstreams
+    native strict-native
+}
+
+@test "dataplane-restricted-classic: and with ordinary ones" {
+    in_restricted strict-ordinary dataplane-classic
+    classic strict-ordinary
+}
+
+# in_restricted NAME POLICY: a server of that name there is reached through the mesh.
+in_restricted() {
+    client "$1-client" "$1:1234"
+    services "$1" "$1-client"
+    kubectl label namespace "$NS" --overwrite "e2e.policy=$2" pod-security.kubernetes.io/enforce=restricted
+    restricted_server "$1" | k apply -f -
+    ready "$1" "$1-client"
+    eventually 60 answers "$1-client" http://127.0.0.1:1234/ "I am $1"
+}
+
+@test "dataplane-and-agent: pods of both modes call each other in one mesh" {
+    # The label counts when a pod is made.
+    kubectl label namespace "$NS" --overwrite e2e.policy=standard
+    server both-agent
+    client both-agent-client both-dataplane:1234
+    kubectl label namespace "$NS" --overwrite e2e.policy=dataplane-upstreams
+    server both-dataplane
+    client both-dataplane-client both-agent:1234
+    services both-agent both-agent-client both-dataplane both-dataplane-client
+    ready both-agent both-agent-client both-dataplane both-dataplane-client
+    eventually 60 answers both-agent-client http://127.0.0.1:1234/ "I am both-dataplane"
+    eventually 60 answers both-dataplane-client http://127.0.0.1:1234/ "I am both-agent"
+    # Each is registered once: by itself, or by the controllers.
+    catalog_is both-agent both-agent
+    catalog_is both-dataplane both-dataplane
+    deny both-agent-client both-dataplane
+    deny both-dataplane-client both-agent
+    eventually 60 refused both-agent-client http://127.0.0.1:1234/
+    eventually 60 refused both-dataplane-client http://127.0.0.1:1234/
+}

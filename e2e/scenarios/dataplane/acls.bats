@@ -2,8 +2,6 @@
 # Dataplane mode with ACLs in default deny and TLS. The controllers of this Consul look
 # only at the namespaces of this file's scenarios (lib/controllers.sh).
 
-export BATS_NO_PARALLELIZE_WITHIN_FILE=true
-
 load ../../lib/helpers
 load ../../lib/secure
 load ../../lib/dataplane
@@ -50,6 +48,8 @@ setup_file() {
 
 @test "dataplane-acl-account: a pod whose account is not its service's is refused with the remedy" {
     local told
-    told=$(fails k apply -f "$TESTDATA/docs-1.5-server.yaml" 2>&1)
+    account acl-stranger
+    told=$(server_as acl-stranger "" "" "connect-service: acl-owner" | fails k apply -f - 2>&1)
+    contains "what kubectl prints" acl-owner "$told"
     contains "what kubectl prints" serviceAccountName "$told"
 }
