@@ -31,7 +31,7 @@ start_secure_controllers() {
 }
 
 # secure_namespaces: of the scenarios that use the Consul with ACLs and TLS.
-secure_namespaces() { sed -n 's/^@test "\([^:"]*\).*/e2e-\1/p' "$E2E_DIR/scenarios/dataplane/acls.bats"; }
+secure_namespaces() { sed -n 's/^@test "\([^:"]*\).*/e2e-\1/p' "$E2E_DIR"/scenarios/dataplane/{acls,alone/move}.bats; }
 
 # controllers NAMESPACE FIELD ARGUMENTS ENVIRONMENT: they run there, with the chart's
 # defaults. They ask the API server at the node's address, since the cluster has no kube-proxy.

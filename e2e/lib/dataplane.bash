@@ -76,8 +76,8 @@ spec:
 END
 }
 
-# chart_webhook NAME SELECTOR: the chart's webhook for pods, until the scenario ends. The
-# API server calls webhooks in the order of their configurations' names.
+# chart_webhook NAME SELECTOR [PORT]: the chart's webhook for pods, until the scenario ends.
+# The API server calls webhooks in the order of their configurations' names.
 chart_webhook() {
     afterwards kubectl delete mutatingwebhookconfiguration "$1"
     kubectl apply -f - <<END
@@ -86,7 +86,7 @@ kind: MutatingWebhookConfiguration
 metadata: {name: $1}
 webhooks:
   - name: consul-connect-injector.consul.hashicorp.com
-    clientConfig: {url: "https://$NODE_IP:8080/mutate", caBundle: $(base64 -w0 "$SCRATCH/pki/ca.crt")}
+    clientConfig: {url: "https://$NODE_IP:${3:-8080}/mutate", caBundle: $(base64 -w0 "$SCRATCH/pki/ca.crt")}
     admissionReviewVersions: [v1]
     sideEffects: None
     failurePolicy: Fail
@@ -100,4 +100,49 @@ of_chart() { contains "command of $1's init container" /bin/sh "$(init_command "
 of_policy() { contains "command of $1's init container" consul-k8s-control-plane "$(init_command "$1" | jq -r '.[0]')"; }
 init_command() {
     field "$1" '{.spec.initContainers[?(@.name=="consul-connect-inject-init")].command}'
+}
+
+# rolling_server NAME VERSION: three instances, which answer "I am VERSION". Their apps serve
+# on for a moment when they are told to end.
+rolling_server() {
+    k apply -f - <<END
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $1}
+spec:
+  replicas: 3
+  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  selector: {matchLabels: {app: $1}}
+  template:
+    metadata:
+      labels: {app: $1}
+      annotations:
+        consul.hashicorp.com/connect-inject: "true"
+        e2e/version: $2
+    spec:
+      serviceAccountName: ${ACCOUNT:-default}
+      containers:
+        - name: $1
+          image: hashicorp/http-echo:latest
+          args: ["-text=I am $2", "-listen=:8080"]
+          ports: [{containerPort: 8080, name: http}]
+          readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+          lifecycle: {preStop: {sleep: {seconds: 5}}}
+      terminationGracePeriodSeconds: 45
+END
+    k rollout status "deployment/$1" --timeout=240s
+}
+
+# http SERVICE: its protocol, until the scenario's end.
+http() {
+    afterwards consul_delete "config/service-defaults/$1"
+    consul_put config "{\"Kind\": \"service-defaults\", \"Name\": \"$1\", \"Protocol\": \"http\"}"
+}
+
+# injected_by_chart NAME: a server of that name, made anew. The API server takes a moment
+# to know a new webhook, so this is for `eventually`.
+injected_by_chart() {
+    k delete pod "$1" --ignore-not-found --grace-period=1
+    server "$1"
+    of_chart "$1"
 }

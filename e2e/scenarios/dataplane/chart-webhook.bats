@@ -33,11 +33,6 @@ injected_once() {
     kubectl label namespace "$NS" --overwrite e2e.policy=none consul.hashicorp.com/chart-webhook=on
     eventually 60 injected_by_chart scoped-chart
 }
-injected_by_chart() {
-    k delete pod "$1" --ignore-not-found --grace-period=1
-    server "$1"
-    of_chart "$1"
-}
 
 @test "chart-webhook-first: forgotten, and called before the policy, it injects, and the policy leaves that alone" {
     chart_webhook consul-first "{kubernetes.io/metadata.name: $NS}"
