@@ -2,11 +2,12 @@
 # the chart's webhook, which is the same program. Sourced by run.sh and dataplane.bash.
 # shellcheck shell=bash
 
-# start_controllers: those of the plain Consul. They have the node's address, where
-# the API server calls the webhook.
+# start_controllers: those of the plain Consul, and the name server that pods expect. They
+# have the node's address, where the API server calls the webhook.
 start_controllers() {
     local ignored
     ignored=$(secure_namespaces | sed 's/.*/"-deny-k8s-namespace=&"/' | paste -sd,)
+    [ -f "$SCRATCH/consul-name-server.pid" ] || inside env E2E_SCRATCH="$SCRATCH" "$E2E_DIR/lib/consul.sh" start name-server
     anywhere kubectl apply --server-side -f - <<<"$(crds)" >/dev/null
     anywhere kubectl wait --for=condition=Established crd --selector e2e=controllers --timeout=60s >/dev/null
     anywhere kubectl apply -f - <<<"$(controllers consul "hostNetwork: true" "\"-allow-k8s-namespace=*\", $ignored" "

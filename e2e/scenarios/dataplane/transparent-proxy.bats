@@ -103,3 +103,121 @@ END
     fails get excluded-client "http://$address/"
     fails k exec excluded-client -c user-2000 -- curl -s --max-time 5 "http://$server/"
 }
+
+@test "tproxy-job: a Job calls a service by its name in Consul and finishes" {
+    server tpjob-server
+    services tpjob-server tpjob
+    ready tpjob-server
+    eventually 60 routable tpjob-server
+    job tpjob http://tpjob-server.virtual.consul/
+    k wait --for=condition=Complete --timeout=120s job/tpjob
+    contains "what it printed" "I am tpjob-server" "$(k logs job/tpjob -c tpjob)"
+}
+
+@test "tproxy-probes: the kubelet's HTTP probes pass through Envoy, and a failing one takes the pod out" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: tpprobed
+  labels: {app: tpprobed}
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
+spec:
+  containers:
+    - name: tpprobed
+      image: busybox:latest
+      command: [sh, -c, "trap exit TERM; mkdir /www; echo fine | tee /www/started /www/alive >/www/healthy; httpd -f -p 8080 -h /www & wait"]
+      ports: [{containerPort: 8080, name: http}]
+      startupProbe: {httpGet: {path: /started, port: http}, periodSeconds: 1}
+      livenessProbe: {httpGet: {path: /alive, port: 8080}, periodSeconds: 1, failureThreshold: 2}
+      readinessProbe: {httpGet: {path: /healthy, port: http}, periodSeconds: 1, failureThreshold: 2}
+END
+    services tpprobed
+    ready tpprobed
+    equal "ports" "20500 20300 20400" "$(field tpprobed '{range .spec.containers[0]}{.startupProbe.httpGet.port} {.livenessProbe.httpGet.port} {.readinessProbe.httpGet.port}{end}')"
+    eventually 60 routable tpprobed
+    k exec tpprobed -- mv /www/healthy /www/ill
+    eventually 60 not_routable tpprobed
+    k exec tpprobed -- mv /www/ill /www/healthy
+    eventually 60 routable tpprobed
+    equal "restarts" 0 "$(restarts tpprobed tpprobed)"
+    k exec tpprobed -- rm /www/alive
+    eventually 60 restarted tpprobed tpprobed 0
+}
+
+@test "tproxy-dns: the proxy answers for .consul, the cluster's name server for the rest" {
+    server dns-server
+    client dns-client ""
+    client dns-without "" 'consul-dns: "false"'
+    services dns-server dns-client dns-without
+    ready dns-server dns-client dns-without
+    eventually 60 routable dns-server
+    eventually 60 resolves dns-client dns-server.virtual.consul 240.0.0.
+    eventually 60 resolves dns-client dns-server.service.consul "$(pod_ip dns-server)"
+    # The name server of the cluster knows this one, as the address of the node.
+    answers dns-client http://name-server.node.example:8500/v1/status/leader "$CONSUL_SERVER_IP"
+    answers dns-without http://name-server.node.example:8500/v1/status/leader "$CONSUL_SERVER_IP"
+    fails resolves dns-without dns-server.virtual.consul 240.0.0.
+}
+
+# resolves POD NAME ADDRESS: the beginning of the address will do.
+resolves() { contains "addresses of $2" "$3" "$(k exec "$1" -- nslookup "$2" | sed 1,3d)"; }
+
+@test "tproxy-metrics: one scrape, beside the mesh, has the app's figures and Envoy's" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: tpmetrics
+  labels: {app: tpmetrics}
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/enable-metrics: "true"
+    consul.hashicorp.com/enable-metrics-merging: "true"
+    consul.hashicorp.com/service-metrics-port: figures
+    consul.hashicorp.com/service-metrics-path: /figures
+spec:
+  containers:
+    - name: tpmetrics
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am tpmetrics", "-listen=:8080"]
+      ports: [{containerPort: 8080}]
+    - name: figures
+      image: hashicorp/http-echo:latest
+      args: ["-text=figures_of_the_app 42", "-listen=:9090"]
+      ports: [{containerPort: 9090, name: figures}]
+END
+    services tpmetrics
+    plain_client tpmetrics-prometheus
+    ready tpmetrics tpmetrics-prometheus
+    eventually 60 scraped tpmetrics-prometheus tpmetrics
+    answers tpmetrics-prometheus "$(scrape_url tpmetrics)" "figures_of_the_app 42"
+}
+
+@test "tproxy-intention: one by path lets calls of that path through, and no others" {
+    server pathed
+    client pathed-client ""
+    services pathed pathed-client
+    k apply -f - <<'END'
+apiVersion: consul.hashicorp.com/v1alpha1
+kind: ServiceDefaults
+metadata: {name: pathed}
+spec: {protocol: http}
+---
+apiVersion: consul.hashicorp.com/v1alpha1
+kind: ServiceIntentions
+metadata: {name: pathed}
+spec:
+  destination: {name: pathed}
+  sources:
+    - name: pathed-client
+      permissions:
+        - {action: allow, http: {pathPrefix: /open}}
+        - {action: deny, http: {pathPrefix: /}}
+END
+    ready pathed pathed-client
+    eventually 60 status_is pathed-client http://pathed.virtual.consul/open/door 200
+    eventually 60 status_is pathed-client http://pathed.virtual.consul/closed 403
+    status_is pathed-client http://pathed.virtual.consul/open/door 200
+}
+status_is() { equal "status of $2" "$3" "$(get "$1" "$2" -o /dev/null -w '%{http_code}')"; }

@@ -86,3 +86,37 @@ in_restricted() {
     eventually 60 refused both-agent-client http://127.0.0.1:1234/
     eventually 60 refused both-dataplane-client http://127.0.0.1:1234/
 }
+
+@test "dataplane-multi-port: each port of the pod is a service of its own" {
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: multi
+  labels: {app: multi}
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service: "multi-shop,multi-admin"
+    consul.hashicorp.com/connect-service-port: "shop,admin"
+spec:
+  containers:
+    - name: shop
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am the shop", "-listen=:8080"]
+      ports: [{containerPort: 8080, name: shop}]
+    - name: admin
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am the administration", "-listen=:9090"]
+      ports: [{containerPort: 9090, name: admin}]
+END
+    client multi-client "multi-shop:1234,multi-admin:1235"
+    services multi-shop multi-admin multi-client
+    k set selector service multi-shop app=multi
+    k set selector service multi-admin app=multi
+    ready multi multi-client
+    eventually 60 answers multi-client http://127.0.0.1:1234/ "I am the shop"
+    eventually 60 answers multi-client http://127.0.0.1:1235/ "I am the administration"
+    deny multi-client multi-admin
+    eventually 60 refused multi-client http://127.0.0.1:1235/
+    answers multi-client http://127.0.0.1:1234/ "I am the shop"
+}
