@@ -30,14 +30,6 @@ CONSUL_TOKEN=e2e00000-0000-4000-8000-0000000000ac
 WEBHOOK_PORT=8443
 READINESS_PORT=8081
 
-# Dataplane mode runs the programs of consul-k8s: files that are named, or Docker Hub's images.
-for program in E2E_CONSUL_K8S E2E_CONSUL_DATAPLANE E2E_CONSUL_CNI; do
-    [ -z "${!program:-}" ] || export "$program=$(realpath "${!program}")"
-done
-with_dataplane() {
-    [ -z "${E2E_EXISTING:-}" ] && [ -n "${E2E_DOCKER_HUB:-}${E2E_CONSUL_K8S:+${E2E_CONSUL_DATAPLANE:-}}" ]
-}
-
 say() { printf '%s\n' "e2e: $*" >&2; }
 
 die() {
@@ -53,4 +45,17 @@ until_true() {
         ((SECONDS < deadline)) || return 1
         sleep 0.1
     done
+}
+
+# The programs of dataplane mode, wherever the scripts go.
+for program in E2E_CONSUL_K8S E2E_CONSUL_DATAPLANE E2E_CONSUL_CNI; do
+    [ -n "${!program:-}" ] || continue
+    [ -f "${!program}" ] || die "$program: there is no ${!program}"
+    export "$program=$(realpath "${!program}")"
+done
+
+# with_dataplane: both programs are given, or Docker Hub's images of them are to be used.
+with_dataplane() {
+    [ -z "${E2E_EXISTING:-}" ] || return 1
+    [ -n "${E2E_DOCKER_HUB:-}" ] || { [ -n "${E2E_CONSUL_K8S:-}" ] && [ -n "${E2E_CONSUL_DATAPLANE:-}" ]; }
 }

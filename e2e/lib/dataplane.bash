@@ -43,6 +43,7 @@ spec:
         consul.hashicorp.com/connect-inject: "true"
 $(annotations "$@" | sed 's/^/    /')
     spec:
+      serviceAccountName: ${ACCOUNT:-default}
       restartPolicy: Never
       containers:
         - name: $name

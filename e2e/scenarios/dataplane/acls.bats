@@ -53,3 +53,63 @@ setup_file() {
     contains "what kubectl prints" acl-owner "$told"
     contains "what kubectl prints" serviceAccountName "$told"
 }
+
+@test "dataplane-acl-multi-port: each service of the pod has a token of its own" {
+    account multi-one
+    account multi-two
+    account multi-caller
+    # Kubernetes makes none by itself.
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Secret
+metadata: {name: multi-two, annotations: {kubernetes.io/service-account.name: multi-two}}
+type: kubernetes.io/service-account-token
+END
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: multi
+  labels: {app: multi}
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/transparent-proxy: "false"
+    consul.hashicorp.com/connect-service: "multi-one,multi-two"
+    consul.hashicorp.com/connect-service-port: "one,two"
+spec:
+  serviceAccountName: multi-one
+  containers:
+    - name: one
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am the first", "-listen=:8080"]
+      ports: [{containerPort: 8080, name: one}]
+    - name: two
+      image: hashicorp/http-echo:latest
+      args: ["-text=I am the second", "-listen=:9090"]
+      ports: [{containerPort: 9090, name: two}]
+END
+    client_as multi-caller "multi-one:1234,multi-two:1235" | k apply -f -
+    services multi-one multi-two multi-caller
+    k set selector service multi-one app=multi
+    k set selector service multi-two app=multi
+    permit multi-caller multi-two
+    ready multi multi-caller
+    eventually 60 answers multi-caller http://127.0.0.1:1235/ "I am the second"
+    refused multi-caller http://127.0.0.1:1234/
+    equal_tokens multi-one 1
+    equal_tokens multi-two 1
+}
+
+@test "dataplane-acl-job: it calls its upstream and finishes, and its tokens are gone" {
+    account aclj-server
+    account aclj
+    services aclj-server aclj
+    server_as aclj-server | k apply -f -
+    permit aclj aclj-server
+    ready aclj-server
+    eventually 60 routable aclj-server
+    ACCOUNT=aclj job aclj http://aclj-server.virtual.consul/
+    k wait --for=condition=Complete --timeout=120s job/aclj
+    contains "what it printed" "I am aclj-server" "$(k logs job/aclj -c aclj)"
+    eventually 60 equal_tokens aclj 0
+}

@@ -120,3 +120,48 @@ END
     eventually 60 refused multi-client http://127.0.0.1:1235/
     answers multi-client http://127.0.0.1:1234/ "I am the shop"
 }
+
+@test "dataplane-no-service: without a Service of its own a pod waits, and starts when it has one" {
+    server lonely
+    eventually 60 init_waits lonely
+    never 5 started lonely
+    services lonely
+    ready lonely
+    eventually 60 routable lonely
+}
+init_waits() { contains "log of $1's init container" "Unable to find registered services; retrying" "$(k logs "$1" -c consul-connect-inject-init)"; }
+started() { [ "$(field "$1" '{.status.containerStatuses[0].started}')" = true ]; }
+
+@test "dataplane-init-container: the user's init containers call their upstreams already" {
+    server early-server
+    services early-server early
+    ready early-server
+    eventually 60 routable early-server
+    k apply -f - <<'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: early
+  labels: {app: early}
+  annotations:
+    consul.hashicorp.com/connect-inject: "true"
+    consul.hashicorp.com/connect-service-upstreams: early-server:1234
+spec:
+  initContainers:
+    - name: first
+      image: tutum/curl:latest
+      command: [curl, -sf, --retry, "10", --retry-delay, "1", --retry-all-errors, "http://127.0.0.1:1234/"]
+  containers:
+    - {name: early, image: "hashicorp/http-echo:latest", args: ["-text=I am early", "-listen=:8080"], ports: [{containerPort: 8080}]}
+END
+    ready early
+    contains "what the init container printed" "I am early-server" "$(k logs early -c first)"
+}
+
+@test "dataplane-proxy-health: with use-proxy-health-check the kubelet asks Envoy itself" {
+    server healthy 'use-proxy-health-check: "true"'
+    services healthy
+    plain_client healthy-outsider
+    ready healthy healthy-outsider
+    equal "status" 200 "$(get healthy-outsider "http://$(pod_ip healthy):21000/ready" -o /dev/null -w '%{http_code}')"
+}
