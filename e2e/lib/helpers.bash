@@ -316,6 +316,10 @@ diagnose() {
             done
         done
     done
+    for namespace in $(kubectl get pods --all-namespaces --field-selector metadata.name=controllers -o 'jsonpath={.items[*].metadata.namespace}'); do
+        echo "===== controllers in $namespace"
+        kubectl --namespace "$namespace" logs controllers --tail=40 || true
+    done
     echo "===== Consul"
     consul_get agent/services | jq -c '.[] | [.ID, .Address, .Port, .Tags, .Meta]' || true
     consul_get agent/checks | jq -c '.[] | [.ServiceID, .Name, .Status, .Output]' || true
