@@ -52,26 +52,21 @@ $(annotations "$@" | sed 's/^/    /')
 END
 }
 
-# restricted_server NAME [FIELD: VALUE of annotations]...: the YAML of a server that the
-# strictest Pod Security Standard admits.
+# restricted_server NAME: the YAML of a server that the strictest Pod Security Standard admits.
 restricted_server() {
-    local name=$1
-    shift
     cat <<END
 apiVersion: v1
 kind: Pod
 metadata:
-  name: $name
-  labels: {app: $name}
-  annotations:
-    consul.hashicorp.com/connect-inject: "true"
-$(annotations "$@")
+  name: $1
+  labels: {app: $1}
+  annotations: {consul.hashicorp.com/connect-inject: "true"}
 spec:
   securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
   containers:
-    - name: $name
+    - name: $1
       image: hashicorp/http-echo:latest
-      args: ["-text=I am $name", "-listen=:8080"]
+      args: ["-text=I am $1", "-listen=:8080"]
       ports: [{containerPort: 8080, name: http}]
       securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 END
@@ -96,7 +91,8 @@ webhooks:
 END
 }
 
-# of_chart POD, of_policy POD: who injected it. The policy adds no shell.
+# of_chart POD, of_policy POD: who injected it. The chart's webhook starts connect-init in a
+# shell, the policy does not.
 of_chart() { contains "command of $1's init container" /bin/sh "$(init_command "$1")"; }
 of_policy() { contains "command of $1's init container" consul-k8s-control-plane "$(init_command "$1" | jq -r '.[0]')"; }
 init_command() {

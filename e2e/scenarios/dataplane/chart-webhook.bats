@@ -48,11 +48,11 @@ injected_once() {
     kubectl label namespace "$NS" --overwrite e2e.policy=none
     eventually 60 injected_by_chart chart-second-probe
     kubectl label namespace "$NS" --overwrite e2e.policy=dataplane
-    eventually 60 works_by_policy chart-second
+    eventually 60 injected_by_policy chart-second
     works chart-second
     injected_once chart-second
 }
-works_by_policy() {
+injected_by_policy() {
     k delete pod "$1" --ignore-not-found --grace-period=1
     server "$1"
     of_policy "$1"
