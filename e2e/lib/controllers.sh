@@ -35,7 +35,8 @@ start_secure_controllers() {
 secure_namespaces() { sed -n 's/^@test "\([^:"]*\).*/e2e-\1/p' "$E2E_DIR"/scenarios/dataplane/{acls,alone/move}.bats; }
 
 # controllers NAMESPACE FIELD ARGUMENTS ENVIRONMENT: they run there, with the chart's
-# defaults. They ask the API server at the node's address, since the cluster has no kube-proxy.
+# defaults and with all rights. They ask the API server at the node's address, since the
+# cluster has no kube-proxy.
 controllers() {
     local pki=$SCRATCH/pki
     cat <<END
@@ -89,7 +90,8 @@ spec:
 END
 }
 
-# crds: the kinds that the controllers watch. Their schemas are not of interest here.
+# crds: the kinds that the controllers watch, without schemas. The API server asks for the
+# annotation in groups of Kubernetes' own.
 crds() {
     local group kind plural scope versions version stored
     while read -r group kind plural scope versions; do

@@ -9,10 +9,7 @@ export POLICY=dataplane-cni
 # shellcheck source=/dev/null
 . "$SCRATCH/components.env"
 
-setup_file() {
-    [ -f "$IMAGES_DIR/consul-cni" ] || skip "E2E_CONSUL_CNI does not name the plugin"
-    controllers_are_ready
-}
+setup_file() { controllers_are_ready; }
 
 # plug_in: chains the plugin behind the node's own, until the scenario ends.
 plug_in() {
@@ -42,6 +39,7 @@ configure() {
 }
 
 @test "cni: the plugin redirects the traffic, also in a namespace of the strictest Pod Security Standard" {
+    [ -f "$IMAGES_DIR/consul-cni" ] || skip "E2E_CONSUL_CNI does not name the plugin"
     plug_in
     client cni-client ""
     plain_client cni-outsider
