@@ -221,3 +221,12 @@ END
     status_is pathed-client http://pathed.virtual.consul/open/door 200
 }
 status_is() { equal "status of $2" "$3" "$(get "$1" "$2" -o /dev/null -w '%{http_code}')"; }
+
+@test "tproxy-restricted: without the CNI plugin the strictest Pod Security Standard refuses the pod, and kubectl says why" {
+    kubectl label namespace "$NS" --overwrite pod-security.kubernetes.io/enforce=restricted
+    local told
+    told=$(restricted_server tprestricted | fails k apply -f - 2>&1)
+    contains "what kubectl prints" 'violates PodSecurity "restricted' "$told"
+    contains "what kubectl prints" NET_ADMIN "$told"
+    contains "what kubectl prints" consul-connect-inject-init "$told"
+}
