@@ -94,10 +94,14 @@ component consul "$(digest "$CONSUL_VERSION" "$E2E_DIR/build/consul/go.mod" "$(d
 CONSUL_DIR=$component_dir
 component envoy "$(digest "$ENVOY_VERSION" "$(declare -f envoy)")" envoy
 ENVOY_DIR=$component_dir
+! with_dataplane || DEBIAN_PACKAGES+=" $DATAPLANE_DEBIAN_PACKAGES"
 component debian "$(digest "$DEBIAN_PACKAGES" "$(declare -f debian)")" debian
 DEBIAN_DIR=$component_dir
 export CONSUL_DIR ENVOY_DIR DEBIAN_DIR
-component images "$(digest "$E2E_DIR/images.sh" "$KUBERNETES_DIR" "$CONSUL_DIR" "$ENVOY_DIR" "$DEBIAN_DIR" "$IMAGE_CONSUL $IMAGE_CONSUL_UBI $IMAGE_ENVOY")" \
+made_from=("$E2E_DIR/images.sh" "$KUBERNETES_DIR" "$CONSUL_DIR" "$ENVOY_DIR" "$DEBIAN_DIR" "$IMAGE_CONSUL $IMAGE_CONSUL_UBI $IMAGE_ENVOY")
+! with_dataplane || made_from+=("$E2E_DIR/dataplane/images.sh" "$IMAGE_CONSUL_K8S $IMAGE_CONSUL_DATAPLANE"
+    "${E2E_DOCKER_HUB:-}" "${E2E_CONSUL_K8S:-}" "${E2E_CONSUL_DATAPLANE:-}" "${E2E_CONSUL_CNI:-}")
+component images "$(digest "${made_from[@]}")" \
     bash "$E2E_DIR/images.sh"
 IMAGES_DIR=$component_dir
 

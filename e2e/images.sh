@@ -159,3 +159,8 @@ envoy=$(rootfs envoy)
 with_busybox "$envoy"
 with_program "$envoy" "$root/bin/bash" "$ENVOY_DIR/envoy"
 image "$IMAGE_ENVOY" "$envoy" '{"Entrypoint": ["/bin/envoy"], "Cmd": ["--version"]}'
+
+if with_dataplane; then
+    # shellcheck source=dataplane/images.sh
+    . "$E2E_DIR/dataplane/images.sh"
+fi

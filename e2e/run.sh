@@ -2,19 +2,24 @@
 # The end-to-end suite: runs the scenarios with the policy on a real Kubernetes, Consul
 # and Envoy on this machine, as root. Environment:
 #
-#   SCENARIO=name            only this scenario, or this file
+#   SCENARIO=name            only this scenario, this file, or `dataplane`
 #   KEEP=1                   leave the cluster running, and reuse it the next time
 #   E2E_JOBS=4               the number of scenarios to run in parallel
 #   E2E_RETRIES=0            how often failed scenarios are retried, each alone
 #   E2E_EXISTING=1           run against the cluster of your KUBECONFIG
 #   E2E_POLICY_SERVER=URL    a policy server that serves the output of policies.sh
 #   E2E_CA_BUNDLE=BASE64     the CA of its certificate
+#   E2E_CONSUL_K8S=FILE, E2E_CONSUL_DATAPLANE=FILE, E2E_CONSUL_CNI=FILE
+#                            the programs for the scenarios of dataplane mode, or
+#   E2E_DOCKER_HUB=1         their images, which docker pulls
 #   POLICY_WASM, POLICY_HOST paths of the module and the development host
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
 # shellcheck source=lib/session.sh
 . "$E2E_DIR/lib/session.sh"
+# shellcheck source=lib/controllers.sh
+. "$E2E_DIR/lib/controllers.sh"
 
 JOBS=${E2E_JOBS:-4}
 RETRIES=${E2E_RETRIES:-0}
@@ -22,7 +27,8 @@ started=$SECONDS
 
 # ---- which scenarios -----------------------------------------------------------
 
-files=("$E2E_DIR"/scenarios/*.bats "$E2E_DIR"/scenarios/alone/*.bats)
+dataplane_files=("$E2E_DIR"/scenarios/dataplane/*.bats "$E2E_DIR"/scenarios/dataplane/alone/*.bats)
+files=("$E2E_DIR"/scenarios/*.bats "$E2E_DIR"/scenarios/alone/*.bats "${dataplane_files[@]}")
 
 # names FILE...: the names of the scenarios in the files.
 names() { sed -n 's/^@test "\([^:"]*\).*/\1/p' "$@"; }
@@ -31,6 +37,7 @@ names() { sed -n 's/^@test "\([^:"]*\).*/\1/p' "$@"; }
 wanted() {
     local file all
     all=$(names "${files[@]}")
+    [ "${SCENARIO:-}" != dataplane ] || all=$(names "${dataplane_files[@]}") SCENARIO=
     for file in "${files[@]}"; do
         [ "${file##*/}" != "${SCENARIO:-}.bats" ] || all=$(names "$file") SCENARIO=
     done
@@ -61,20 +68,41 @@ run_in() {
     ((${#mine[@]} == 0)) || run_bats "$@" --filter "^(${pattern//$'\n'/|}):" "${mine[@]}"
 }
 
+# run_chosen NAMES [BATS ARGUMENT...]: the arguments are for those that run side by side.
+run_chosen() {
+    local chosen=$1 part
+    shift
+    for part in scenarios scenarios/dataplane; do
+        run_in "$E2E_DIR/$part" "$chosen" "$@"
+        E2E_ALONE=1 run_in "$E2E_DIR/$part/alone" "$chosen"
+    done
+}
+
+# planned_dataplane: the scenarios of dataplane mode that are to run.
+planned_dataplane() { names "${dataplane_files[@]}" | grep -xF -f "$work/planned"; }
+
+# skip_dataplane: without the programs they count as skipped, and bats need not start.
+skip_dataplane() {
+    local skipped
+    mapfile -t skipped < <(planned_dataplane)
+    ((${#skipped[@]})) || return 0
+    say "dataplane mode: ${#skipped[@]} scenarios are skipped; they need E2E_CONSUL_K8S and E2E_CONSUL_DATAPLANE, or E2E_DOCKER_HUB (docs/e2e.md)"
+    printf 'ok 0 %s: # skip\n' "${skipped[@]}" >>"$work/tap"
+}
+
 run_scenarios() {
     local chosen try
     mkdir -p "$work/parallel"
     touch "$work/parallel/will-cite" "$work/tap"
-    chosen=$(cat "$work/planned")
-    run_in "$E2E_DIR/scenarios" "$chosen" --jobs "$JOBS"
-    E2E_ALONE=1 run_in "$E2E_DIR/scenarios/alone" "$chosen"
+    with_dataplane || skip_dataplane
+    chosen=$(that_are failed) # all that have no result yet
+    run_chosen "$chosen" --jobs "$JOBS"
     # Alone, without the load of the other scenarios.
     for ((try = 2; try <= RETRIES + 1; try++)); do
         chosen=$(that_are failed)
         [ -n "$chosen" ] || return 0
         say "tried again, each alone: $(paste -sd' ' <<<"$chosen")"
-        E2E_ALONE=1 run_in "$E2E_DIR/scenarios" "$chosen"
-        E2E_ALONE=1 run_in "$E2E_DIR/scenarios/alone" "$chosen"
+        E2E_ALONE=1 run_chosen "$chosen"
     done
 }
 
@@ -159,6 +187,7 @@ twice=$(names "${files[@]}" | sort | uniq -d)
 planned=$(wanted)
 begin_session
 printf '%s\n' "$planned" >"$work/planned"
+if with_dataplane && planned_dataplane >/dev/null; then start_controllers; fi
 # In the background, so that Ctrl-C takes effect at once.
 run_scenarios 9>&- &
 wait $!

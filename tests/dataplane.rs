@@ -486,10 +486,28 @@ mod what_a_user_reads {
         copy["metadata"]["labels"] = Value::Null;
         let answer = ask(&copy, json!({}));
         assert!(
-            answer.warnings[0].contains("has no label connect-inject-managed-by"),
+            answer.warnings[0].contains("lacks a label or annotation, such as connect-inject-managed-by"),
             "{:?}",
             answer.warnings
         );
+    }
+
+    #[test]
+    fn ports_that_may_not_be_intended() {
+        let warnings = |annotations: &[(&str, &str)]| {
+            let mut pod = web(annotations);
+            let other = json!({ "name": "orders", "ports": [{ "name": "http", "containerPort": 8081 }] });
+            pod["spec"]["containers"].as_array_mut().unwrap().push(other);
+            ask(&pod, json!({})).warnings
+        };
+        assert_eq!(warnings(&[]), [""; 0]);
+        let another = warnings(&[("connect-service", "orders")]);
+        assert!(another[0].contains("of container \"web\"; container \"orders\" lists 8081"), "{another:?}");
+        let named = warnings(&[("connect-service-port", "http")]);
+        assert!(named[0].contains("port 8080") && named[0].contains("port 8081"), "{named:?}");
+        assert_eq!(warnings(&[("connect-service", "orders"), ("connect-service-port", "8081")]), [""; 0]);
+        let metrics = warnings(&[("enable-metrics", "true"), ("prometheus-scrape-port", "8080")]);
+        assert!(metrics[0].contains("Envoy's metrics use port 8080, which a container lists"), "{metrics:?}");
     }
 
     #[test]

@@ -135,17 +135,13 @@ reasons! {
     resolved_annotations {
         says: "values that the controllers would resolve from the chart's defaults and the namespace's labels are set as annotations of the pod; the version is that of the image",
         explains: |it| {
-            let names = [
-                "transparent-proxy",
-                "transparent-proxy-overwrite-probes",
-                "enable-metrics",
-                "prometheus-scrape-port",
-                "enable-sidecar-proxy-lifecycle",
-                "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
-            ];
-            let resolved = it.theirs.as_str().is_none_or(str::is_empty);
+            let settings = it.case.settings();
+            let resolved = RESOLVED.iter().any(|(name, setting, default)| {
+                let value = settings.pointer(setting).map(|value| value.to_string().replace('"', ""));
+                it.place == format!("annotations/{PREFIX}{name}") && it.ours == value.as_deref().unwrap_or(default)
+            });
             let version = it.place.ends_with("-k8s-version") && it.theirs == "v2.0.3";
-            version || (resolved && names.iter().any(|name| it.place == format!("annotations/{PREFIX}{name}")))
+            version || (resolved && it.theirs.as_str().is_none_or(str::is_empty))
         },
     }
     default_container {
@@ -169,7 +165,7 @@ reasons! {
         says: "the proxy of a Job's pod exits with the app",
         explains: |it| {
             let job = it.case.pod["metadata"]["ownerReferences"].to_string().contains("\"Job\"");
-            job && ["/args/-shutdown-grace-period-seconds", "/livenessProbe"].iter().any(|place| it.place.ends_with(place))
+            job && ["-shutdown-grace-period-seconds", "/livenessProbe"].iter().any(|place| it.place.ends_with(place))
         },
     }
     arguments_that_work {
@@ -211,7 +207,21 @@ reasons! {
     }
 }
 
-/// The annotations whose values the webhook does not check, or silently ignores.
+/// Annotations that a pod gets from these settings, with their defaults.
+const RESOLVED: &[(&str, &str, &str)] = &[
+    ("transparent-proxy", "/transparentProxy/defaultEnabled", "true"),
+    ("transparent-proxy-overwrite-probes", "/transparentProxy/defaultOverwriteProbes", "true"),
+    ("enable-metrics", "/metrics/defaultEnabled", "false"),
+    ("prometheus-scrape-port", "/metrics/defaultPrometheusScrapePort", "20200"),
+    ("enable-sidecar-proxy-lifecycle", "/sidecarProxy/lifecycle/defaultEnabled", "true"),
+    (
+        "sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
+        "/sidecarProxy/lifecycle/defaultShutdownGracePeriodSeconds",
+        "30",
+    ),
+];
+
+/// The annotations whose values the webhook takes as they are, or as good as absent.
 const UNCHECKED: &[&str] = &[
     "transparent-proxy-exclude-inbound-ports",
     "transparent-proxy-exclude-outbound-ports",

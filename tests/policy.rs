@@ -244,6 +244,28 @@ mod decision {
         assert_eq!((silent.reason(), silent.warnings.len()), ("already-injected", 0));
     }
 
+    /// `kubectl debug --copy-to` removes the annotations with most profiles.
+    #[test]
+    fn a_copy_without_annotations_gets_a_warning() {
+        let injected = ask(&web(&[]), &json!({})).pod();
+        for (labels, annotations) in [
+            (json!(null), json!(null)),
+            (injected["metadata"]["labels"].clone(), json!({})),
+            (json!({}), json!({ format!("{PREFIX}connect-inject"): "false" })),
+        ] {
+            let mut copy = injected.clone();
+            copy["metadata"]["labels"] = labels;
+            copy["metadata"]["annotations"] = annotations;
+            let answer = ask(&copy, &json!({}));
+            assert!(answer.mutated_object.is_none());
+            let warning = &answer.warnings[0];
+            assert!(warning.contains("another instance of its service and receives traffic"), "{warning}");
+            // A pod with a controller is not a copy.
+            copy["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "web" }]);
+            assert_eq!(ask(&copy, &json!({})).warnings, [""; 0]);
+        }
+    }
+
     /// Turning `default` on must not break third-party charts.
     #[test]
     fn a_pod_that_cannot_be_injected_is_rejected_only_if_it_requests_injection() {

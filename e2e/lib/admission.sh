@@ -49,7 +49,7 @@ serve_policies() {
 
 fails_inside() { ! inside "$@"; }
 
-policy_ids() { sed -n 's/^\([a-z-]*\):$/\1/p' "$E2E_DIR/policies.yml"; }
+policy_ids() { "$E2E_DIR/policies.sh" "file://$POLICY_WASM" | sed -n 's/^\([a-z-]*\):$/\1/p'; }
 
 # webhooks URL: one for each policy, for the namespaces whose label selects it.
 webhooks() {

@@ -46,3 +46,16 @@ until_true() {
         sleep 0.1
     done
 }
+
+# The programs of dataplane mode, wherever the scripts go.
+for program in E2E_CONSUL_K8S E2E_CONSUL_DATAPLANE E2E_CONSUL_CNI; do
+    [ -n "${!program:-}" ] || continue
+    [ -f "${!program}" ] || die "$program: there is no ${!program}"
+    export "$program=$(realpath "${!program}")"
+done
+
+# with_dataplane: both programs are given, or Docker Hub's images of them are to be used.
+with_dataplane() {
+    [ -z "${E2E_EXISTING:-}" ] || return 1
+    [ -n "${E2E_DOCKER_HUB:-}" ] || { [ -n "${E2E_CONSUL_K8S:-}" ] && [ -n "${E2E_CONSUL_DATAPLANE:-}" ]; }
+}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# consul.sh start|stop [secure-]server|[secure-]client: Consul's agents as in the Helm chart:
-# a server, and the client agent of the node, which the pods use. The secure pair has ACLs in
-# default deny, TLS, and other ports.
+# consul.sh start|stop [secure-]server|[secure-]client|name-server: Consul's agents as in
+# the Helm chart: a server, which dataplane mode's pods use, and the client agent of the node, which
+# agent mode's pods use. The secure pair has ACLs in default deny, TLS, and other ports.
+# The name server replaces the cluster's: a separate Consul with another domain.
 set -euo pipefail
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
@@ -18,12 +19,16 @@ start)
     server)
         arguments+=(-server -bootstrap-expect 1 -bind "$CONSUL_SERVER_IP" -client "$CONSUL_SERVER_IP"
             -hcl 'connect { enabled = true }' -hcl 'performance { raft_multiplier = 1 }'
-            -hcl 'ports { grpc = -1, grpc_tls = -1 }')
+            -hcl 'ports { grpc = 8502, grpc_tls = -1 }')
         ;;
     client)
         # The node's ID survives its data, as on a real machine.
         arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -retry-join "$CONSUL_SERVER_IP" -retry-interval 1s
             -node-id e2e00000-0000-4000-8000-000000000001 -hcl 'ports { grpc = 8502 }')
+        ;;
+    name-server)
+        arguments+=(-server -bootstrap-expect 1 -bind "$NODE_IP" -client "$NODE_IP" -domain cluster.local -alt-domain example
+            -hcl 'ports { dns = 53, http = -1, grpc = -1, grpc_tls = -1, server = 9400, serf_lan = 9401, serf_wan = -1 }')
         ;;
     secure-*)
         arguments+=(-retry-join "$SECURE_CONSUL_SERVER_IP:8301" -retry-interval 1s
@@ -36,7 +41,7 @@ start)
         ;;&
     secure-server)
         arguments+=(-server -bootstrap-expect 1 -bind "$SECURE_CONSUL_SERVER_IP" -client "$SECURE_CONSUL_SERVER_IP"
-            -hcl 'performance { raft_multiplier = 1 }' -hcl 'ports { https = 9501, grpc = -1, grpc_tls = -1 }')
+            -hcl 'performance { raft_multiplier = 1 }' -hcl 'ports { https = 9501, grpc = -1, grpc_tls = 8503 }')
         ;;
     secure-client)
         arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -node-id e2e00000-0000-4000-8000-000000000002

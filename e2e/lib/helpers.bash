@@ -189,6 +189,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
+  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
 $(annotations "$@")
@@ -210,6 +211,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $name
+  labels: {app: $name}
   annotations:
     consul.hashicorp.com/connect-inject: "${INJECT:-true}"
     consul.hashicorp.com/connect-service-upstreams: "$upstreams"
@@ -311,6 +313,10 @@ diagnose() {
                 kubectl --namespace "$namespace" logs "$pod" -c "$container" --tail=20 --previous 2>/dev/null || true
             done
         done
+    done
+    for namespace in $(kubectl get pods --all-namespaces --field-selector metadata.name=controllers -o 'jsonpath={.items[*].metadata.namespace}'); do
+        echo "===== controllers in $namespace"
+        kubectl --namespace "$namespace" logs controllers --tail=40 || true
     done
     echo "===== Consul"
     consul_get agent/services | jq -c '.[] | [.ID, .Address, .Port, .Tags, .Meta]' || true

@@ -45,6 +45,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $1
+  labels: {app: $1}
   annotations:
     consul.hashicorp.com/connect-inject: "true"
 $(annotations "${@:4}")
@@ -67,6 +68,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: $1
+  labels: {app: $1}
   annotations:
     consul.hashicorp.com/connect-inject: "true"
     consul.hashicorp.com/connect-service-upstreams: "$2"

@@ -116,7 +116,7 @@ pub fn port(
         None => {
             let mut listed = tcp_ports(spec);
             let (owner, port, number) = listed.next()?;
-            if let Some(service) = service.filter(|service| service.as_str() != owner.name) {
+            if let Some(service) = service {
                 warn_of_another_containers_port(service, owner, number, spec, findings);
             }
             let name = ports::name(port).map_or_else(|| number.to_string(), str::to_owned);
@@ -134,25 +134,33 @@ fn tcp_ports<'s>(spec: &'s PodSpec<'_>) -> impl Iterator<Item = (&'s Container<'
 }
 
 /// Warns if the port belongs to one container, and another one has the service's name.
-fn warn_of_another_containers_port(
+pub fn warn_of_another_containers_port(
     service: &ServiceName,
     owner: &Container<'_>,
     number: u16,
     spec: &PodSpec<'_>,
     findings: &mut Findings,
 ) {
-    let mut others = tcp_ports(spec).filter(|(other, ..)| other.name == service.as_str());
-    if let Some((_, _, other)) = others.next() {
-        findings.warn(format!(
-            "the service's port is {number}, the first port listed, of container {}; container {} lists {other}; to choose, set {}",
-            Quoted(owner.name, 40),
-            Quoted(service.as_str(), 40),
-            full(PORT)
-        ));
+    let is_services = |container: &Container<'_>| container.name == service.as_str();
+    if is_services(owner) || !spec.containers.iter().any(is_services) {
+        return;
     }
+    let other = tcp_ports(spec).find(|(container, ..)| is_services(container));
+    let other = other.map_or_else(|| "no port".to_owned(), |(_, _, number)| number.to_string());
+    findings.warn(format!(
+        "the service's port is {number}, the first port listed, of container {}; container {} lists {other}; to choose, set {}",
+        Quoted(owner.name, 40),
+        Quoted(service.as_str(), 40),
+        full(PORT)
+    ));
 }
 
-fn warn_of_one_name_for_two_ports(written: &str, taken: u16, spec: &PodSpec<'_>, findings: &mut Findings) {
+pub fn warn_of_one_name_for_two_ports(
+    written: &str,
+    taken: u16,
+    spec: &PodSpec<'_>,
+    findings: &mut Findings,
+) {
     let mut others =
         tcp_ports(spec).filter(|(_, port, number)| ports::name(port) == Some(written) && *number != taken);
     if let Some((owner, _, other)) = others.next() {
@@ -262,6 +270,14 @@ mod tests {
             "{warnings:?}"
         );
         assert_eq!(taken(spec.clone(), "other", &[]), (Some(4180), vec![]));
+        let database = json!({ "containers": [{ "name": "web" }, { "name": "sql", "ports": port(5432) }] });
+        let (number, warnings) = taken(database.clone(), "web", &[]);
+        assert_eq!(number, Some(5432));
+        assert!(
+            warnings[0].contains("of container \"sql\"; container \"web\" lists no port"),
+            "{warnings:?}"
+        );
+        assert_eq!(taken(database, "sql", &[]), (Some(5432), vec![]));
         let (number, warnings) = taken(spec, "orders", &[(PORT, "http")]);
         assert_eq!(number, Some(4180));
         assert!(

@@ -146,6 +146,10 @@ fn parse(
 fn port_of(written: &str, resolve_port: &ResolvePort<'_>, flaws: &mut Vec<Flaw>) -> Option<u16> {
     let flaw = |error: Flaw| match written {
         "" => Flaw::new("a local port is required", FORM),
+        port if port.contains('?') => Flaw::new(
+            format!("local port {} must not contain options", Quoted(port, 60)),
+            "write them after a second colon, such as service:port:?mesh_gateway_mode=local",
+        ),
         port => error.of(&format!("local port {}", Quoted(port, 60))),
     };
     resolve_port(written).map_err(|error| flaws.push(flaw(error))).ok()
@@ -335,6 +339,7 @@ mod tests {
         assert_eq!(one("db:1234", false), "db////@1234");
         assert_eq!(one(" db : http : dc2 ", false), "db////dc2@8080");
         assert_eq!(one("db:1234:", false), "db////@1234");
+        assert_eq!(one("db:1234:?dc=dc2", false), "db////dc2@1234");
         assert_eq!(one("db.ns.part:1", false), "db.ns.part////@1");
         assert_eq!(one("db.ns.part:1", true), "db/ns/part//@1");
         assert_eq!(one("prepared_query:q.x:1", true), "q.x////@1");
@@ -381,6 +386,7 @@ mod tests {
             ("db:1 cache:2", "separated by commas"),
             ("db:1\ncache:2", "separated by commas"),
             ("prepared_query:q", "a local port is required"),
+            ("db:1?dc=dc2", "local port \"1?dc=dc2\" must not contain options"),
             ("db.svc.shop.ns:1", "the label \"ns\""),
             ("db.svc.a.b.c:1", "does not support these labels"),
             ("db.svc.dc1.dc:1:dc=dc2", "must name one datacenter"),

@@ -119,7 +119,8 @@ impl<'i> Parts<'i> {
             [name, port, third] => (name, port, Some(third)),
             _ => return Err(form("has too many parts separated by ':'")),
         };
-        if let Some(options) = third.filter(|third| third.contains(['?', '='])) {
+        let mut rest = [Some(port), third].into_iter().flatten();
+        if let Some(options) = rest.find(|part| part.contains(['?', '='])) {
             let why = format!("options {} are not supported in mode agent", Quoted(options, 80));
             return Err(Flaw::new(why, "write service:port or service:port:datacenter"));
         }
@@ -298,6 +299,7 @@ mod tests {
             ("a.svc:1:dc2", false, "both labels and a third part"),
             ("a:1:?destination_port=8080", false, "options \"?destination_port=8080\" are not supported"),
             ("a.svc:1:destination_port=8080", false, "options"),
+            ("a.svc:1?destination_port=8080", false, "options \"1?destination_port=8080\" are not supported"),
             (".svc:1", false, "a service name is required"),
         ] {
             let (_, problems) = parsed(value, namespaces);

@@ -164,10 +164,18 @@ impl<'a> PodSpec<'a> {
         }
         let selected =
             LABELS.iter().find(|(label, _)| self.node_selector.get(label) == Some(&Some("windows")));
-        let affinity = self.has_windows_affinity.then_some("affinity.nodeAffinity");
-        selected.map(|(_, place)| *place).or(affinity)
+        if let Some((_, place)) = selected {
+            return Some(place);
+        }
+        if self.node_selector.contains_key(WINDOWS_BUILD) {
+            return Some("nodeSelector[node.kubernetes.io/windows-build]");
+        }
+        self.has_windows_affinity.then_some("affinity.nodeAffinity")
     }
 }
+
+/// A label that only Windows nodes have.
+const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
 
 /// Whether the required node affinity selects only Windows nodes: its terms are alternatives, so
 /// all of them must.
@@ -175,9 +183,17 @@ fn has_windows_affinity(spec: &Value) -> bool {
     const TERMS: &str =
         "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
     let is_windows = |expression: &Value| {
-        (expression["key"] == "kubernetes.io/os" || expression["key"] == "beta.kubernetes.io/os")
-            && expression["operator"] == "In"
-            && expression["values"] == serde_json::json!(["windows"])
+        let values = expression["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+        match (expression["key"].as_str(), expression["operator"].as_str()) {
+            (Some("kubernetes.io/os" | "beta.kubernetes.io/os"), Some("In")) => {
+                !values.is_empty() && values.iter().all(|value| value == "windows")
+            }
+            (Some("kubernetes.io/os" | "beta.kubernetes.io/os"), Some("NotIn")) => {
+                values.iter().any(|value| value == "linux")
+            }
+            (Some(WINDOWS_BUILD), Some("In" | "Exists")) => true,
+            _ => false,
+        }
     };
     let has_windows =
         |term: &Value| term["matchExpressions"].as_array().into_iter().flatten().any(is_windows);
@@ -238,7 +254,8 @@ mod tests {
             let required = json!({ "nodeSelectorTerms": terms });
             json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } } })
         };
-        let term = |os: &str| json!({ "matchExpressions": [{ "key": "kubernetes.io/os", "operator": "In", "values": [os] }] });
+        let expression = |key: &str, operator: &str, values: &[&str]| json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] });
+        let term = |os: &str| expression("kubernetes.io/os", "In", &[os]);
         assert_eq!(windows(json!({ "os": { "name": "windows" } })), Some("os.name"));
         assert_eq!(
             windows(json!({ "nodeSelector": { "kubernetes.io/os": "windows" } })),
@@ -246,6 +263,19 @@ mod tests {
         );
         assert_eq!(windows(affinity(json!([term("windows")]))), Some("affinity.nodeAffinity"));
         assert_eq!(windows(affinity(json!([term("windows"), term("linux")]))), None);
+        let build = "node.kubernetes.io/windows-build";
+        for (term, expected) in [
+            (expression("beta.kubernetes.io/os", "In", &["windows"]), true),
+            (expression("kubernetes.io/os", "NotIn", &["linux"]), true),
+            (expression(build, "Exists", &[]), true),
+            (expression(build, "DoesNotExist", &[]), false),
+            (expression("kubernetes.io/os", "In", &["windows", "linux"]), false),
+            (expression("kubernetes.io/os", "NotIn", &["windows"]), false),
+            (expression("zone", "In", &["windows"]), false),
+        ] {
+            assert_eq!(windows(affinity(json!([term]))).is_some(), expected, "{term}");
+        }
+        assert!(windows(json!({ "nodeSelector": { build: "10.0.20348" } })).is_some());
         assert_eq!(windows(affinity(json!([]))), None);
         assert_eq!(windows(json!({ "os": { "name": "linux" } })), None);
     }

@@ -11,6 +11,7 @@ use crate::settings::ModeName;
 use crate::settings::reader::SettingsReader;
 use candidate::Candidate;
 use plan::Plan;
+pub use shared::INIT_CONTAINER;
 
 /// A mode with its settings.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
 use crate::json::read_text;
 use crate::k8s::pod::{PodMeta, PodSpec};
-use crate::mode::is_injected_container;
+use crate::mode::{INIT_CONTAINER, is_injected_container};
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
@@ -28,7 +28,9 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
     let annotations = Annotations::read(&meta.metadata, "")?;
     let reviewed = Reviewed { metadata: &meta.metadata, annotations, namespace: subject.namespace, path: "" };
     let mut gate = reviewed.gate(configuration);
-    if let Gate::Skip { reason: Reason::AlreadyInjected, warnings } = &mut gate {
+    if let Gate::Skip { reason, warnings } = &mut gate
+        && may_be_copied(*reason, &reviewed, object)
+    {
         let pod: Value = read_text(object, "object")?;
         warnings.extend(copied_status(&reviewed, &read_spec(&pod, "")?, configuration.mode.name()));
     }
@@ -58,6 +60,18 @@ fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject
     Answer::accept(reason, warnings, log)
 }
 
+/// Whether a skipped pod may be a copy of an injected one. A copy may have lost the annotations,
+/// but it keeps the containers and has no owner.
+fn may_be_copied(reason: Reason, pod: &Reviewed<'_>, object: &str) -> bool {
+    match reason {
+        Reason::AlreadyInjected => true,
+        Reason::NotRequested | Reason::OptedOut => {
+            pod.metadata.owner_references.is_empty() && object.contains(INIT_CONTAINER)
+        }
+        _ => false,
+    }
+}
+
 /// The warning about the status annotation of an injected pod that was copied to another pod.
 fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
@@ -69,18 +83,20 @@ fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Opti
             ))
         });
     }
-    // `kubectl debug --copy-to` takes the labels away and leaves the annotations.
+    // `kubectl debug --copy-to` removes the labels, and with some profiles the annotations.
     let has_label = metadata.labels.contains_key(&format!("{PREFIX}{STATUS}"));
-    if has_label {
+    if has_label && annotations.get(STATUS).is_some() {
         return None;
     }
     Some(match mode.registers_itself() {
         false => Warning::new(&format!(
-            "this copy of an injected pod has no label {MANAGED_BY}, so Consul's controllers do not register it and its init container fails; debug the pod without --copy-to, or copy its template with {INJECT}: \"false\""
+            "this copy of an injected pod lacks a label or annotation, such as {MANAGED_BY}, so Consul's controllers do not register it and its init container fails; debug the pod without --copy-to, or copy its template with {INJECT}: \"false\""
         )),
         true => Warning::new(&format!(
-            "this copy of an injected pod joins the mesh as another instance of service {} and receives traffic; to avoid this, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
-            Quoted(annotations.get(SERVICE).unwrap_or_default(), 40)
+            "this copy of an injected pod joins the mesh as another instance of {} and receives traffic; to avoid this, debug the pod without --copy-to, or copy its template with {INJECT}: \"false\"",
+            annotations
+                .get(SERVICE)
+                .map_or("its service".to_owned(), |name| format!("service {}", Quoted(name, 40)))
         )),
     })
 }

@@ -11,6 +11,7 @@
     clippy::string_slice
 )]
 
+pub mod kept;
 pub mod original;
 pub mod webhook;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asked as _, PREFIX, payload};
+use super::{Answer, Asked as _, PREFIX, expand, payload};
 
 const CASES: &str = include_str!("../../test_data/dataplane/webhook-2.0.3.jsonl");
 
@@ -247,7 +247,6 @@ fn without_nulls(value: Value) -> Value {
 fn without_empty(value: &Value) -> Value {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
-        Value::Number(number) => number.as_u64() == Some(0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
@@ -340,19 +339,15 @@ fn container_parts(place: &str, container: &Value, parts: &mut BTreeMap<String, 
                 );
             }
             "env" => {
-                let mut seen = BTreeMap::new();
+                // The kubelet expands references to earlier variables.
+                let mut known = BTreeMap::new();
                 for variable in value.as_array().unwrap() {
                     let name = variable["name"].as_str().unwrap();
-                    // The last one with the same name counts.
-                    seen.insert(
-                        name,
-                        readable(
-                            name,
-                            variable.get("value").or(variable.get("valueFrom")).unwrap_or(&json!("")),
-                        ),
-                    );
+                    let text = expand(variable["value"].as_str().unwrap_or_default(), &known);
+                    let value = variable.get("valueFrom").cloned().unwrap_or(json!(text));
+                    known.insert(name.to_owned(), format!("<{name}>"));
+                    parts.insert(format!("{place}/env/{name}"), readable(name, &value));
                 }
-                parts.extend(seen.into_iter().map(|(name, value)| (format!("{place}/env/{name}"), value)));
             }
             "volumeMounts" => {
                 for mount in value.as_array().unwrap() {

@@ -179,6 +179,48 @@ data:
 }
 
 #[test]
+fn values_within_those_of_another_tool() {
+    let helmfile = "
+repositories: [{name: hashicorp}]
+releases:
+- {name: grafana, values: [{service: {type: LoadBalancer}}]}
+- {name: consul, values: [{connectInject: {default: true}}]}
+";
+    assert_eq!(settings(helmfile), json!({ "default": true }));
+    assert!(notes(helmfile).contains("from releases[1].values[0]"), "{}", notes(helmfile));
+    let umbrella = "platform: {consul: {connectInject: {default: true}}}";
+    assert_eq!(settings(umbrella), json!({ "default": true }));
+    let two = helmfile.replace("{service: {type: LoadBalancer}}", "{connectInject: {}}");
+    let error = translated(&two).unwrap_err().to_string();
+    assert!(error.contains("in 2 places") && error.contains("releases[0].values[0]"), "{error}");
+    let error = translated("alertmanager: {enabled: false}").unwrap_err().to_string();
+    assert!(error.starts_with("the file has no values of the chart; "), "{error}");
+}
+
+/// The chart's templates write quoted and unquoted values alike, but `if` treats any string as
+/// true.
+#[test]
+fn quoted_values() {
+    let text = "connectInject: {default: 'true', sidecarProxy: {concurrency: '4', resources: {limits: {cpu: '1'}}},\
+                metrics: {defaultPrometheusScrapePort: '20300'}}";
+    assert_eq!(
+        settings(text),
+        json!({
+            "default": true, "sidecarProxy": { "concurrency": 4, "resources": { "limits": { "cpu": "1" } } },
+            "metrics": { "defaultPrometheusScrapePort": 20300 },
+        })
+    );
+    assert_eq!(settings("connectInject: {default: 'false'}"), json!({ "default": "false" }));
+}
+
+#[test]
+fn anchors_in_a_block_of_their_own() {
+    let text = "x-small: &small {requests: {cpu: 10m}}\nconnectInject: {sidecarProxy: {resources: *small}}";
+    assert_eq!(settings(text), json!({ "sidecarProxy": { "resources": { "requests": { "cpu": "10m" } } } }));
+    assert_eq!(translated(text).unwrap().unknown().count(), 0);
+}
+
+#[test]
 fn the_object_with_the_values_is_found_among_others() {
     let others = "apiVersion: v1\nkind: Namespace\nmetadata: {name: consul}\n---\n\
                   apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: hashicorp}\n---";

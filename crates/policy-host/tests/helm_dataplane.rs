@@ -126,9 +126,9 @@ fn addresses_and_names_are_the_releases() {
     ] {
         assert!(notes.contains(expected), "{expected}: {notes}");
     }
-    assert!(!notes.contains("helm list"), "{notes}");
+    assert!(!notes.contains("shows yours"), "{notes}");
     // The release is unknown.
-    assert!(translate(&values).notes.join("\n").contains("if yours is another one (`helm list -A`)"));
+    assert!(translate(&values).notes.join("\n").contains("`helm list -A` shows yours"));
     let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
     let with_ca = helm::translate(&values, &Options { ca_cert: Some(ca), ..options }).unwrap();
     assert_eq!(with_ca.settings["tls"]["caCert"], ca);
@@ -177,6 +177,8 @@ fn servers_outside_of_the_cluster() {
     let plain = json!({ "client": { "enabled": false }, "externalServers": { "enabled": true, "hosts": ["a.example.com"] } });
     assert_eq!(own_settings(&plain)["servers"], json!({ "address": "a.example.com", "httpPort": 8501 }));
     let mut values = values;
+    values["externalServers"]["hosts"] = json!("b.example.com");
+    assert_eq!(own_settings(&values)["servers"]["address"], "b.example.com");
     values["externalServers"]["hosts"] = json!(["exec=discover -q addrs provider=aws"]);
     let (fate, said) = text(&values, "externalServers.hosts");
     assert!(fate == Fate::Elsewhere && said.contains("set servers.address"), "{said}");

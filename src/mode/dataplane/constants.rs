@@ -1,7 +1,9 @@
 //! Names that users, tools and the endpoints controller rely on.
 
+use crate::mode::shared::INIT_CONTAINER;
+
 /// The name of the init container. With several services, a prefix.
-pub const INIT: &str = "consul-connect-inject-init";
+pub const INIT: &str = INIT_CONTAINER;
 pub const SIDECAR: &str = "consul-dataplane";
 
 /// The label value of pods that the controller registers.

@@ -66,6 +66,13 @@ impl Metrics {
     ) -> Self {
         let scrape_port = reader.port(SCRAPE_PORT, 1024);
         let scrape = Scrape::read(reader, &defaults.scrape, scrape_port);
+        if scrape.enabled && reader.spec.lists_port(scrape.port) {
+            reader.warn(format!(
+                "Envoy's metrics use port {}, which a container lists, so Envoy fails to listen on it if the container does; to choose another, set {}",
+                scrape.port,
+                full(SCRAPE_PORT)
+            ));
+        }
         let merging = reader.bool(METRICS_MERGING, Empty::Absent).unwrap_or(defaults.merging);
         let port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
         let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);

@@ -7,7 +7,9 @@ use crate::annotations::names::{
     DEFAULT_PORT, ENABLE_METRICS, KUBERNETES_SERVICE, METRICS_MERGING, PORT, SERVICE, TRANSPARENT_PROXY,
 };
 use crate::annotations::reader::AnnotationReader;
-use crate::annotations::service::check_identity;
+use crate::annotations::service::{
+    check_identity, warn_of_another_containers_port, warn_of_one_name_for_two_ports,
+};
 use crate::consul::service_name::ServiceName;
 use crate::k8s::names::is_dns_label;
 use crate::k8s::ports;
@@ -41,6 +43,7 @@ impl Services {
             Some(written) => (listed_ports(reader, written), None),
             None => default_ports(pod),
         };
+        warn_of_other_ports(reader, pod, &names, &ports);
         let services = Services { names, ports, written_back };
         services.check_default_port(reader);
         services.check_counts(reader);
@@ -186,6 +189,22 @@ fn default_ports(pod: &Candidate<'_>) -> (Vec<Port>, Option<String>) {
     let written: Vec<&str> = ports.iter().map(|port| port.written.as_str()).collect();
     let written_back = (!written.is_empty()).then(|| written.join(","));
     (ports, written_back)
+}
+
+/// Warns if other ports may have been intended.
+fn warn_of_other_ports(
+    reader: &mut AnnotationReader<'_, '_>,
+    pod: &Candidate<'_>,
+    names: &[ServiceName],
+    ports: &[Port],
+) {
+    if reader.get(PORT).is_some() {
+        for port in ports {
+            warn_of_one_name_for_two_ports(&port.written, port.number, pod.spec, reader.findings);
+        }
+    } else if let ([name], Some(port), Some(owner)) = (names, ports.first(), pod.spec.containers.first()) {
+        warn_of_another_containers_port(name, owner, port.number, pod.spec, reader.findings);
+    }
 }
 
 fn check_kubernetes_service(reader: &mut AnnotationReader<'_, '_>) {

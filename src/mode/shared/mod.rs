@@ -12,3 +12,6 @@ pub mod unfinished_job;
 pub mod upstream_env;
 pub mod upstream_ports;
 pub mod volumes;
+
+/// The name of the init container, or its prefix, in both modes.
+pub const INIT_CONTAINER: &str = "consul-connect-inject-init";

@@ -71,7 +71,7 @@ impl Theirs {
             line(out, screen, difference, style::FAINT)?;
         }
         if !other.is_empty() {
-            let text = "for an unknown reason; are the settings equivalent to the chart's values?";
+            let text = "for an unknown reason; are the settings equivalent to the chart's values and the namespace's labels?";
             lines(out, screen, 2, text, style::CARE)?;
         }
         for difference in &other {

@@ -83,7 +83,8 @@ fn external(translator: &mut Translator<'_>, block: &Value) {
 }
 
 fn hosts(translator: &mut Translator<'_>, path: &str, value: &Value) {
-    let hosts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let hosts: Vec<&str> = list.iter().filter_map(Value::as_str).filter(|host| !host.is_empty()).collect();
     match hosts.as_slice() {
         [] => translator.report(path, Fate::Elsewhere, "empty: set servers.address"),
         [first, ..] if first.starts_with("exec=") => translator.report(

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{HelmError, keys, parameters, values::lay_over};
+use super::{
+    HelmError, keys, parameters,
+    values::{lay_over, unquote_true},
+};
 use crate::{documents, manifest};
 
 /// What `helm get values` writes above the values.
@@ -51,8 +54,45 @@ pub fn values(document: &Value) -> Result<Found, HelmError> {
     if let Some(own) = of_dependency(&found.values) {
         found.values = own;
         found.notes.push("the values are read from the block `consul`, as those of a dependency".to_owned());
+    } else if has_no_key(&found.values) {
+        let (place, own) = nested(&found.values)?;
+        found.notes.push(format!("the values are read from {place}"));
+        found.values = own;
     }
+    unquote_true(&mut found.values);
     Ok(found)
+}
+
+/// Whether none of the keys is a key of the chart, not even a misspelt one.
+fn has_no_key(values: &Value) -> bool {
+    let keys = || values.as_object().into_iter().flatten().map(|(key, _)| key);
+    keys().next().is_some() && !keys().any(|key| keys::is_known(key) || keys::nearest(key).is_some())
+}
+
+/// The chart's values inside those of another tool, such as a Helmfile: the only block that
+/// configures an injector.
+fn nested(values: &Value) -> Result<(String, Value), HelmError> {
+    let mut found = Vec::new();
+    collect_nested("", values, &mut found);
+    match found.as_slice() {
+        [] => Err(HelmError::NoValues("the file".to_owned())),
+        [(place, own)] => Ok((place.clone(), (*own).clone())),
+        _ => Err(HelmError::Several(found.into_iter().map(|(place, _)| place).collect())),
+    }
+}
+
+fn collect_nested<'v>(place: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
+    if value.get("connectInject").is_some() {
+        found.push((place.to_owned(), value));
+        return;
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+        collect_nested(&place, value, found);
+    }
+    for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+        collect_nested(&format!("{place}[{index}]"), value, found);
+    }
 }
 
 /// The kinds of objects that contain a chart's values.

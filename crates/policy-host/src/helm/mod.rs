@@ -107,7 +107,7 @@ pub enum HelmError {
     NoValues(String),
     #[error("{field}: {error}")]
     Text { field: String, error: SyntaxError },
-    #[error("{} documents have values of a chart, and it is not clear which are Consul's: {}; pass one of them", .0.len(), .0.join(", "))]
+    #[error("found values of a chart in {} places, and it is not clear which are Consul's: {}; pass one of them", .0.len(), .0.join(", "))]
     Several(Vec<String>),
 }
 
@@ -119,7 +119,13 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
     let mode = options.mode.unwrap_or_else(|| {
         let (mode, why) = mode::choose(values, found.chart_version.as_deref());
         let other = if mode == Mode::Agent { Mode::Dataplane } else { Mode::Agent };
-        notes.push(format!("the mode is {mode}, because {why}; to select the other one, set --mode {other}"));
+        let version = match found.chart_version {
+            None => "`helm list -A` shows the chart's version, and ",
+            Some(_) => "",
+        };
+        notes.push(format!(
+            "the mode is {mode}, because {why}; {version}--mode {other} selects the other one"
+        ));
         mode
     });
     let release = Release {

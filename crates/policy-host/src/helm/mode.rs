@@ -24,6 +24,10 @@ impl fmt::Display for Mode {
     }
 }
 
+/// Images, with the first version that belongs to a chart without client agents.
+const IMAGES: [(&str, (u32, u32)); 3] =
+    [("/global/imageK8S", (1, 0)), ("/global/imageK8s", (1, 0)), ("/global/image", (1, 14))];
+
 /// Values that only the charts since 1.0 have.
 const SINCE_1_0: [&str; 5] = [
     "/global/imageConsulDataplane",
@@ -54,12 +58,15 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
             "client agents are enabled, and the chart's injector, which dataplane mode requires, is disabled";
         return (Mode::Agent, why.to_owned());
     }
-    if let Some((version, major)) = chart_version.and_then(|version| Some((version, major(version)?))) {
+    if let Some((written, (major, _))) = chart_version.and_then(|written| Some((written, version(written)?)))
+    {
         let mode = if major == 0 { Mode::Agent } else { Mode::Dataplane };
-        return (mode, format!("the chart's version is {version}"));
+        return (mode, format!("the chart's version is {written}"));
+    }
+    if let Some(chosen) = by_image(values) {
+        return chosen;
     }
     let has = |keys: &[&'static str]| keys.iter().copied().find(|key| values.0.pointer(key).is_some());
-    let key = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
     if let Some(found) = has(&SINCE_1_0) {
         return (Mode::Dataplane, format!("{} is a key of charts from 1.0 on", key(found)));
     }
@@ -79,10 +86,26 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
     (Mode::Dataplane, why.to_owned())
 }
 
-/// The major version of a version, or of a range that begins with its lowest one.
-fn major(version: &str) -> Option<u32> {
-    let digits = version.trim_start_matches(['v', '^', '~', '>', '=', ' ']);
-    digits.split('.').next()?.parse().ok()
+/// Images are better evidence than keys, which often stay in values files after a chart dropped them.
+fn by_image(values: Values<'_>) -> Option<(Mode, String)> {
+    IMAGES.iter().find_map(|(pointer, first)| {
+        let image = values.text(pointer)?;
+        let (_, tag) = image.rsplit_once(':').filter(|(_, tag)| tag.contains('.'))?;
+        let mode = if version(tag)? < *first { Mode::Agent } else { Mode::Dataplane };
+        Some((mode, format!("{} is {image}", key(pointer))))
+    })
+}
+
+fn key(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+/// The major and minor version of a version, or of a range that begins with its lowest one.
+fn version(written: &str) -> Option<(u32, u32)> {
+    let digits = written.trim_start_matches(['v', '^', '~', '>', '=', ' ']);
+    let mut parts = digits.split('.');
+    let major = parts.next()?.parse().ok()?;
+    Some((major, parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -93,7 +116,14 @@ mod tests {
 
     #[test]
     fn the_values_choose_the_mode() {
-        let cases: [(Value, Option<&str>, Mode); 12] = [
+        let image = |key: &str, image: &str| json!({ "global": { key: image }, "controller": {} });
+        let cases: [(Value, Option<&str>, Mode); 18] = [
+            (image("imageK8S", "hashicorp/consul-k8s-control-plane:1.4.0-ubi"), None, Mode::Dataplane),
+            (image("imageK8S", "hashicorp/consul-k8s:0.25.0"), None, Mode::Agent),
+            (image("image", "registry:5000/consul-enterprise:1.17.0-ent"), None, Mode::Dataplane),
+            (image("image", "consul:1.9.0"), None, Mode::Agent),
+            (image("image", "consul:latest"), None, Mode::Agent),
+            (image("image", "consul@sha256:12"), None, Mode::Agent),
             (json!({}), None, Mode::Dataplane),
             (json!({}), Some("0.43.0"), Mode::Agent),
             (json!({}), Some(">= 0.43"), Mode::Agent),

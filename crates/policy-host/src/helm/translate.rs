@@ -12,6 +12,13 @@ use super::{
 };
 use crate::advice;
 
+/// The number in a quoted string, if the setting is a number: the chart's templates accept both.
+fn unquoted_number(setting: &str, value: &Value) -> Option<Value> {
+    const NUMBERS: [&str; 4] = ["Port", "Seconds", "Threshold", "concurrency"];
+    let number: u64 = value.as_str()?.parse().ok()?;
+    NUMBERS.iter().any(|end| setting.ends_with(end)).then(|| json!(number))
+}
+
 const CHART: &str = "stays with the chart, which deploys Consul";
 
 pub struct Translator<'a> {
@@ -93,7 +100,7 @@ impl Translator<'_> {
         } else if let Some(text) = self.too_small(path, setting, value) {
             self.report(path, Fate::Translated, &text);
         } else {
-            self.set(setting, value.clone());
+            self.set(setting, unquoted_number(setting, value).unwrap_or_else(|| value.clone()));
             self.report(path, Fate::Translated, setting);
         }
     }
@@ -118,6 +125,10 @@ impl Translator<'_> {
     }
 
     pub fn unknown(&mut self, path: &str) {
+        if path.starts_with("x-") {
+            let text = "not a key of the chart, but a common place for YAML anchors: nothing to do";
+            return self.report(path, Fate::Deployment, text);
+        }
         let text = match keys::nearest(path) {
             Some(known) => format!("not a key of the chart; did you mean {known}?"),
             None => "not a key of the chart: remove it".to_owned(),

@@ -62,6 +62,17 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Turns quoted `"true"` into a boolean. A quoted `"false"` stays a string, because the chart's
+/// templates treat any string as true.
+pub fn unquote_true(value: &mut Value) {
+    match value {
+        Value::String(text) if text == "true" => *value = json!(true),
+        Value::Array(items) => items.iter_mut().for_each(unquote_true),
+        Value::Object(block) => block.values_mut().for_each(unquote_true),
+        _ => (),
+    }
+}
+
 /// The paths of all values below a key.
 pub fn leaves(path: &str, value: &Value) -> Vec<String> {
     match value.as_object().filter(|block| !block.is_empty()) {

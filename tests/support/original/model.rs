@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::PREFIX;
+use crate::support::{PREFIX, containers};
 
 /// The annotations of the injector, by their names without the prefix.
 type Annotations = BTreeMap<String, String>;
@@ -166,7 +166,7 @@ fn environment(pod: &Value, upstreams: &str) -> Result<Value, &'static str> {
     }
     let mut all = Map::new();
     if !variables.is_empty() {
-        for container in super::containers(pod) {
+        for container in containers(pod) {
             all.insert(container["name"].as_str().unwrap().to_owned(), variables.clone().into());
         }
     }
