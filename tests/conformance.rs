@@ -5,8 +5,8 @@
 //! [`REASONS`]. A difference without a reason fails, and so does a reason without a
 //! case.
 //!
-//! 344 pods are not all pods. A model of the original that does what was recorded
-//! ([`original()`]) is asked about some thousand more of the same make, [`derived()`].
+//! A model of the original that reproduces the recorded cases ([`original()`]) extends them by
+//! some thousand similar pods ([`derived()`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
