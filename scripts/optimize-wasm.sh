@@ -19,5 +19,5 @@ if ! command -v wasm-opt >/dev/null 2>&1; then
   exit 0
 fi
 # Only the features that the compiler's target has.
-wasm-opt -Os --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
+wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
   --enable-reference-types --enable-sign-ext "$1" -o "$2"

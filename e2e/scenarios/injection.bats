@@ -167,9 +167,12 @@ END
     in_restricted restricted-openshift openshift 1000680000
 }
 
-# in_restricted NAME POLICY [USER]: a server and a client in such a namespace.
+# in_restricted NAME POLICY [USER]: a server and a client in such a namespace. USER is the id that
+# OpenShift gives the pod, together with a seccomp profile.
 in_restricted() {
     kubectl label namespace "$NS" --overwrite "e2e.policy=$2" pod-security.kubernetes.io/enforce=restricted
+    local pod="runAsUser: ${3:-1000}, fsGroup: ${3:-1000}"
+    [ -z "${3:-}" ] || pod+=", seccompProfile: {type: RuntimeDefault}"
     local context='{runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}'
     k apply -f - <<END
 apiVersion: v1
@@ -178,7 +181,7 @@ metadata:
   name: $1-server
   annotations: {consul.hashicorp.com/connect-inject: "true"}
 spec:
-  securityContext: {runAsUser: ${3:-1000}, fsGroup: ${3:-1000}}
+  securityContext: {$pod}
   containers:
     - name: $1-server
       image: hashicorp/http-echo:latest
@@ -194,7 +197,7 @@ metadata:
     consul.hashicorp.com/connect-inject: "true"
     consul.hashicorp.com/connect-service-upstreams: $1-server:1234
 spec:
-  securityContext: {runAsUser: ${3:-1000}, fsGroup: ${3:-1000}}
+  securityContext: {$pod}
   containers:
     - name: $1-client
       image: tutum/curl:latest

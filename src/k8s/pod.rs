@@ -45,6 +45,29 @@ pub struct Owner {
     pub kind: String,
 }
 
+/// The names of a pod's containers, where nothing else of them matters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerNames {
+    #[serde(deserialize_with = "null_as_default")]
+    containers: Vec<ContainerName>,
+    #[serde(deserialize_with = "null_as_default")]
+    init_containers: Vec<ContainerName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerName {
+    #[serde(deserialize_with = "null_as_default")]
+    name: String,
+}
+
+impl ContainerNames {
+    pub fn any(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.containers.iter().chain(&self.init_containers).any(|container| is_wanted(&container.name))
+    }
+}
+
 /// The specification of a pod.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

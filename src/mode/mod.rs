@@ -11,7 +11,6 @@ use crate::settings::ModeName;
 use crate::settings::reader::SettingsReader;
 use candidate::Candidate;
 use plan::Plan;
-pub use shared::INIT_CONTAINER;
 
 /// A mode with its settings.
 #[derive(Debug)]

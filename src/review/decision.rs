@@ -72,7 +72,7 @@ impl Reviewed<'_> {
     }
 }
 
-pub fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
+fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
     let path = format!("{path}spec");
     match pod.get("spec") {
         Some(spec) => PodSpec::read(spec, &path),

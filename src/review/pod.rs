@@ -2,16 +2,14 @@
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
-use super::decision::{Decision, Reviewed, check_kind, read_spec, subject};
+use super::decision::{Decision, Reviewed, check_kind, subject};
 use crate::annotations::names::{INJECT, MANAGED_BY, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::json::read_text;
-use crate::k8s::pod::{PodMeta, PodSpec};
-use crate::mode::{INIT_CONTAINER, is_injected_container};
+use crate::k8s::pod::{ContainerNames, Metadata, PodMeta};
+use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
@@ -21,23 +19,22 @@ use crate::text::Quoted;
 use crate::warning::Warning;
 
 pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
-    let object = request.object()?.get();
-    let meta: PodMeta = read_text(object, "object")?;
+    let object = request.object()?;
+    let meta = PodMeta { kind: object.field("kind")?, metadata: object.field("metadata")? };
     check_kind(&meta, Pod::KIND)?;
     let subject = subject(request, &meta.metadata);
     let annotations = Annotations::read(&meta.metadata, "")?;
     let reviewed = Reviewed { metadata: &meta.metadata, annotations, namespace: subject.namespace, path: "" };
     let mut gate = reviewed.gate(configuration);
     if let Gate::Skip { reason, warnings } = &mut gate
-        && may_be_copied(*reason, &reviewed, object)
+        && may_be_copied(*reason, &meta.metadata)
     {
-        let pod: Value = read_text(object, "object")?;
-        warnings.extend(copied_status(&reviewed, &read_spec(&pod, "")?, configuration.mode.name()));
+        warnings.extend(copied_status(&reviewed, &object.field("spec")?, configuration.mode.name()));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
     }
-    let mut pod: Value = read_text(object, "object")?;
+    let mut pod = object.value()?;
     match reviewed.decide(gate, &pod, configuration)? {
         Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
         Decision::Reject { problems, warnings } => {
@@ -62,21 +59,20 @@ fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject
 
 /// Whether a skipped pod may be a copy of an injected one. A copy may have lost the annotations,
 /// but it keeps the containers and has no owner.
-fn may_be_copied(reason: Reason, pod: &Reviewed<'_>, object: &str) -> bool {
+fn may_be_copied(reason: Reason, metadata: &Metadata) -> bool {
     match reason {
         Reason::AlreadyInjected => true,
-        Reason::NotRequested | Reason::OptedOut => {
-            pod.metadata.owner_references.is_empty() && object.contains(INIT_CONTAINER)
-        }
+        Reason::NotRequested | Reason::OptedOut => metadata.owner_references.is_empty(),
         _ => false,
     }
 }
 
 /// The warning about the status annotation of an injected pod that was copied to another pod.
-fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Option<Warning> {
+fn copied_status(pod: &Reviewed<'_>, containers: &ContainerNames, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
-    if !spec.all_containers().any(|container| is_injected_container(container.name)) {
-        return gate::requests_injection(annotations).then(|| {
+    let has_status = annotations.get(STATUS).is_some();
+    if !containers.any(is_injected_container) {
+        return (has_status && gate::requests_injection(annotations)).then(|| {
             Warning::new(&format!(
                 "{} prevents injection, but the pod has no injected container; remove it, the injector sets it",
                 full(STATUS)
@@ -85,7 +81,7 @@ fn copied_status(pod: &Reviewed<'_>, spec: &PodSpec<'_>, mode: ModeName) -> Opti
     }
     // `kubectl debug --copy-to` removes the labels, and with some profiles the annotations.
     let has_label = metadata.labels.contains_key(&format!("{PREFIX}{STATUS}"));
-    if has_label && annotations.get(STATUS).is_some() {
+    if has_label && has_status {
         return None;
     }
     Some(match mode.registers_itself() {

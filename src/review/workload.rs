@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::decision::{Decision, Reviewed, check_kind, subject};
 use crate::annotations::{Annotations, full, names, unknown};
 use crate::configuration::Configuration;
-use crate::json::{Unreadable, read_text, read_value};
+use crate::json::{Unreadable, read_value};
 use crate::k8s::pod::PodMeta;
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
@@ -58,7 +58,7 @@ pub fn review(
     configuration: &Configuration,
 ) -> anyhow::Result<Answer> {
     let mode = configuration.mode.name();
-    let object: Value = read_text(request.object()?.get(), "object")?;
+    let object = request.object()?.value()?;
     let meta: PodMeta = read_value(&object, "object")?;
     check_kind(&meta, workload.kind)?;
     let subject = subject(request, &meta.metadata);
@@ -125,10 +125,10 @@ fn old_problems(
     configuration: &Configuration,
 ) -> Vec<Problem> {
     let problems = || -> anyhow::Result<Vec<Problem>> {
-        let Some(old) = request.old_object.filter(|_| request.operation == "UPDATE") else {
+        let Some(old) = request.old_object.as_ref().filter(|_| request.operation == "UPDATE") else {
             return Ok(Vec::new());
         };
-        let old: Value = read_text(old.get(), "oldObject")?;
+        let old = old.value()?;
         let Some(template) = Template::of(workload, &old)? else { return Ok(Vec::new()) };
         let reviewed = template.reviewed(namespace)?;
         match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
