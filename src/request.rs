@@ -57,9 +57,9 @@ pub struct Object<'a>(#[serde(borrow)] BTreeMap<String, &'a RawValue>);
 impl<'a> Request<'a> {
     /// The object of the request, which a request of this kind must have.
     pub fn object(&self) -> Result<&Object<'a>, Unreadable> {
-        self.object.as_ref().ok_or_else(|| {
-            Unreadable::new("object", format!("the request has no object, expected a {}", self.kind.kind))
-        })
+        self.object
+            .as_ref()
+            .ok_or_else(|| Unreadable::new("object", format!("is required: a {}", self.kind.kind)))
     }
 }
 

@@ -484,7 +484,7 @@ mod messages {
             ("7".to_owned(), "the payload: "),
             (r#"{"request":7}"#.to_owned(), "the payload: "),
             (pod("null"), "object: is required"),
-            (pod("\"pod\""), "object: "),
+            (pod("\"pod\""), "the payload: invalid type"),
             (pod(r#"{"kind":"ConfigMap"}"#), "object.kind: must be Pod"),
             (pod(r#"{"metadata":7}"#), "object: "),
             (web(&[]).to_string(), "missing field `request`"),
