@@ -486,7 +486,7 @@ mod messages {
             (pod("null"), "object: is required"),
             (pod("\"pod\""), "the payload: invalid type"),
             (pod(r#"{"kind":"ConfigMap"}"#), "object.kind: must be Pod"),
-            (pod(r#"{"metadata":7}"#), "object: "),
+            (pod(r#"{"metadata":7}"#), "object.metadata: invalid type"),
             (web(&[]).to_string(), "missing field `request`"),
         ] {
             let answer = Answer::to(text.as_bytes());
