@@ -33,7 +33,7 @@ annotated-policy.wasm: policy.wasm metadata.yml README.md
 fmt:
 	cargo fmt --all -- --check
 
-# The guest must not panic; a test may, that is how it fails.
+# The guest must not panic. Tests may.
 TESTS_MAY := -A clippy::indexing_slicing -A clippy::string_slice \
   -A clippy::unreachable -A clippy::panic -A clippy::unwrap_used -A clippy::expect_used \
   -A clippy::pedantic -A clippy::type_complexity
@@ -52,7 +52,7 @@ test: fmt lint policy.wasm host tools
 	cargo test --locked
 	$(MAKE) --no-print-directory scripts-tests e2e-tests crds
 
-# A minute and more, so not again while the scripts and their tests stay as they were.
+# Takes more than a minute, so it is skipped while scripts and tests are unchanged.
 SCRIPTS_PASSED := $(TARGET_DIR)/scripts-tests.passed
 .PHONY: scripts-tests
 scripts-tests: $(SCRIPTS_PASSED)
@@ -60,9 +60,9 @@ $(SCRIPTS_PASSED): $(shell find src/mode/agent/scripts tests/scripts -type f) bu
 	tests/scripts/run
 	@touch $@
 
-# What a call of the policy takes, beside a guest that only accepts, one that only
-# decodes and encodes the pod, and one that adds a container (JSON=1 for a program).
-# The first time it compiles wasmtime, which takes some minutes.
+# Measures calls of the policy and of three other guests: one accepts, one decodes and
+# encodes the pod, one adds a container. JSON=1 prints JSON.
+# The first run compiles wasmtime, which takes some minutes.
 BENCH_GUESTS := $(TARGET_DIR)/wasm32-wasip1/release
 .PHONY: bench
 bench: policy.wasm bench-guests
@@ -78,38 +78,38 @@ lint-bench: | target
 	cargo clippy --locked --all-targets -p policy-bench -- -D warnings $(TESTS_MAY)
 	cargo clippy --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive -- -D warnings
 
-# This revision beside another: make bench-compare BASE=main
+# Compares this revision with another: make bench-compare BASE=main
 .PHONY: bench-compare
 bench-compare: policy.wasm bench-guests
 	@scripts/bench-compare.sh "$(BASE)" "$(BENCH_GUESTS)"
 
-# The figures that are the same on every machine are at most a tenth over those in
-# crates/budgets/budgets.json; UPDATE=1 writes the measured ones there.
+# Fails if a figure that does not depend on the machine exceeds crates/budgets/budgets.json
+# by more than a tenth. UPDATE=1 writes the measured figures there.
 .PHONY: budgets
 budgets: policy.wasm
 	$(if $(UPDATE),UPDATE=1) cargo test --locked --test budgets
 
-# The examples against Kubewarden's own definitions (needs Go; says so without it).
+# Validates the examples against Kubewarden's CRDs. Needs Go, and reports it if Go is missing.
 .PHONY: crds
 crds:
 	@scripts/check-crds.sh
 
-# A million hostile inputs, about ten minutes; an interrupted run goes on. SEED= chooses which inputs,
-# COUNT= how many, and with SEED= and INPUT= it is only one.
+# A million hostile inputs, about ten minutes; an interrupted run is resumed. SEED= selects the
+# inputs, COUNT= their number; SEED= with INPUT= runs a single one.
 .PHONY: soak
 soak: policy.wasm
 	cargo run --locked --bin soak -- policy.wasm --folder $(TARGET_DIR)/soak \
 	  $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(INPUT),--input $(INPUT))
 
-# Two builds in different places give the same bytes.
+# Builds in two different directories and compares the bytes.
 .PHONY: reproducible
 reproducible: | target
 	@scripts/check-reproducible.sh
 
-# Inputs that coverage guides, for each parser a minute (FUZZ_SECONDS=). Needs
-# cargo-fuzz; the switches of the nightly compiler that it uses are asked of this one.
+# Coverage-guided fuzzing, a minute for each parser (FUZZ_SECONDS=). Needs cargo-fuzz;
+# enables the nightly features that it uses in the installed compiler.
 FUZZ_SECONDS ?= 60
-# For speed; the release profile makes the module small.
+# Optimized for speed; the release profile optimizes for size.
 FUZZ_BUILD := RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=3
 .PHONY: fuzz
 fuzz:
@@ -119,26 +119,26 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=2 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
-# Licences, holes, bans and sources of all dependencies (deny.toml). DENY= chooses
-# what is checked: without a way to the advisories' repository, DENY="bans licenses sources".
+# Licenses, advisories, bans and sources of all dependencies (deny.toml). DENY= selects the
+# checks: without access to the advisory database, DENY="bans licenses sources".
 .PHONY: deny
 deny:
 	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
 	cargo deny --locked --workspace check $(DENY)
 
-# The policy through kwctl, or through the development host in its place.
+# Runs the policy with the development host, or with the real kwctl (KWCTL=kwctl).
 .PHONY: e2e-tests
 e2e-tests: policy.wasm host tools
 	KWCTL="$(KWCTL)" bats e2e.bats
 
-# The injected pod on a real cluster: real Kubernetes, Consul and Envoy.
+# The end-to-end suite: real Kubernetes, Consul and Envoy.
 .PHONY: e2e
 e2e: policy.wasm host
 	@scripts/crds.sh >/dev/null
 	POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" SCENARIO="$(SCENARIO)" e2e/run.sh
 
-# What an injected pod costs by itself, on the suite's cluster: its way to being
-# routable, the memory and processor time of its sidecars (JSON=1 for a program).
+# Measures the cost of an injected pod on the suite's cluster: the time until it is
+# routable, and the memory and CPU time of its sidecars. JSON=1 prints JSON.
 .PHONY: e2e-bench
 e2e-bench: policy.wasm host
 	@POLICY_HOST="$(abspath $(HOST))" KEEP="$(KEEP)" JSON="$(JSON)" e2e/bench.sh

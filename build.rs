@@ -1,5 +1,5 @@
-//! Prepares the scripts of the injected containers. Every pod carries their text, so
-//! comments and blank lines go; `$` is doubled for the kubelet, which expands variables in
+//! Prepares the scripts of the injected containers. Every pod contains them, so comments and
+//! blank lines are removed. `$` is doubled for the kubelet, which expands variables in
 //! commands, but not in lifecycle hooks.
 
 use std::ffi::OsStr;

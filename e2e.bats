@@ -60,7 +60,7 @@ added() {
   response '.allowed == true and (.patch == null)'
 }
 
-@test "kube-system is never injected, and a pod that asks is told" {
+@test "kube-system is never injected, and a pod that requests it gets a warning" {
   run_policy kube-system
   [ "$status" -eq 0 ]
   response '.allowed == true and (.patch == null) and (.warnings[0] | contains("kube-system"))'
@@ -78,7 +78,7 @@ added() {
   response '.allowed == true and (.patch == null)'
 }
 
-@test "all problems of a pod are told at once, with what to write instead" {
+@test "all problems of a pod are reported at once, with what to write instead" {
   run_policy several-problems
   [ "$status" -eq 0 ]
   response '.allowed == false'
@@ -94,7 +94,7 @@ added() {
   response '.status.message | contains("spec.serviceAccountName")'
 }
 
-@test "the common mistake, an annotation on the Deployment itself, is told" {
+@test "the common mistake, an annotation on the Deployment itself, gets a warning" {
   run_policy common-mistake
   [ "$status" -eq 0 ]
   response '.allowed == true and (.patch == null) and (.warnings[0] | contains("template: {metadata: {annotations:"))'

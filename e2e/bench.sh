@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What an injected pod costs by itself, on the suite's own cluster. As root. Fails
-# when an aim is missed. From the environment:
+# Measures the cost of an injected pod on the suite's cluster, as root. Fails if a
+# limit is exceeded. Environment:
 #
-#   JSON=1                  the figures for a program
-#   KEEP=1                  leave the cluster up, and use it again the next time
-#   E2E_BENCH_PODS=10       how many pods are started, one at a time
-#   E2E_BENCH_IDLE_PODS=5   how many are idle side by side, of each kind
-#   E2E_BENCH_SECONDS=60    how long they are looked at
-#   E2E_BENCH_BASE=FILE     the module of another revision, whose pods are started in turn
-#   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
+#   JSON=1                  print the figures as JSON
+#   KEEP=1                  leave the cluster running, and reuse it the next time
+#   E2E_BENCH_PODS=10       the number of pods to start, one at a time
+#   E2E_BENCH_IDLE_PODS=5   the number of idle pods of each kind
+#   E2E_BENCH_SECONDS=60    how long the idle pods are measured
+#   E2E_BENCH_BASE=FILE     the module of another revision, to compare with
+#   POLICY_WASM, POLICY_HOST paths of the module and the development host
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
@@ -17,6 +17,6 @@ set -euo pipefail
 
 [ -z "$EXISTING" ] || die "the pod's cost is read on the node: this is for the suite's own cluster"
 begin_session
-# In the background, so that a Ctrl-C is answered at once.
+# In the background, so that Ctrl-C takes effect at once.
 inside env KUBECONFIG="$KUBECONFIG" E2E_SCRATCH="$SCRATCH" "$E2E_DIR/lib/pod-cost.sh" "$work" 9>&- &
 wait $!

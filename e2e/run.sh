@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The end-to-end suite: a real Kubernetes, Consul and Envoy on this machine, the
-# policy at its API server, and the scenarios. As root. From the environment:
+# The end-to-end suite: runs the scenarios with the policy on a real Kubernetes, Consul
+# and Envoy on this machine, as root. Environment:
 #
-#   SCENARIO=name            only this scenario, or this file of scenarios, or `dataplane`
-#   KEEP=1                   leave the cluster up, and use it again the next time
-#   E2E_JOBS=4               how many scenarios run side by side
-#   E2E_RETRIES=0            how often those that failed are tried again, each alone
-#   E2E_EXISTING=1           run against the cluster of your own KUBECONFIG
-#   E2E_POLICY_SERVER=URL    a policy server that serves what policies.sh prints
-#   E2E_CA_BUNDLE=BASE64     the authority of its certificate
+#   SCENARIO=name            only this scenario, this file, or `dataplane`
+#   KEEP=1                   leave the cluster running, and reuse it the next time
+#   E2E_JOBS=4               the number of scenarios to run in parallel
+#   E2E_RETRIES=0            how often failed scenarios are retried, each alone
+#   E2E_EXISTING=1           run against the cluster of your KUBECONFIG
+#   E2E_POLICY_SERVER=URL    a policy server that serves the output of policies.sh
+#   E2E_CA_BUNDLE=BASE64     the CA of its certificate
 #   E2E_CONSUL_K8S=FILE, E2E_CONSUL_DATAPLANE=FILE, E2E_CONSUL_CNI=FILE
 #                            the programs for the scenarios of dataplane mode, or
 #   E2E_DOCKER_HUB=1         their images, which docker pulls
-#   POLICY_WASM, POLICY_HOST the module and the development host, if elsewhere
+#   POLICY_WASM, POLICY_HOST paths of the module and the development host
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "$0")/lib/common.sh"
@@ -30,10 +30,10 @@ started=$SECONDS
 dataplane_files=("$E2E_DIR"/scenarios/dataplane/*.bats "$E2E_DIR"/scenarios/dataplane/alone/*.bats)
 files=("$E2E_DIR"/scenarios/*.bats "$E2E_DIR"/scenarios/alone/*.bats "${dataplane_files[@]}")
 
-# names FILE...: of the scenarios in them.
+# names FILE...: the names of the scenarios in the files.
 names() { sed -n 's/^@test "\([^:"]*\).*/\1/p' "$@"; }
 
-# wanted: the names of those that are to run.
+# wanted: the names of the selected scenarios.
 wanted() {
     local file all
     all=$(names "${files[@]}")
@@ -50,16 +50,15 @@ wanted() {
 
 # ---- their run -----------------------------------------------------------------
 
-# run_bats [BATS ARGUMENT...] FILE...: a line for each scenario, as it ends; a
-# failed one's diagnosis follows it. What bats returns says no more than its lines.
+# run_bats [BATS ARGUMENT...] FILE...: prints a line for each finished scenario, and the
+# diagnosis of failed ones. Ignores the exit status of bats, which adds nothing.
 run_bats() {
     anywhere env KUBECONFIG="$KUBECONFIG" BATS_TMPDIR="$work" TMPDIR="$work" PARALLEL_HOME="$work/parallel" \
         E2E_SCRATCH="$SCRATCH" bats --formatter tap --timing "$@" 2>&1 </dev/null | tee -a "$work/tap" |
         sed -u -e '/^1\.\.[0-9]*$/d' -e 's/^ok [0-9]* /ok   /' -e 's/^not ok [0-9]* /FAIL /' -e 's/^# /     /' || true
 }
 
-# run_in FOLDER NAMES [BATS ARGUMENT...]: those of the scenarios that are in this
-# folder's files.
+# run_in FOLDER NAMES [BATS ARGUMENT...]: runs the scenarios that are in this folder.
 run_in() {
     local folder=$1 chosen=$2 pattern=${2//./\\.} file mine=()
     shift 2
@@ -98,7 +97,7 @@ run_scenarios() {
     with_dataplane || skip_dataplane
     chosen=$(that_are failed) # all that have no result yet
     run_chosen "$chosen" --jobs "$JOBS"
-    # Not where they failed: the other scenarios are a load, too.
+    # Alone, without the load of the other scenarios.
     for ((try = 2; try <= RETRIES + 1; try++)); do
         chosen=$(that_are failed)
         [ -n "$chosen" ] || return 0
@@ -109,8 +108,8 @@ run_scenarios() {
 
 # ---- what became of them -------------------------------------------------------
 
-# that_are passed|failed|skipped: the names of the scenarios whose last try did. One
-# that bats has lost, say because its set-up broke, has failed.
+# that_are passed|failed|skipped: the names of the scenarios by the outcome of their last
+# try. Scenarios that bats did not report, for example after a broken setup, have failed.
 that_are() {
     awk -v wanted="$1" '
         FNR == NR {names[++count] = $0; next}
@@ -126,8 +125,7 @@ that_are() {
         }' "$work/planned" "$work/tap"
 }
 
-# summary: what failed, where, and the last words there, for who has only the end
-# of the output.
+# summary: the failed scenarios with place and last message, at the end of the output.
 summary() {
     local name
     awk -v passed=" $(that_are passed | paste -sd' ') " -v failed=" $(that_are failed | paste -sd' ') " '
@@ -167,7 +165,7 @@ summary() {
     done
 }
 
-# count: the closing line; fails when a scenario did, or none passed.
+# count: prints the last line; fails if a scenario failed or none passed.
 count() {
     local passed failed skipped
     passed=$(that_are passed | wc -l)
@@ -190,7 +188,7 @@ planned=$(wanted)
 begin_session
 printf '%s\n' "$planned" >"$work/planned"
 if with_dataplane && planned_dataplane >/dev/null; then start_controllers; fi
-# In the background, so that a Ctrl-C is answered at once.
+# In the background, so that Ctrl-C takes effect at once.
 run_scenarios 9>&- &
 wait $!
 summary

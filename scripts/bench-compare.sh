@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench-compare.sh REF GUESTS: builds policy.wasm of another revision and measures it beside this one's and beside the
-# guests in that folder.
+# bench-compare.sh REF GUESTS: builds policy.wasm of another revision and measures it together with this revision's
+# and the guests in the folder GUESTS.
 set -eu
 
 ref=${1:-}

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Checks the examples' custom resources against Kubewarden's own definitions of them.
+# Validates the examples' custom resources against Kubewarden's CRDs.
 #
-# Where those cannot be had, nothing is checked and that is said; with CI set it is
-# an error.
+# If the CRDs are not available, it says so and checks nothing; with CI set, that is an
+# error.
 set -eu
 cd "$(dirname -- "$0")/.."
 

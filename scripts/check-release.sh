@@ -1,6 +1,6 @@
 #!/bin/sh
-# check-release.sh TAG: whether the source is ready for this tag. Prints the section
-# of the changelog that belongs to it.
+# check-release.sh TAG: checks that the source is ready for this tag, and prints its
+# section of the changelog.
 set -eu
 cd "$(dirname -- "$0")/.."
 

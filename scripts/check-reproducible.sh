@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds policy.wasm twice from what git tracks, in folders of different names and
-# depths, with another target folder and another path of cargo's home, and compares
-# the bytes. Says the checksum that a release of this source has.
+# Builds policy.wasm twice from the files that git tracks, in directories with different
+# names and depths, with different target directories and paths of CARGO_HOME, and compares
+# the bytes. Prints the checksum that a release of this source has.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -10,12 +10,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# build NAME FOLDER TARGET-FOLDER: leaves $work/NAME.wasm.
+# build NAME DIRECTORY TARGET-DIRECTORY: writes $work/NAME.wasm.
 build() {
   name=$1 folder=$work/$2 target=$work/$3
   mkdir -p "$folder" "$work/home-$name"
   tar -xf "$work/source.tar" -C "$folder"
-  # What cargo has downloaded is the same; its path is not.
+  # The same downloads of cargo, at another path.
   for part in registry git config.toml bin; do
     [ ! -e "$home/$part" ] || ln -s "$home/$part" "$work/home-$name/$part"
   done
@@ -32,7 +32,7 @@ build() {
   rm -rf "$target"
 }
 
-# Taken once: somebody may be at work in the folder.
+# Copied only once: the working directory may change meanwhile.
 (cd "$root" && git ls-files -z --cached --others --exclude-standard |
   tar -cf "$work/source.tar" --null -T - --ignore-failed-read)
 build one source target-one
@@ -42,7 +42,7 @@ if ! cmp "$work/one.wasm" "$work/two.wasm"; then
   printf 'reproducible: NO, the two builds differ\n' >&2
   exit 1
 fi
-# No path of the machine is in it.
+# The module must not contain paths of this machine.
 for path in "$work" "$HOME" "$home"; do
   if [ "$path" != / ] && grep -aqF "$path/" "$work/one.wasm"; then
     printf 'reproducible: NO, the module has the path %s in it\n' "$path" >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the folder with Kubewarden's own custom resource definitions: those of the
-# Go module that scripts/crds pins, which is fetched if it is not there.
+# Prints the directory with Kubewarden's custom resource definitions, from the Go module
+# that scripts/crds pins. Downloads the module if it is missing.
 set -eu
 cd "$(dirname -- "$0")/crds"
 

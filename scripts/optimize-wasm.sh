@@ -1,7 +1,7 @@
 #!/bin/sh
-# optimize-wasm.sh IN OUT: makes the module a tenth smaller with Binaryen's wasm-opt, from Debian's package where it
-# can be installed. Without it the module does the same and is larger, and this says so; in CI, whose module is
-# published, it fails.
+# optimize-wasm.sh IN OUT: makes the module about a tenth smaller with Binaryen's wasm-opt, which it installs from
+# Debian's package if possible. Without wasm-opt, it prints a note and copies the module as it is; in CI, whose module
+# is published, it fails.
 set -eu
 
 if ! command -v wasm-opt >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
@@ -18,6 +18,6 @@ if ! command -v wasm-opt >/dev/null 2>&1; then
   cp "$1" "$2"
   exit 0
 fi
-# The features that this compiler's target has; nothing else may come in.
+# Only the features that the compiler's target has.
 wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
   --enable-reference-types --enable-sign-ext "$1" -o "$2"

@@ -1,9 +1,9 @@
 #!/bin/sh
 # set-home.sh REGISTRY/PATH REPOSITORY-URL AUTHOR
 #
-# Writes where this copy is published in place of the placeholders: the folder of the
-# OCI artifact, the page of the source, and who publishes it ("NAME <ADDRESS>").
-# artifacthub-pkg.yml follows: UPDATE=1 cargo test -p policy-host --test publish
+# Replaces the placeholders with the place where this copy is published: the registry path of
+# the OCI artifact, the URL of the source, and the publisher ("NAME <ADDRESS>").
+# Update artifacthub-pkg.yml afterwards: UPDATE=1 cargo test -p policy-host --test publish
 #
 #   scripts/set-home.sh ghcr.io/acme/policies https://github.com/acme/injector 'acme <acme@users.noreply.github.com>'
 set -eu

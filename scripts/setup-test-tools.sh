@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that the tests' tools are there, from Debian's packages where they are missing. Quick and silent when nothing is to do.
+# Installs missing tools of the tests from Debian's packages. Quick and silent if none is missing.
 set -eu
 
 missing=

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes sure that this machine's rustc can build for wasm32-wasip1.
+# Makes sure that rustc can build for wasm32-wasip1.
 #
-#   1. The target is there: nothing is done and nothing is said.
-#   2. rustup can add it: it is added.
-#   3. Otherwise the standard library is built from the source of exactly this
-#      rustc, with the C library of Debian's wasi-libc package, and installed
-#      into the sysroot as rustup would have done.
+#   1. If the target is installed, it does and prints nothing.
+#   2. If rustup is available, rustup adds the target.
+#   3. Otherwise it builds the standard library from the source of exactly this
+#      rustc, with the C library of Debian's wasi-libc package, and installs it
+#      into the sysroot as rustup would.
 #
 # Environment: WASM_RUST_LIBRARY=FILE.tar.xz  source of the standard library
-# to build from (the folder `library` of rustc's own source), tried first.
+# (the directory `library` of rustc's source), tried first.
 set -eu
 
 target=wasm32-wasip1
@@ -31,8 +31,8 @@ sysroot=$(rustc --print sysroot)
 rustlib="$sysroot/lib/rustlib/$target/lib"
 version=$(rustc -V | cut -d' ' -f2)
 
-# The core library and the start file are the first and the last thing that an
-# installation writes: both there means that it is whole.
+# An installation writes the core library first and the start file last: if both exist, it is
+# complete.
 installed() {
   [ -d "$rustlib" ] &&
     [ -n "$(find "$rustlib" -maxdepth 1 -name 'libstd-*.rlib' | head -n 1)" ] &&
@@ -55,7 +55,7 @@ work=$(mktemp -d "$cache/wasm-target.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# The Debian mirror that apt itself uses, as a base address.
+# The URL of the Debian mirror that apt uses.
 debian_mirror() {
   command -v apt-get >/dev/null 2>&1 || return 1
   # shellcheck disable=SC2016 # apt's own placeholder
@@ -63,7 +63,7 @@ debian_mirror() {
     grep '/debian/*$' | head -n 1
 }
 
-# Prints the pool path of rust-src of this version in a newer Debian suite.
+# Prints the pool path of this version's rust-src in a newer Debian suite.
 debian_rust_src() {
   for suite in trixie forky sid; do
     curl -fsSL --max-time 120 "$1/dists/$suite/main/binary-all/Packages.xz" 2>/dev/null |
@@ -78,7 +78,7 @@ debian_rust_src() {
   return 1
 }
 
-# Puts the standard library's source in $work/library.
+# Extracts the standard library's source to $work/library.
 library_source() {
   for archive in "${WASM_RUST_LIBRARY:-}" "$root/../shared/toolchain/rust-library-$version.tar.xz"; do
     if [ -n "$archive" ] && [ -f "$archive" ]; then
@@ -106,7 +106,7 @@ library_source() {
     "  WASM_RUST_LIBRARY=rust-library-$version.tar.xz scripts/setup-wasm-target.sh"
 }
 
-# Puts wasi-libc's archives and start files in $work/libc.
+# Extracts wasi-libc's archives and start files to $work/libc.
 wasi_libc() {
   mkdir "$work/libc"
   if [ ! -f /usr/lib/wasm32-wasi/libc.a ]; then
@@ -130,8 +130,8 @@ library_source
 wasi_libc
 
 say "building"
-# What a toolchain's own build passes: the features of a distributed std, and
-# rlibs that link into a crate with panic = "abort" and take part in its LTO.
+# The options of a toolchain's own build: the features of a distributed std, and rlibs
+# that can be linked into a crate with panic = "abort" and take part in its LTO.
 (
   cd "$work/library"
   unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET

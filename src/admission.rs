@@ -1,4 +1,4 @@
-//! One request in, one response out.
+//! Answers one admission request.
 //!
 //! <https://docs.kubewarden.io/reference/spec/mutating-policies>
 

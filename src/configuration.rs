@@ -1,4 +1,4 @@
-//! The policy's settings as a whole: what every mode has, and the mode with its own.
+//! All settings of the policy: those of every mode, and the mode with its own.
 
 use serde_json::Value;
 
@@ -13,8 +13,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Parses the settings, or says everything that is wrong with them. `null` means the
-    /// defaults.
+    /// Parses the settings, or returns all of their problems. `null` means the defaults.
     pub fn parse(settings: &Value) -> Result<Self, Vec<Problem>> {
         let defaults = Value::Object(serde_json::Map::new());
         let settings = if settings.is_null() { &defaults } else { settings };

@@ -11,7 +11,7 @@ use crate::settings::{Common, ModeName};
 use crate::text::Quoted;
 use crate::warning::Warning;
 
-/// Namespaces that are never injected, whatever the settings say.
+/// Namespaces that are never injected, regardless of the settings.
 const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
 
 /// The decision by the pod's metadata.
@@ -25,8 +25,8 @@ pub enum Gate {
     Open(Option<Problem>),
 }
 
-/// Decides by the metadata of a pod or of a workload's pod template; the first rule that
-/// applies wins.
+/// Decides by the metadata of a pod or of a workload's pod template. The first rule that matches
+/// decides.
 pub fn check(
     annotations: &Annotations<'_>,
     metadata: &Metadata,

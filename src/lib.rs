@@ -1,5 +1,5 @@
-//! The Consul Connect sidecar injector as a Kubewarden policy: the entry points
-//! that the policy server calls, and nothing else.
+//! Consul's sidecar injection as a Kubewarden policy. This file has only the entry points that
+//! the policy server calls.
 //!
 //! <https://docs.kubewarden.io/reference/spec/intro-spec> describes the calls.
 
@@ -44,7 +44,7 @@ mod guest {
     fn validate(payload: &[u8]) -> CallResult {
         let answer = admission::validate(payload);
         if let Some(line) = &answer.log {
-            // A log line that is lost is no reason to refuse a pod.
+            // A failed log call must not reject the pod.
             let _ = host_call("kubewarden", "tracing", "log", &serde_json::to_vec(line)?);
         }
         Ok(serde_json::to_vec(&answer.response).context("the response")?)

@@ -1,6 +1,6 @@
-//! The known name that somebody probably meant.
+//! Suggests a known name for an unknown one.
 
-/// The nearest of `known` to `name`, if one is near enough to be a likely slip.
+/// The known name that is most similar to `name`, if one is similar enough.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
@@ -13,22 +13,21 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let limit = length.div_ceil(3).min(4);
     let lower = name.to_ascii_lowercase();
     let distance = |candidate: &str| strsim::levenshtein(&lower, &candidate.to_ascii_lowercase());
-    // The difference in length is the least that the distance can be, and cheap.
+    // The distance is at least the difference in length, which is cheap to compute.
     let candidates = known.iter().filter(|candidate| candidate.chars().count().abs_diff(length) <= limit);
     let candidates = candidates.map(|candidate| (distance(candidate), *candidate));
     candidates.filter(|(distance, _)| *distance <= limit).min_by_key(|(d, _)| *d).map(|(_, c)| c)
 }
 
-/// The known name of which `name` leaves out words or the ends of words:
-/// `service-port` of `connect-service-port`, `connect-proto` of
-/// `connect-service-protocol`.
+/// The known name of which `name` omits words or the ends of words: `service-port` for
+/// `connect-service-port`, `connect-proto` for `connect-service-protocol`.
 fn shortened<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let leaves_out = |candidate: &&str| {
         let mut words = candidate.split('-');
         name.split('-').all(|part| part.len() > 2 && words.any(|word| word.starts_with(part)))
     };
     let last_word = |text: &str| text.rsplit('-').next().map(str::to_owned);
-    // The last word says what the name is about.
+    // The last word is the most significant.
     let rank = |candidate: &&str| (last_word(candidate) != last_word(name), candidate.len());
     known.iter().copied().filter(leaves_out).min_by_key(rank)
 }
@@ -47,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_were_left_out_or_cut_short() {
+    fn omitted_or_truncated_arguments() {
         let known = &["connect-service", "connect-service-port", "connect-service-upstreams", "service-tags"];
         for (name, meant) in [
             ("service-port", "connect-service-port"),

@@ -1,4 +1,4 @@
-//! What the policy finds wrong with a pod or with the settings.
+//! Problems of pods and settings.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::warning::Warning;
 
 /// A mistake in a pod or in the settings: where it is, the value, and what is wrong with it.
 ///
-/// It reads as the API server's own errors do:
+/// The text has the form of the API server's errors:
 /// `setting syncPeriod: invalid value "1d": must be a duration from 1s to 1h, such as 10s`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -118,7 +118,7 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Everything found while a pod is read: problems reject it, warnings go back with it.
+/// The problems and warnings found while a pod is read. Problems reject the pod.
 #[derive(Debug, Default)]
 pub struct Findings {
     pub problems: Vec<Problem>,

@@ -1,4 +1,4 @@
-//! What the policy server sends.
+//! The request from the policy server.
 //!
 //! <https://docs.kubewarden.io/reference/spec/validating-policies>,
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>

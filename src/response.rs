@@ -1,4 +1,4 @@
-//! What goes back to the policy server, and what is logged of it.
+//! The response to the policy server, and the log line.
 
 use std::collections::HashMap;
 
@@ -58,14 +58,14 @@ fn response(accepted: bool, reason: Reason, warnings: &[Warning]) -> ValidationR
     }
 }
 
-/// A line for the policy server's log, in the form that its `log` host call takes.
+/// A line for the policy server's log, in the format of its host call `log`.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {
     pub level: Level,
     pub message: String,
 }
 
-/// The policy server's names of the levels; it drops a line with any other.
+/// The policy server's names of the levels. It drops lines with other levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
@@ -73,7 +73,7 @@ pub enum Level {
     Warning,
 }
 
-/// The pod or workload of a request, as log lines call it.
+/// The pod or workload of a request, for log lines.
 #[derive(Debug)]
 pub struct Subject<'a> {
     pub kind: &'a str,

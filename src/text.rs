@@ -1,9 +1,9 @@
-//! Text from users, made safe to show: in a terminal, in a log line, in an HTTP header.
+//! Makes text from users safe for terminals, log lines and HTTP headers.
 
 use std::fmt;
 
-/// A text in quotes, at most so many characters of it, with escapes for everything that
-/// would end the line, move a terminal's cursor or change the writing direction.
+/// A text in quotes, cut after so many characters. Line ends, control characters and characters
+/// that change the writing direction are escaped.
 #[derive(Debug)]
 pub struct Quoted<'a>(pub &'a str, pub usize);
 
@@ -14,7 +14,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// As [`Quoted`], for text that is JSON already.
+/// Like [`Quoted`], for text that is already JSON.
 #[derive(Debug)]
 pub struct Shortened<'a>(pub &'a str, pub usize);
 
@@ -27,7 +27,7 @@ impl fmt::Display for Shortened<'_> {
     }
 }
 
-/// As [`Quoted`], without the quotes around it.
+/// Like [`Quoted`], without quotes.
 #[derive(Debug)]
 pub struct Escaped<'a>(pub &'a str, pub usize);
 
@@ -45,8 +45,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A list of texts in quotes, at most so many characters of each. A long list says how many it
-/// leaves out.
+/// A list of quoted texts, each cut after so many characters. A long list ends with the number of
+/// texts that are left out.
 pub fn quoted_list(texts: &[&str], longest: usize) -> String {
     const SHOWN: usize = 10;
     let mut shown: Vec<String> =
@@ -72,13 +72,13 @@ fn note_cut(formatter: &mut fmt::Formatter<'_>, text: &str, limit: usize) -> fmt
     Ok(())
 }
 
-/// Whether a text shows all of its characters, apart from line ends and tabs.
+/// Whether all characters of a text are visible, except for line ends and tabs.
 pub fn is_plain(text: &str) -> bool {
     text.chars().all(|character| is_harmless(character) || matches!(character, '\n' | '\t'))
 }
 
-/// Neither a control character nor one that changes how the text around it is
-/// shown (bidirectional controls, zero-width characters, line separators).
+/// Whether it is neither a control character nor one that changes how the text around it is
+/// displayed (bidirectional controls, zero-width characters, line separators).
 pub fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(
@@ -95,7 +95,7 @@ pub fn is_harmless(character: char) -> bool {
         )
 }
 
-/// Whether a name consists of letters and digits, with these marks between them.
+/// Whether a name consists of letters, digits and, not at its ends, these marks.
 pub fn is_word(text: &str, longest: usize, marks: &[u8]) -> bool {
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     text.len() <= longest

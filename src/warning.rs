@@ -1,4 +1,4 @@
-//! Warnings, which `kubectl` prints.
+//! Warnings, which kubectl prints.
 
 use crate::text::is_harmless;
 

@@ -1,12 +1,12 @@
-//! Arrows between modules run downwards: a module uses only rooms below its own, and no
-//! two files use each other. `docs/architecture.md` describes the rooms.
+//! The dependencies between modules: a module uses only layers below its own, and there are no
+//! cycles. `docs/architecture.md` describes the layers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The rooms, from the bottom to the top. Rooms on one line do not know each other.
+/// The layers, from the bottom to the top. Modules on the same line do not use each other.
 const LAYERS: &[&[&str]] = &[
     &["text"],
     &["nearest", "warning"],
@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["admission"],
 ];
 
-/// Rooms inside rooms that do not know each other.
+/// Submodules that do not use each other.
 const APART: &[(&str, &str)] = &[
     ("mode::agent", "mode::dataplane"),
     ("mode::shared", "mode::agent"),
@@ -58,7 +58,7 @@ fn read_folder(folder: &Path, sources: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The paths inside the crate that a module's code names.
+/// The crate paths in a module's code.
 fn paths(module: &str, source: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for line in source.replace(['\n', ' '], " ").split(';') {
@@ -82,7 +82,7 @@ fn expand(tree: &str) -> Vec<String> {
     let Some((prefix, rest)) = tree.split_once('{') else {
         return vec![tree.split(" as ").next().unwrap().trim().to_owned()];
     };
-    // Text of a message that begins with the word.
+    // A message that begins with the word.
     let Some((inner, _)) = rest.rsplit_once('}') else { return Vec::new() };
     let mut depth = 0;
     let parts = inner.split(|c: char| {
@@ -148,7 +148,7 @@ fn no_module_uses_one_above_it() {
 }
 
 #[test]
-fn rooms_that_stand_apart_do_not_know_each_other() {
+fn independent_modules_do_not_use_each_other() {
     let mut wrong = Vec::new();
     let within = |module: &str, room: &str| module == room || module.starts_with(&format!("{room}::"));
     for (module, used) in &modules() {

@@ -1,12 +1,12 @@
-//! The original injector, case by case.
+//! Compares the policy with the original injector, case by case.
 //!
-//! `test_data/conformance/original-injector.jsonl` holds what consul-k8s 0.25.0
-//! did with 344 pods. The policy does the same, or the difference is one of
-//! [`REASONS`]: few and general. A difference without a reason fails, and so does
-//! a reason that no case needs.
+//! `test_data/conformance/original-injector.jsonl` contains what consul-k8s 0.25.0
+//! did with 344 pods. The policy does the same, or the difference has one of the
+//! [`REASONS`]. A difference without a reason fails, and so does a reason without a
+//! case.
 //!
-//! 344 pods are not all pods. A model of the original that does what was recorded
-//! ([`original()`]) is asked about some thousand more of the same make, [`derived()`].
+//! A model of the original that reproduces the recorded cases ([`original()`]) extends them by
+//! some thousand similar pods ([`derived()`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -29,12 +29,12 @@ struct Difference<'c> {
     /// `outcome`, or a place in what was [`observed`] of the injected pod.
     what: String,
     theirs: Value,
-    /// Of a rejection, one of its problems; else the name of the reason.
+    /// One of the problems of a rejection, otherwise the name of the reason.
     ours: Value,
 }
 
 impl Difference<'_> {
-    /// The original injects, and the policy names a problem of that annotation.
+    /// The original injects, and the policy reports a problem of that annotation.
     fn rejected(&self, annotation: &str, why: &[&str]) -> bool {
         let problem = self.ours.as_str().unwrap_or_default();
         self.what == "outcome"
@@ -44,13 +44,13 @@ impl Difference<'_> {
     }
 }
 
-/// A kind of difference that is meant.
+/// A kind of intended difference.
 struct Reason {
     says: &'static str,
     explains: fn(&Difference) -> bool,
 }
 
-/// The table, and a test for every reason: that some case needs it.
+/// The table, and a test for each reason that some case needs it.
 macro_rules! reasons {
     ($($name:ident { $($reason:tt)* })*) => {
         const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
@@ -68,17 +68,17 @@ macro_rules! reasons {
 
 reasons! {
     crashes {
-        says: "where the original crashes, the policy rejects",
+        says: "rejected where the original crashes",
         explains: |it| it.theirs == "crash" && it.ours.as_str().is_some_and(|ours| ours.starts_with("- ")),
     }
     unparsable {
-        says: "what the original registers cannot be parsed",
+        says: "rejected where the original writes a registration that Consul cannot parse",
         explains: |it| {
             it.case.original["registration_broken"] == true && it.what.starts_with("registration/")
         },
     }
     bad_upstream {
-        says: "an upstream that cannot be understood is rejected, not dropped or cut",
+        says: "an invalid upstream is rejected; the original drops or truncates it",
         explains: |it| {
             let whys = [
                 "local port \"",
@@ -93,36 +93,36 @@ reasons! {
         },
     }
     one_local_port {
-        says: "two upstreams on one local port are rejected",
+        says: "two upstreams on the same local port are rejected",
         explains: |it| it.rejected("connect-service-upstreams", &["its local port is already used by"]),
     }
     bad_service_port {
-        says: "a service port that is none, or is not written as a plain number, is rejected",
+        says: "a service port that is not a plain number from 1 to 65535 is rejected",
         explains: |it| {
             let whys = ["must be a port number", "must be a TCP port", "is a port of an init container"];
             it.rejected("connect-service-port", &whys)
         },
     }
     spaces_round_a_port {
-        says: "spaces round a service's port are left out",
+        says: "spaces around the service port are removed",
         explains: |it| {
             let port = it.case.annotation("connect-service-port").unwrap_or_default();
             port != port.trim() && it.theirs == "rejected" && it.ours == "injected"
         },
     }
     empty_service_name {
-        says: "an empty service name is rejected, not skipped in silence",
+        says: "an empty service name is rejected; the original silently skips the pod",
         explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\": must not be empty"]),
     }
     bad_service_name {
-        says: "what cannot name a service in Consul is rejected",
+        says: "a name that is invalid for a service in Consul is rejected",
         explains: |it| {
             let whys = ["must consist of ", "must be a single service"];
             it.rejected("connect-service", &whys)
         },
     }
     own_token {
-        says: "with ACLs the policy mounts a token of its own, and needs none of the pod's",
+        says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: |it| {
             it.theirs == "rejected"
                 && it.ours == "injected"
@@ -131,7 +131,7 @@ reasons! {
         },
     }
     only_by_default {
-        says: "a pod that asks for nothing is not rejected because of the setting `default`",
+        says: "a pod without `connect-inject` is never rejected because of the setting `default`",
         explains: |it| {
             it.theirs == "rejected"
                 && it.ours == "not-injectable"
@@ -139,7 +139,7 @@ reasons! {
         },
     }
     refused_metadata {
-        says: "metadata that Consul refuses is rejected",
+        says: "metadata that Consul would refuse is rejected",
         explains: |it| {
             ["", "a.b", "consul-x", "pod-name"].iter().any(|key| {
                 it.rejected(&format!("service-meta-{key}"), &["metadata key"])
@@ -147,7 +147,7 @@ reasons! {
         },
     }
     pod_name {
-        says: "$POD_NAME is filled in as an idiom, not by what a shell makes of the whole text",
+        says: "`$POD_NAME` is replaced by the policy; no shell evaluates the value",
         explains: |it| {
             it.what.contains("/meta/") && it.theirs == "${POD_NAME}" && it.ours == "web-0"
         },
@@ -155,7 +155,7 @@ reasons! {
     negative_quantity { says: "a negative quantity is rejected", explains: negative
     }
     request_over_limit {
-        says: "a request over its limit is rejected",
+        says: "a request that exceeds its limit is rejected",
         explains: |it| {
             let all = [("cpu", "request"), ("cpu", "limit"), ("memory", "request"), ("memory", "limit")];
             all.iter().any(|(resource, kind)| {
@@ -164,14 +164,14 @@ reasons! {
         },
     }
     bad_envoy_arguments {
-        says: "a flag with which Envoy would not join the mesh or not start, such as one that is there twice, is rejected",
+        says: "a flag with which Envoy would not start or not join the mesh, such as a repeated flag, is rejected",
         explains: |it| {
             let whys = ["is not allowed: ", "Envoy does not start", "requires a value", "the value "];
             it.rejected("envoy-extra-args", &whys)
         },
     }
     variables {
-        says: "a variable's name is one that a shell can read, prepared queries have variables, and of two upstreams with one name the first has them and a later one those with its datacenter",
+        says: "names of upstream variables are valid in a shell; prepared queries get variables too; of two upstreams with the same name, the first sets the variables, and a later one those with its datacenter",
         explains: |it| {
             let variables: BTreeMap<String, String> = variables(it.case).into_iter().collect();
             let variable = it.what.strip_prefix("upstream_environment/").and_then(|place| place.split_once('/'));
@@ -179,14 +179,14 @@ reasons! {
         },
     }
     trimmed {
-        says: "the names of upstreams and the tags are trimmed, and empty tags left out",
+        says: "names of upstreams and tags are trimmed, and empty tags are removed",
         explains: |it| {
             let ours = if it.ours.is_null() { &json!([]) } else { &it.ours };
             ["/tags", "/upstreams"].iter().any(|place| it.what.ends_with(place)) && trimmed(&it.theirs) == *ours
         },
     }
     any_containers_port {
-        says: "any container's TCP port counts for the default, not only the first container's first port",
+        says: "the default port is the first TCP port of any container, not only of the first container",
         explains: |it| {
             let tcp = |port: &&Value| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP");
             let port = ports(&it.case.pod).find(tcp);
@@ -203,7 +203,7 @@ reasons! {
     }
 }
 
-/// The texts in a value without the spaces round them, and lists without empty texts.
+/// Trims the strings in a value, and removes empty strings from lists.
 fn trimmed(value: &Value) -> Value {
     match value {
         Value::String(text) => json!(text.trim()),
@@ -220,8 +220,8 @@ fn negative(it: &Difference) -> bool {
     amounts.iter().any(|amount| it.rejected(&format!("sidecar-proxy-{amount}"), &["must not be negative"]))
 }
 
-/// What the policy does, in the terms of the recorded cases. What the original keeps as well,
-/// the user's pod and the order of the variables, is only observed where it is lost.
+/// What the policy does, in the format of the recorded cases. The user's pod and the order of the
+/// variables, which the original keeps, are only recorded where they change.
 fn observed(case: &Case, answer: &Answer) -> Value {
     if !answer.accepted {
         return json!({ "outcome": "rejected" });
@@ -232,7 +232,7 @@ fn observed(case: &Case, answer: &Answer) -> Value {
     let pod = answer.pod();
     let (mut service, mut proxy) = registration(&pod);
     for document in [&mut service, &mut proxy] {
-        // The checks are the policy's own, and its other tests hold them.
+        // The checks are the policy's own, and other tests cover them.
         document.as_object_mut().unwrap().remove("checks");
     }
     json!({
@@ -251,7 +251,7 @@ fn annotations_written(before: &Value, after: &Value) -> Value {
     all.into_iter().filter(|(key, value)| old.get(key) != Some(value)).collect::<Map<_, _>>().into()
 }
 
-/// The variables of every container of the user's.
+/// The variables of all the user's containers.
 fn upstream_environment(before: &Value, after: &Value) -> Value {
     let environment = |user: &Value| {
         let name = user["name"].as_str().unwrap();
@@ -270,8 +270,9 @@ fn in_another_order<'c>(case: &'c Case, pod: &Value) -> Vec<&'c str> {
     containers(&case.pod).map(|user| user["name"].as_str().unwrap()).filter(is_another).collect()
 }
 
-/// The variables of the upstreams, in their order: a name that a shell can read and its value.
-/// Of two upstreams with one name the first has it, and a later one its name with its datacenter.
+/// The variables of the upstreams in order: names that are valid in a shell, and values. Of two
+/// upstreams with the same name, the first one's variables have it, and a later one's also have the
+/// datacenter.
 fn variables(case: &Case) -> Vec<(String, String)> {
     let list = case.annotation("connect-service-upstreams").unwrap_or_default();
     let mut variables: Vec<(String, String)> = Vec::new();
@@ -310,8 +311,8 @@ fn ports(pod: &Value) -> impl Iterator<Item = &Value> {
     containers(pod).flat_map(|container| container["ports"].as_array().into_iter().flatten())
 }
 
-/// The recorded registration as the documents that the policy writes: the ids and the metadata
-/// are known, and every address is written.
+/// The recorded registration in the form of the policy's documents: with IDs, metadata and all
+/// addresses.
 fn documents(recorded: &Value) -> Value {
     let mut meta = json!({ "pod-name": "web-0", "k8s-namespace": "shop" });
     meta.as_object_mut().unwrap().extend(recorded["meta"].as_object().cloned().unwrap_or_default());
@@ -340,7 +341,7 @@ fn documents(recorded: &Value) -> Value {
     })
 }
 
-/// The places of a value, with what is there. A list is one place; nothing is none.
+/// A value as a map of paths to leaves. A list is a leaf; `null` is omitted.
 fn places(place: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(members) => {
@@ -354,8 +355,8 @@ fn places(place: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Where the two differ: in the outcome, for every problem that the policy tells,
-/// or in single annotations, variables and parts of the registration.
+/// The differences: in the outcome, one for each problem that the policy reports, or in
+/// single annotations, variables and parts of the registration.
 fn differences(case: &Case) -> Vec<Difference<'_>> {
     let answer = ask_in(&case.namespace, &case.pod, &case.settings);
     let (mut theirs, ours) = (case.original.clone(), observed(case, &answer));
@@ -389,7 +390,7 @@ fn differences(case: &Case) -> Vec<Difference<'_>> {
 }
 
 struct Compared {
-    /// By reason, how many differences it explains.
+    /// The number of differences that each reason explains.
     needed: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
 }
@@ -430,8 +431,8 @@ fn the_model_of_the_original_does_what_was_recorded() {
     }
 }
 
-/// The recorded cases do not hold what the original does here, so the rule itself
-/// is the test: an annotation is over the setting.
+/// No recorded case covers this, so the test is the rule itself: an annotation overrides
+/// the setting.
 #[test]
 fn envoys_resources_and_arguments_are_the_annotations_over_the_settings() {
     let (mut amounts, mut arguments) = (0, 0);

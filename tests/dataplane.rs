@@ -1,5 +1,5 @@
-//! Dataplane mode, asked of the built `policy.wasm`: what a user sees of a pod and of its
-//! mistakes. `tests/dataplane_conformance.rs` compares it with the chart's webhook.
+//! Dataplane mode of the built `policy.wasm`: injected pods, problems and warnings.
+//! `tests/dataplane_conformance.rs` compares it with the chart's webhook.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -11,7 +11,7 @@ const INIT: &str = "consul-connect-inject-init";
 const SIDECAR: &str = "consul-dataplane";
 const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 
-/// Creates a pod in the namespace `shop`, with these settings of the mode.
+/// Creates a pod in the namespace `shop` with these settings.
 fn ask(pod: &Value, settings: Value) -> Answer {
     support::ask(pod, &dataplane(settings))
 }
@@ -105,7 +105,7 @@ mod the_pod {
                 let container = container(&pod, name);
                 assert!(!container.to_string().contains("/bin/sh"), "{container:#}");
             }
-            // The kubelet expands no text of the user's.
+            // The kubelet must not expand the user's text.
             assert!(words(container(&pod, SIDECAR), "args").contains(&"$$(POD_NAME) `id`"));
         }
     }
@@ -370,7 +370,7 @@ mod what_a_user_reads {
     }
 
     #[test]
-    fn a_workload_says_it_at_apply() {
+    fn a_workload_reports_it_at_apply() {
         let pod = web(&[("transparent-proxy-exclude-uids", "root")]);
         let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" },
             "spec": { "template": { "metadata": pod["metadata"], "spec": pod["spec"] } } });
@@ -493,7 +493,7 @@ mod what_a_user_reads {
     }
 
     #[test]
-    fn ports_that_may_be_meant_otherwise() {
+    fn ports_that_may_not_be_intended() {
         let warnings = |annotations: &[(&str, &str)]| {
             let mut pod = web(annotations);
             let other = json!({ "name": "orders", "ports": [{ "name": "http", "containerPort": 8081 }] });
@@ -633,7 +633,7 @@ mod promises {
     use super::*;
 
     #[test]
-    fn what_was_injected_is_left_alone() {
+    fn what_was_injected_stays_unchanged() {
         for settings in [json!({}), json!({ "nativeSidecars": false, "cni": { "enabled": true } })] {
             let answer = ask(&injected(&[], settings.clone()), settings);
             assert_eq!((answer.accepted, answer.reason()), (true, "already-injected"));
@@ -667,7 +667,7 @@ mod promises {
         assert_eq!(container(&after, "web"), container(&pod, "web"));
     }
 
-    /// The policy server compares lists place by place, and applies what differs.
+    /// The policy server compares lists by position, and its patch applies the differences.
     #[test]
     fn the_patch_is_small() {
         for (containers, variables, operations, bytes) in [(1, 20, 25, 8_000), (12, 60, 100, 15_000)] {

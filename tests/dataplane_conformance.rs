@@ -1,10 +1,9 @@
-//! The chart's webhook and controller, case by case.
+//! Compares the policy with the chart's webhook and controller, case by case.
 //!
-//! `test_data/dataplane/webhook-2.0.3.jsonl` holds what the pod webhook of consul-k8s 2.0.3
+//! `test_data/dataplane/webhook-2.0.3.jsonl` contains what the pod webhook of consul-k8s 2.0.3
 //! did with several hundred pods, and `registrations-2.0.3.jsonl` what its endpoints
-//! controller registered of them. The policy does the same, or the difference is one of
-//! [`REASONS`]: few and general. A difference without a reason fails, and so does a reason
-//! that no case needs.
+//! controller registered for them. The policy does the same, or the difference has one of the
+//! [`REASONS`]. A difference without a reason fails, and so does a reason without a case.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -21,7 +20,7 @@ struct Reason {
     explains: fn(&Difference) -> bool,
 }
 
-/// The table, and a test for every reason: that some case needs it.
+/// The table, and a test for each reason that some case needs it.
 macro_rules! reasons {
     ($($name:ident { $($reason:tt)* })*) => {
         const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
@@ -40,21 +39,21 @@ macro_rules! reasons {
 
 reasons! {
     crashes {
-        says: "where the webhook crashes, the policy answers",
+        says: "an answer where the webhook crashes",
         explains: |it| it.theirs == "panic",
     }
     checked_values {
-        says: "a value that the webhook takes in silence and that cannot work is rejected, at the latest when a container would fail; spaces in lists are left out",
+        says: "values that cannot work are rejected; the webhook accepts them, and a container fails later or ignores them. Spaces in lists are removed",
         explains: |it| {
             UNCHECKED.iter().any(|name| it.rejects(name)) || it.rejection().is_some_and(|it| it.contains("/service-meta-")) || trimmed(it)
         },
     }
     checked_upstreams {
-        says: "upstreams that the controller cannot register are rejected, and so are two on one port",
+        says: "upstreams that the controller cannot register, and two upstreams on the same port, are rejected",
         explains: |it| it.rejects("connect-service-upstreams"),
     }
     checked_service {
-        says: "the service's name, ports and, with ACLs, account are checked; UDP is not among the default ports, with which the controller registers nothing",
+        says: "the service's name, its ports and, with ACLs, its service account are checked; the default ports do not include UDP ports, which the controller cannot register",
         explains: |it| {
             let names = ["connect-service", "connect-service-port", "connect-service-default-port", "kubernetes-service"];
             let account = |problem: &str| problem.starts_with("spec.serviceAccountName: ");
@@ -65,7 +64,7 @@ reasons! {
         },
     }
     checked_resources {
-        says: "negative amounts and requests over their limits are rejected; other amounts stay as they were written",
+        says: "negative amounts and requests that exceed their limits are rejected; other amounts are kept as written",
         explains: |it| {
             let whys = ["must not be negative", "must not exceed the ", "must not be less than the "];
             let rejected = it.rejection().is_some_and(|problem| {
@@ -75,11 +74,11 @@ reasons! {
         },
     }
     checked_settings {
-        says: "settings that cannot work, such as names that no namespace can have, are refused",
+        says: "settings that cannot work, such as invalid names of namespaces, are rejected",
         explains: |it| it.rejection().is_some_and(|problem| problem.starts_with("setting ")),
     }
     what_no_pod_has {
-        says: "a pod with the node's network, for Windows, without containers, or with a name that the injection needs is rejected, a static pod's mirror is skipped",
+        says: "pods with hostNetwork, for Windows, without containers, or with a container or volume that has an injected name are rejected; mirrors of static pods are skipped",
         explains: |it| {
             let whys = ["spec.hostNetwork: ", "not be windows", "the name of an injected", "spec.containers: ", "mirror-pod"];
             let because = |ours: &str| whys.iter().any(|why| ours.contains(why));
@@ -87,11 +86,11 @@ reasons! {
         },
     }
     own_token {
-        says: "with ACLs the policy mounts a token of its own, and needs none of the pod's",
+        says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: own_token,
     }
     nobody_is_asked {
-        says: "neither Kubernetes nor Consul is asked at admission: the Namespace's labels and the access log are settings, and the Secret of one of several services has the service's name",
+        says: "admission reads nothing from Kubernetes or Consul: the access log and the defaults for namespaces are settings, and with several services, each Secret has the service's name",
         explains: |it| {
             let messages = ["error getting namespace metadata", "secrets ", "serviceaccounts "];
             let label = |label: &String| label.parse::<bool>().is_err();
@@ -102,7 +101,7 @@ reasons! {
         },
     }
     openshift_users {
-        says: "OpenShift chooses the users and the seccomp profile of the containers, and transparent proxy, which has to know the users, is off there",
+        says: "OpenShift sets the users and the seccomp profile of the containers; transparent proxy, which must know the proxy's user, is not supported there",
         explains: |it| {
             let fields = ["/securityContext/runAs", "/securityContext/seccompProfile"];
             let users = fields.iter().any(|field| it.place.contains(field));
@@ -110,15 +109,15 @@ reasons! {
         },
     }
     ignored_namespace {
-        says: "a namespace that the chart's controllers ignore is not injected",
+        says: "pods in namespaces that the chart's controllers ignore are skipped",
         explains: |it| it.case.namespace.name == "local-path-storage" && it.ours == "system-namespace",
     }
     no_shell {
-        says: "the init container runs its program directly, with no shell between",
+        says: "the init container runs its program directly instead of in a shell",
         explains: |it| it.init() && it.place.ends_with("/args/form") && it.theirs == "shell" && it.ours == "exec",
     }
     no_cpu_limit {
-        says: "the init container has no CPU limit that nobody wrote",
+        says: "the init container has no CPU limit unless a setting has one",
         explains: |it| {
             it.init()
                 && it.place.ends_with("/resources/limits")
@@ -127,14 +126,14 @@ reasons! {
         },
     }
     numeric_user {
-        says: "an init container that does not redirect traffic has a user of its own, so that the pod's root is not its",
+        says: "an init container that does not redirect traffic runs as a fixed non-root user, even if the pod runs as root",
         explains: |it| {
             let fields = ["/securityContext/runAsUser", "/securityContext/runAsGroup"];
             it.init() && fields.iter().any(|field| it.place.ends_with(field)) && it.theirs.is_null() && it.ours == 5996
         },
     }
     resolved_annotations {
-        says: "what the controller would decide by the chart's defaults and the namespace's labels is written onto the pod, and the version is that of the image",
+        says: "values that the controllers would resolve from the chart's defaults and the namespace's labels are set as annotations of the pod; the version is that of the image",
         explains: |it| {
             let settings = it.case.settings();
             let resolved = RESOLVED.iter().any(|(name, setting, default)| {
@@ -146,15 +145,15 @@ reasons! {
         },
     }
     default_container {
-        says: "kubectl logs and exec take the app's container, not the sidecar",
+        says: "kubectl logs and exec select the app's container instead of the sidecar",
         explains: |it| it.place == "annotations/kubectl.kubernetes.io/default-container" && it.theirs.is_null(),
     }
     reduced_original {
-        says: "the annotation original-pod has what the controller reads, not the whole pod",
+        says: "the annotation original-pod contains what the controllers read instead of the whole pod",
         explains: |it| it.place == format!("annotations/{PREFIX}original-pod"),
     }
     native_sidecar {
-        says: "init container and native sidecar run before the user's init containers, which can use the mesh; its startup probe asks its own Envoy, with the settings' times",
+        says: "the injected init container and native sidecar run before the app's init containers, which can use the mesh; the startup probe checks its own Envoy, with the times of the settings",
         explains: |it| {
             let order = it.place == "initContainers/order"
                 && sorted(&it.theirs) == sorted(&it.ours)
@@ -163,30 +162,30 @@ reasons! {
         },
     }
     jobs_end {
-        says: "the proxy of a Job's pod ends with its app",
+        says: "the proxy of a Job's pod exits with the app",
         explains: |it| {
             let job = it.case.pod["metadata"]["ownerReferences"].to_string().contains("\"Job\"");
             job && ["-shutdown-grace-period-seconds", "/livenessProbe"].iter().any(|place| it.place.ends_with(place))
         },
     }
     arguments_that_work {
-        says: "Envoy gets the words that were written, without quotes and without a flag that consul-dataplane passes itself; consul-dataplane gets the flag for Prometheus' authorities that it has",
+        says: "Envoy's arguments are split like a shell command, and flags that consul-dataplane sets itself are rejected; the Prometheus CA is passed in the flag that consul-dataplane has",
         explains: |it| it.place.ends_with("/args/--") || it.place.contains("/args/-telemetry-prom-ca-certs-"),
     }
     names_of_variables {
-        says: "a variable's name is one that a shell can read, prepared queries have variables, and a second datacenter is in the name",
+        says: "names of upstream variables are valid in a shell and include another datacenter; prepared queries get variables too",
         explains: names_of_variables,
     }
     values_of_variables {
-        says: "a variable says where the upstream listens; the container's own stays, and of two upstreams with one name the first has it",
+        says: "values of upstream variables are the address on which the upstream listens; the container's own variables are kept, and the first of two upstreams with one name sets them",
         explains: values_of_variables,
     }
     cluster_domain {
-        says: "the search domains of a pod are those of its own namespace, whatever the cluster's domain",
+        says: "DNS search domains are those of the pod's namespace, whatever the cluster's domain is",
         explains: |it| it.place == "spec/dnsConfig" && it.theirs["nameservers"] == it.ours["nameservers"],
     }
     spaces {
-        says: "spaces round a port or the name of a service are left out",
+        says: "spaces around a port or a service's name are removed",
         explains: |it| {
             let spaced = |name: &str| it.case.annotation(name).is_some_and(|written| written.contains(' '));
             (it.is_injected_where("is not a valid port") && spaced("connect-service-port"))
@@ -195,7 +194,7 @@ reasons! {
         },
     }
     fields_of_volumes {
-        says: "a field of the user's volumes that Kubernetes does not have is left to the API server, which drops it",
+        says: "unknown fields of volumes in annotations are kept, and the API server drops them",
         explains: |it| {
             let (Some(theirs), Some(ours)) = (it.theirs.as_object(), it.ours.as_object()) else { return false };
             let has = |(field, value)| ours.get(field) == Some(value);
@@ -203,12 +202,12 @@ reasons! {
         },
     }
     default_account {
-        says: "a pod without a service account has the one called default",
+        says: "a pod without a service account gets the account `default`",
         explains: |it| it.place.ends_with("/args/-service-account-name") && it.theirs == "" && it.ours == "default",
     }
 }
 
-/// Annotations that decide as these settings do, with their defaults, where the pod has none.
+/// Annotations that a pod gets from these settings, with their defaults.
 const RESOLVED: &[(&str, &str, &str)] = &[
     ("transparent-proxy", "/transparentProxy/defaultEnabled", "true"),
     ("transparent-proxy-overwrite-probes", "/transparentProxy/defaultOverwriteProbes", "true"),
@@ -262,7 +261,7 @@ const UNCHECKED: &[&str] = &[
 ];
 
 impl Difference<'_> {
-    /// A problem of the policy's where the webhook injects.
+    /// The policy reports a problem, and the webhook injects.
     fn rejection(&self) -> Option<&str> {
         let problem = self.ours.as_str().filter(|_| self.place == "outcome" && self.theirs != "panic")?;
         problem.strip_prefix("- ")
@@ -274,17 +273,17 @@ impl Difference<'_> {
             .is_some_and(|problem| problem.starts_with(&format!("annotation {PREFIX}{annotation}: ")))
     }
 
-    /// The webhook rejects with this word, and the policy injects.
+    /// The webhook rejects with a message that contains this text, and the policy injects.
     fn is_injected_where(&self, word: &str) -> bool {
         self.theirs == "rejected" && self.ours == "injected" && self.case.outcome.message.contains(word)
     }
 
-    /// Whether the place is in the init container.
+    /// Whether the difference is in the init container.
     fn init(&self) -> bool {
         self.place.starts_with("initContainers/consul-connect-inject-init")
     }
 
-    /// The variable of an upstream in a container of the user's.
+    /// The variable of an upstream in one of the user's containers.
     fn variable(&self) -> Option<&str> {
         let (container, name) = self.place.split_once("/env/")?;
         (!container.contains("/consul-") && name.contains("_CONNECT_SERVICE_")).then_some(name)
@@ -349,7 +348,7 @@ fn native_probe(it: &Difference) -> bool {
     it.place.ends_with("/startupProbe") && (it.case.is_on("global.dualStack.enabled") || times)
 }
 
-/// The upstreams of the pod: the parts of each.
+/// The upstreams of the pod, split into their parts.
 fn upstreams<'c>(it: &Difference<'c>) -> Vec<Vec<&'c str>> {
     let list = it.case.annotation("connect-service-upstreams").unwrap_or_default();
     list.split(',').map(|upstream| upstream.split(':').map(str::trim).collect()).collect()
@@ -407,7 +406,7 @@ fn sorted(list: &Value) -> Vec<String> {
 
 struct Compared {
     cases: usize,
-    /// How many differences each reason explains first.
+    /// The number of differences that each reason is the first to explain.
     needed: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
 }

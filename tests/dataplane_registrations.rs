@@ -1,9 +1,9 @@
-//! What consul-k8s's endpoints controller registers of an injected pod.
+//! What consul-k8s's endpoints controller registers for an injected pod.
 //!
-//! `test_data/dataplane/registrations-2.0.3.jsonl` holds the registrations that the controller
-//! of consul-k8s 2.0.3 made of the webhook's pods. It reads the policy's pods in the same way
-//! ([`registered`]), and finds the same in them; or the policy rejects the pod, as it must
-//! where the controller fails.
+//! `test_data/dataplane/registrations-2.0.3.jsonl` contains the registrations that the controller
+//! of consul-k8s 2.0.3 made for the webhook's pods. Read in the same way ([`registered`]), the
+//! policy's pods give the same registrations. Where the controller fails, the policy must
+//! reject the pod.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -55,7 +55,7 @@ fn the_controller_registers_the_policys_pods_as_it_does_the_webhooks() {
         };
         let mut recorded = recorded["Service"].clone();
         let mut ours = registered(case, &pod, &run.service);
-        // Of several ports Enterprise registers a list, and without an annotation the Kubernetes
+        // With several ports, Enterprise registers a list; without an annotation, the Kubernetes
         // Service decides.
         if recorded.get("Ports").is_some() || annotation(&pod, "connect-service-port").is_empty() {
             for service in [&mut recorded, &mut ours] {
@@ -80,7 +80,7 @@ fn is_on(pod: &Value, name: &str) -> bool {
     annotation(pod, name).parse().unwrap_or(annotation(pod, name) == "1")
 }
 
-/// The part of the proxy's registration that depends on what the policy writes.
+/// The part of the proxy's registration that depends on the policy's output.
 fn registered(case: &Case, pod: &Value, service: &str) -> Value {
     let services: Vec<&str> = annotation(pod, "connect-service").split(',').map(str::trim).collect();
     let index = services.iter().position(|name| services.len() > 1 && *name == service).unwrap_or(0);
@@ -137,7 +137,7 @@ fn exposed(pod: &Value) -> Vec<Value> {
         for before in originals.filter(|before| before["name"] == container["name"]) {
             for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
                 let Some(http) = container[probe].get("httpGet") else { continue };
-                // The controller does not survive a probe that is not in the original.
+                // The controller crashes on a probe that is not in the original.
                 let port = before[probe]["httpGet"].get("port").expect("the original has the probe");
                 let local = port.as_u64().or_else(|| port_value(&original, port.as_str()?));
                 let mut path = json!({ "ListenerPort": http["port"], "LocalPathPort": local });
@@ -151,7 +151,7 @@ fn exposed(pod: &Value) -> Vec<Value> {
     paths
 }
 
-/// The upstreams as the policy understands them, in the form of Consul's API.
+/// The upstreams as the policy parses them, in the format of Consul's API.
 fn upstreams(case: &Case, pod: &Value) -> Vec<Value> {
     let written = annotation(pod, "connect-service-upstreams");
     let resolve = |text: &str| -> Result<u16, Flaw> {

@@ -1,8 +1,8 @@
-//! Nothing that somebody writes is executed or expanded: a catalogue of hostile
-//! values (`test_data/hostile-values.json`) in every place, on the built
-//! `policy.wasm`. Each value is refused with a message, or arrives byte for byte:
-//! what the injected containers' processes see, after the kubelet's expansion,
-//! differs from a pod with a harmless word by that value alone.
+//! User input is never executed or expanded: tests each hostile value of
+//! `test_data/hostile-values.json` in each input of the built `policy.wasm`. A value is
+//! rejected with a message, or arrives byte for byte: what the injected containers'
+//! processes see, after the kubelet's expansion, differs from that of a harmless word
+//! only by the value.
 //!
 //! `e2e/scenarios/hostile.bats` does the same on a real cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use soak::catalogue::HOSTILE;
 use support::*;
 
-/// The harmless word in a hostile value's place.
+/// The harmless word that a hostile value replaces.
 const WORD: &str = "harmless-word";
 
-/// A request's parts with one value in one place.
+/// The parts of a request with one value in one input.
 #[derive(Clone)]
 struct Asked {
     namespace: String,
@@ -26,7 +26,7 @@ struct Asked {
 
 impl Asked {
     fn new() -> Self {
-        // An upstream and a probe, so that everything is there that can be.
+        // An upstream and a probe, so that all optional parts exist.
         let mut pod = web(&[("connect-service-upstreams", "db:2000"), ("service-tags", "a")]);
         pod["metadata"]["labels"] = json!({ "app": "web" });
         pod["spec"]["containers"][0]["readinessProbe"] = json!({ "httpGet": { "path": "/", "port": 8080 } });
@@ -50,7 +50,7 @@ impl Asked {
     }
 }
 
-/// Where a value can stand, and what of it is to arrive.
+/// An input, and the part of its value that has to arrive.
 struct Place {
     name: &'static str,
     put: fn(&mut Asked, &str),
@@ -65,8 +65,7 @@ fn trimmed(value: &str) -> String {
     value.trim().to_owned()
 }
 
-/// Places whose value is to be found in what the injected containers see, if it is
-/// not refused.
+/// Inputs whose values must reach the injected containers, unless they are rejected.
 const ARRIVING: &[Place] = &[
     Place {
         name: "annotation consul.hashicorp.com/connect-service",
@@ -95,7 +94,7 @@ const ARRIVING: &[Place] = &[
         },
         arrives: trimmed,
     },
-    // The comma separates; what is empty then is no tag.
+    // Commas separate tags; empty ones are dropped.
     Place {
         name: "annotation consul.hashicorp.com/service-tags",
         put: |asked, value| asked.annotation("service-tags", &format!("x{},a", value.replace(',', ";"))),
@@ -132,7 +131,7 @@ const ARRIVING: &[Place] = &[
     },
     Place {
         name: "a header's name",
-        // One that is a header's name gets its usual capitals.
+        // A header's name is canonicalized.
         put: |asked, value| {
             asked.probe()["httpHeaders"] = json!([{ "name": format!("{value} x"), "value": "y" }]);
         },
@@ -202,11 +201,10 @@ const ARRIVING: &[Place] = &[
     },
 ];
 
-/// SEQUENCE { INTEGER 1 }: the smallest thing that has a certificate's frame.
+/// SEQUENCE { INTEGER 1 }: the smallest structure that passes as a certificate.
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 
-/// Places of which the injected containers see nothing: refused, or as if it were
-/// not there.
+/// Inputs that must not reach the injected containers: rejected or without effect.
 const UNSEEN: &[(&str, fn(&mut Asked, &str))] = &[
     ("pod name", |asked, value| asked.pod["metadata"]["name"] = json!(value)),
     ("namespace", |asked, value| asked.namespace = format!("x{value}")),
@@ -244,7 +242,7 @@ const UNSEEN: &[(&str, fn(&mut Asked, &str))] = &[
     }),
 ];
 
-/// What has only few values: all of the catalogue is refused.
+/// Inputs with a fixed set of values: the whole catalogue is rejected.
 const FEW: &[(&str, fn(&mut Asked, &str))] = &[
     ("connect-service-port", |asked, value| asked.annotation("connect-service-port", &format!("x{value}"))),
     ("connect-service-protocol", |asked, value| asked.annotation("connect-service-protocol", value)),
@@ -275,9 +273,8 @@ const FEW: &[(&str, fn(&mut Asked, &str))] = &[
     ("unknown setting", |asked, value| asked.settings[format!("x{value}")] = json!(1)),
 ];
 
-/// All that the injected containers' processes see, and where it comes from: the
-/// variables and arguments after the kubelet's expansion, JSON documents as what
-/// they say.
+/// Everything that the injected containers' processes see, and its origin: variables and
+/// arguments after the kubelet's expansion, with JSON documents parsed.
 fn seen(pod: &Value) -> Value {
     let mut all = Map::new();
     for name in INJECTED {
@@ -307,7 +304,7 @@ fn seen(pod: &Value) -> Value {
     Value::Object(all)
 }
 
-/// The value with another text in the place of the harmless word.
+/// The value with the harmless word replaced.
 fn with(value: &Value, text: &str) -> Value {
     match value {
         Value::String(old) => json!(old.replace(WORD, text)),
@@ -325,7 +322,7 @@ fn put(place: fn(&mut Asked, &str), value: &str) -> Asked {
     asked
 }
 
-/// A refusal names the place; that it can be read, the form of all answers says.
+/// A rejection names the input. Its format is checked for all answers.
 fn refused(answer: &Answer, place: &str) -> bool {
     if !answer.accepted {
         assert!(answer.message().contains(place), "{place}: {}", answer.message());
@@ -353,7 +350,7 @@ fn a_value_is_refused_or_arrives_byte_for_byte() {
                     refusals += 1;
                     continue;
                 }
-                // Nothing at all where a value is taken out: no argument, no name.
+                // Nothing is left of a removed value: no argument, no name.
                 if answer.mutated_object.is_none() || hostile.value.is_empty() {
                     continue;
                 }
@@ -363,7 +360,7 @@ fn a_value_is_refused_or_arrives_byte_for_byte() {
             }
         }
     }
-    // Neither everything refused nor nothing.
+    // Some values are rejected and some are not.
     assert!(arrived > 300 && refusals > 300, "{arrived} arrived, {refusals} were refused");
 }
 
@@ -383,7 +380,7 @@ fn what_the_sidecars_do_not_use_they_do_not_see() {
 }
 
 #[test]
-fn what_has_few_values_takes_no_other() {
+fn enumerations_accept_no_other_value() {
     for (place, set) in FEW {
         for hostile in HOSTILE.iter().filter(|hostile| !hostile.value.is_empty()) {
             let answer = put(*set, &hostile.value).answer();
@@ -393,8 +390,8 @@ fn what_has_few_values_takes_no_other() {
     }
 }
 
-/// A path comes to Consul in a URL: escaped, and nothing of it is a host, a port or
-/// a line of its own.
+/// A path reaches Consul in a URL: it is escaped, and cannot change the host or the port or
+/// start a new line.
 #[test]
 fn a_probes_path_stays_a_path() {
     for hostile in HOSTILE.iter() {
@@ -419,7 +416,7 @@ fn decoded(path: &str) -> String {
     String::from_utf8(percent_encoding::percent_decode_str(path).collect()).unwrap()
 }
 
-/// Every annotation of the catalogue's kind at once, in one pod.
+/// All hostile annotations at once, in one pod.
 #[test]
 fn all_of_the_catalogue_together_arrives() {
     let mut asked = Asked::new();

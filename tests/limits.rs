@@ -1,9 +1,9 @@
-//! Every answer keeps the promises of [`soak::Trial`], within its limits of work and memory:
+//! Every answer meets the requirements of [`soak::Trial`], including its limits for work and
+//! memory:
 //!
-//! * to mutated requests and settings; `HOSTILE_INPUTS` and `HOSTILE_SEED` choose how many, and
-//!   which,
-//! * to objects as great as Kubernetes stores them (1.5 MiB, of which 256 KiB are annotations),
-//! * to a pod as deep as the policy server reads it.
+//! * mutated requests and settings; `HOSTILE_INPUTS` sets their number, `HOSTILE_SEED` the seed,
+//! * objects of the maximum size that Kubernetes stores (1.5 MiB, with 256 KiB of annotations),
+//! * a pod of the maximum depth that the policy server parses.
 
 mod support;
 
@@ -101,7 +101,7 @@ fn great_settings_fit() {
     }
 }
 
-/// Workloads have annotations of their own, and an old object beside the new one.
+/// Workloads have annotations themselves, and an old object besides the new one.
 #[test]
 fn great_workloads_fit() {
     let none = web(&[]);
@@ -118,7 +118,7 @@ fn great_workloads_fit() {
     }
 }
 
-/// As deep as the policy server reads JSON, with the same parser.
+/// The maximum depth of the policy server's JSON parser, which is also the test's.
 #[test]
 fn the_deepest_pod_is_injected() {
     type Nest = fn(Value) -> Value;
@@ -162,10 +162,10 @@ fn every_input_gets_an_answer() {
             scope.spawn(move || (first as u64..count).step_by(workers).map(outcome).collect::<Vec<_>>())
         };
         let running: Vec<_> = (0..workers).map(run).collect();
-        running.into_iter().flat_map(|worker| worker.join().expect("the failure is told above")).collect()
+        running.into_iter().flat_map(|worker| worker.join().expect("the failure is reported above")).collect()
     });
     let of = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
     let (rejected, injected) = (of(Outcome::Rejected), of(Outcome::Injected));
-    // Neither rubbish alone nor sound requests alone.
+    // A mixture of valid and invalid inputs.
     assert!(rejected > count / 10 && injected > count / 20, "{rejected} rejected, {injected} injected");
 }

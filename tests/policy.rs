@@ -1,4 +1,4 @@
-//! What the policy promises its users, on the built `policy.wasm`.
+//! The behavior of the built `policy.wasm` for its users.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -12,14 +12,14 @@ use policy_host::{AdmissionResponse, Logs, SettingsAnswer, ValidateRequest, docu
 use serde_json::{Value, json};
 use support::*;
 
-/// Every request that a manifest causes, the pods of its templates included.
+/// All requests that a manifest causes, including those of its templates' pods.
 fn requests_of(path: &str) -> Vec<Case> {
     let text = fs::read_to_string(path).unwrap();
     let options = Options { namespace: "default".into(), operation: Operation::Create, with_pods: true };
     cases(documents::parse(&text).unwrap(), &options).unwrap()
 }
 
-/// The answer about the one object of that title.
+/// The answer for the object with that title.
 fn answer_about(path: &str, title: &str, settings: &Value) -> Answer {
     let all = requests_of(path);
     let case = all.iter().find(|case| case.title.starts_with(title)).unwrap_or_else(|| {
@@ -108,7 +108,7 @@ mod documentation {
     }
 
     #[test]
-    fn a_deployments_pods_are_injected_and_the_deployment_is_left_alone() {
+    fn a_deployments_pods_are_injected_and_the_deployment_is_unchanged() {
         for (file, service) in [("deployment-1.5", "example"), ("deployment-1.9", "consul-example")] {
             let path = format!("test_data/documentation/{file}.yaml");
             let pod = answer_about(&path, "Pod default/consul-example-deployment-", &json!({})).pod();
@@ -119,7 +119,7 @@ mod documentation {
     }
 
     #[test]
-    fn with_acls_the_older_pages_pods_are_told_about_their_service_account() {
+    fn with_acls_the_older_pages_pods_get_a_message_about_their_service_account() {
         let acls = json!({ "acls": { "enabled": true } });
         let answer = answer_about("test_data/documentation/echo-1.5.yaml", "Pod default/echo-server", &acls);
         assert_eq!(answer.code, Some(422));
@@ -174,7 +174,7 @@ mod decision {
             let settings = json!({ "k8sAllowNamespaces": allow, "k8sDenyNamespaces": deny });
             let answer = ask_in(namespace, &web(&[]), &settings);
             assert_eq!(answer.reason(), reason, "{namespace} {settings}");
-            // Who asked and is left out is told so.
+            // A pod that requests injection and is skipped gets a warning.
             assert_eq!(answer.warnings.len(), usize::from(reason != "injected"), "{answer:?}");
             let silent = ask_in(namespace, &plain(), &settings);
             assert_eq!(silent.warnings, [""; 0], "who did not ask is not");
@@ -182,7 +182,7 @@ mod decision {
     }
 
     #[test]
-    fn what_is_no_creation_of_a_pod_is_left_alone() {
+    fn requests_that_do_not_create_a_pod_are_accepted_unchanged() {
         let request = |version: &str, kind: &str, operation: &str, sub: &str| {
             json!({
                 "uid": "u", "kind": { "group": "", "version": version, "kind": kind },
@@ -203,7 +203,7 @@ mod decision {
     }
 
     #[test]
-    fn injected_and_mirror_pods_are_left_alone() {
+    fn injected_and_mirror_pods_are_skipped() {
         let pod = web(&[("connect-inject-status", "injected")]);
         assert_eq!(ask(&pod, &json!({})).reason(), "already-injected");
         let mut pod = web(&[]);
@@ -216,9 +216,9 @@ mod decision {
         assert_eq!(ask(&web(&[]), &json!({ "enabled": false })).reason(), "disabled");
     }
 
-    /// Copied from a running pod, it would keep this one out for ever.
+    /// Copied from a running pod, the status would prevent this pod's injection.
     #[test]
-    fn a_status_on_a_pod_that_was_not_injected_is_told() {
+    fn a_status_on_a_pod_that_was_not_injected_gets_a_warning() {
         let status = ("connect-inject-status", "injected");
         let answer = ask(&web(&[status]), &json!({}));
         assert_eq!(answer.reason(), "already-injected");
@@ -229,13 +229,13 @@ mod decision {
               container; remove it, the injector sets it"
             ]
         );
-        // Injected already, by whatever injector, or not asking.
+        // Already injected, by any injector, or not requested.
         for name in INJECTED {
             let mut pod = web(&[status]);
             pod["spec"]["initContainers"] = json!([{ "name": name }]);
             pod["metadata"]["labels"] = json!({ format!("{PREFIX}connect-inject-status"): "injected" });
             assert_eq!(ask(&pod, &json!({})).warnings, [""; 0], "{name}");
-            // `kubectl debug --copy-to` takes the labels away.
+            // `kubectl debug --copy-to` removes the labels.
             pod["metadata"]["labels"] = json!({});
             let warnings = ask(&pod, &json!({})).warnings;
             assert!(warnings.len() == 1 && warnings[0].contains("without --copy-to"), "{warnings:?}");
@@ -246,7 +246,7 @@ mod decision {
 
     /// `kubectl debug --copy-to` removes the annotations with most profiles.
     #[test]
-    fn a_copy_without_annotations_is_told() {
+    fn a_copy_without_annotations_gets_a_warning() {
         let injected = ask(&web(&[]), &json!({})).pod();
         for (labels, annotations) in [
             (json!(null), json!(null)),
@@ -260,15 +260,15 @@ mod decision {
             assert!(answer.mutated_object.is_none());
             let warning = &answer.warnings[0];
             assert!(warning.contains("another instance of its service and receives traffic"), "{warning}");
-            // A controller's pod is no copy.
+            // A pod with a controller is not a copy.
             copy["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "web" }]);
             assert_eq!(ask(&copy, &json!({})).warnings, [""; 0]);
         }
     }
 
-    /// Switching `default` on must not break a chart that knows nothing of it.
+    /// Turning `default` on must not break third-party charts.
     #[test]
-    fn a_pod_that_cannot_take_part_is_rejected_only_if_it_asked() {
+    fn a_pod_that_cannot_be_injected_is_rejected_only_if_it_requests_injection() {
         let default = json!({ "default": true });
         let spoil: [(&str, fn(&mut Value)); 8] = [
             ("spec.containers: must not be empty", |pod| pod["spec"]["containers"] = json!([])),
@@ -299,20 +299,20 @@ mod decision {
             assert_eq!((answer.reason(), answer.code), ("rejected", Some(422)), "{told}");
             assert!(answer.message().contains(told), "{}", answer.message());
         }
-        // The usual one, which is too long for a warning, keeps its remedy.
+        // The most common one is too long for a warning, but keeps its remedy.
         let mut other = plain();
         other["spec"]["serviceAccountName"] = json!("default");
         let answer = ask(&other, &json!({ "default": true, "acls": { "enabled": true } }));
         let remedy = "or set annotation consul.hashicorp.com/connect-service to the service account's name";
         assert!(answer.warnings[0].ends_with(remedy), "{:?}", answer.warnings);
-        // Any annotation of the injector's own counts as asking.
+        // Any annotation of the injector counts as a request.
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ "consul.hashicorp.com/connect-service-port": "nope" });
         assert_eq!(ask(&pod, &default).reason(), "rejected");
     }
 
     #[test]
-    fn names_that_the_policy_does_not_know_ask_for_nothing() {
+    fn unknown_annotations_do_not_request_injection() {
         for (name, asks, misspelt) in [
             ("config-checksum", false, false),
             ("gateway-kind", false, false),
@@ -330,14 +330,14 @@ mod decision {
             assert_eq!(told.len(), usize::from(misspelt), "{name}: {told:?}");
             assert!(told.iter().all(|told| told.contains("did you mean connect-service?")), "{told:?}");
         }
-        // It is injected by default, as one without them is.
+        // It is injected by default, like a pod without them.
         let mut pod = plain();
         pod["metadata"]["annotations"] = json!({ format!("{PREFIX}config-checksum"): "x" });
         assert_eq!(ask(&pod, &json!({ "default": true })).reason(), "injected");
     }
 
-    /// What the API server would refuse of a pod with resources of its own is refused
-    /// before, with what to write.
+    /// A pod's own resources that the API server would refuse after injection are rejected
+    /// with a message that says what to write.
     #[test]
     fn a_pods_own_request_has_to_hold_the_sidecars() {
         let ask = |requests: Value, annotations: &[(&str, &str)], settings: Value| {
@@ -352,7 +352,7 @@ mod decision {
         let told = "- spec.resources.requests[cpu]: invalid value \"1060m\": must cover the requests of all containers, \
                     including the injected ones; write at least 2010m";
         assert!(answer.message().contains(told), "{}", answer.message());
-        // With another problem it is told, too.
+        // It is reported together with other problems.
         let both = ask(json!({ "cpu": "1" }), &[("connect-service-port", "x")], json!({}));
         assert_eq!(both.message().lines().count(), 3, "{}", both.message());
         let settings = json!({ "lifecycleSidecar": { "resources": { "requests": { "memory": "21Mi" } } } });
@@ -377,12 +377,12 @@ mod decision {
             assert!(lines.len() == 1 && lines[0].starts_with(told), "{told}: {lines:?}");
         }
         assert_eq!(lines(&plain(), &json!({})), [""; 0]);
-        // Others may own such an annotation, or keep it for a pod that is not to be injected now.
+        // The annotation may belong to another tool, or to a pod that is not injected yet.
         let mut silent = plain();
         silent["metadata"]["annotations"] = json!({ format!("{PREFIX}service-tags"): "a" });
         assert_eq!(lines(&silent, &json!({})), [""; 0]);
         assert_eq!(ask(&silent, &json!({})).warnings.len(), 1);
-        // A name is one line, whatever it is.
+        // A name is always printed on one line.
         let mut odd = web(&[]);
         odd["metadata"]["name"] = json!("a\"b\n");
         assert!(lines(&odd, &json!({}))[0].starts_with("Pod shop/a\\\"b\\n: injected"));
@@ -393,7 +393,7 @@ mod messages {
     use super::*;
 
     #[test]
-    fn all_problems_of_a_pod_are_told_at_once_each_with_its_remedy() {
+    fn all_problems_of_a_pod_are_reported_at_once_each_with_its_remedy() {
         let answer = ask(
             &web(&[
                 ("connect-service", "a,b"),
@@ -434,7 +434,7 @@ mod messages {
     }
 
     #[test]
-    fn all_problems_of_settings_are_told_at_once() {
+    fn all_problems_of_settings_are_reported_at_once() {
         let answer = check_settings(&json!({
             "defualt": true, "replicas": 1, "k8sAllowNamespaces": "shop", "agent": { "httpPort": 0 },
             "tls": { "enabled": true }, "imageEnvoy": "UPPER CASE",
@@ -466,7 +466,7 @@ mod messages {
     }
 
     #[test]
-    fn a_request_with_invalid_settings_is_rejected_with_the_same_words() {
+    fn a_request_with_invalid_settings_is_rejected_with_the_same_message() {
         let settings = json!({ "defualt": true });
         let answer = ask(&web(&[]), &settings);
         assert_eq!((answer.reason(), answer.code), ("invalid-settings", Some(500)));
@@ -475,7 +475,7 @@ mod messages {
     }
 
     #[test]
-    fn what_is_no_readable_request_is_answered() {
+    fn unreadable_requests_are_answered() {
         let pod = |object: &str| payload("shop", object, "{}");
         for (text, told) in [
             ("no json".to_owned(), "the payload: "),
@@ -526,7 +526,7 @@ mod messages {
 
     /// Envoy, which starts first, would take the port, and the service's traffic with it.
     #[test]
-    fn an_upstream_on_the_services_own_port_is_told_even_if_no_container_lists_it() {
+    fn an_upstream_on_the_services_own_port_is_rejected_even_if_no_container_lists_it() {
         let both = |upstream: &str| {
             [("connect-service-port", "7070"), ("connect-service-upstreams", upstream)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -543,9 +543,9 @@ mod messages {
         }
     }
 
-    /// The slip that keeps a pod out of the mesh is the one to tell of.
+    /// The warning is about the mistake that keeps the pod out of the mesh.
     #[test]
-    fn a_pod_that_is_not_injected_is_told_of_what_was_meant() {
+    fn a_pod_with_a_misspelt_annotation_that_is_not_injected_gets_a_warning() {
         let left_alone = |annotations: &[(&str, &str)]| {
             let mut pod = web(annotations);
             pod["metadata"]["annotations"]
@@ -592,7 +592,7 @@ mod messages {
     }
 
     #[test]
-    fn all_that_is_wrong_with_envoys_arguments_is_told() {
+    fn all_problems_of_envoys_arguments_are_reported() {
         let arguments = "-l a -l b --mode validate --config-path /x --service-node y";
         let told = [
             "--config-path is not allowed: it replaces the bootstrap",
@@ -608,9 +608,9 @@ mod messages {
         }
     }
 
-    /// One that does not start, which no list of its flags can be sure of.
+    /// Arguments with which Envoy would not start, whatever its list of flags is.
     #[test]
-    fn a_word_that_envoy_will_not_understand_is_told() {
+    fn an_argument_that_envoy_does_not_accept_is_reported() {
         for (arguments, stray) in
             [("--log-level debug foo", "foo"), ("\u{2014}log-level debug", "\u{2014}log-level")]
         {
@@ -626,7 +626,7 @@ mod messages {
         assert_eq!((answer.accepted, answer.warnings.len()), (true, 0), "{answer:?}");
     }
 
-    /// What one flaw hides today is a rejection tomorrow.
+    /// A problem must not hide another one that is reported after the first is fixed.
     #[test]
     fn a_problem_does_not_hide_another_one() {
         let long = "x".repeat(600);
@@ -673,9 +673,9 @@ mod messages {
         );
     }
 
-    /// Doing what a message says does not end in the next one.
+    /// Following a message must not lead to another problem.
     #[test]
-    fn what_is_said_to_write_can_be_written() {
+    fn every_suggested_value_is_valid() {
         for (settings, remedy) in [
             (json!({ "syncPeriod": 10 }), "must be a duration from 1s to 1h, such as 10s"),
             (json!({ "envoyExtraArgs": ["-l", "info"] }), "in one string, such as \"--log-level debug\""),
@@ -686,7 +686,7 @@ mod messages {
             let message = check_settings(&settings).message.unwrap();
             assert!(message.contains(remedy), "{message}");
         }
-        // A service's name cannot be that of such an account.
+        // The account's name is not a valid name of a service.
         let mut pod = web(&[]);
         pod["spec"]["serviceAccountName"] = json!("web.v1");
         let answer = ask(&pod, &json!({ "acls": { "enabled": true } }));
@@ -697,7 +697,7 @@ mod messages {
     }
 
     #[test]
-    fn all_that_is_wrong_with_one_upstream_is_told() {
+    fn all_problems_of_one_upstream_are_reported() {
         let answer = ask(
             &web(&[("connect-service-upstreams", "d b:99999:d c")]),
             &json!({ "enableConsulNamespaces": true }),
@@ -705,9 +705,9 @@ mod messages {
         assert_eq!(answer.message().matches("\"d b:99999:d c\"").count(), 3, "{}", answer.message());
     }
 
-    /// A user reads of the annotation that he wrote, not of one that he did not.
+    /// A message names the annotation that the user wrote, not the other one.
     #[test]
-    fn resources_that_conflict_are_told_of_the_annotation_that_is_there() {
+    fn conflicting_resources_are_reported_for_the_annotation_that_is_set() {
         let settings =
             |kind: &str, cpu: &str| json!({ "sidecarProxy": { "resources": { kind: { "cpu": cpu } } } });
         for (annotations, settings, told) in [
@@ -747,7 +747,7 @@ mod messages {
     }
 
     #[test]
-    fn a_job_with_ordinary_sidecars_is_told_that_it_will_not_finish() {
+    fn a_job_with_ordinary_sidecars_gets_a_warning_that_it_will_not_finish() {
         let mut pod = web(&[]);
         pod["spec"]["restartPolicy"] = json!("Never");
         assert_eq!(ask(&pod, &json!({})).warnings, [""; 0], "native sidecars let it finish");
@@ -760,7 +760,7 @@ mod pod {
     use super::*;
 
     #[test]
-    fn native_sidecars_stand_before_the_users_init_containers() {
+    fn native_sidecars_come_before_the_users_init_containers() {
         let mut pod = web(&[]);
         pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
         let pod = ask(&pod, &json!({})).pod();
@@ -770,7 +770,7 @@ mod pod {
         for sidecar in [ENVOY, LIFECYCLE] {
             assert_eq!(container(&pod, sidecar)["restartPolicy"], "Always");
         }
-        // The kubelet starts the containers after the lifecycle sidecar when its hook has ended.
+        // The kubelet starts the containers after the lifecycle sidecar once its hook has returned.
         assert_eq!(container(&pod, ENVOY).get("startupProbe"), None);
         let lifecycle = container(&pod, LIFECYCLE);
         assert!(lifecycle["lifecycle"]["postStart"]["exec"]["command"].is_array());
@@ -857,7 +857,7 @@ mod pod {
     }
 
     #[test]
-    fn ordinary_sidecars_stand_behind_the_users_containers() {
+    fn ordinary_sidecars_come_after_the_users_containers() {
         let mut pod = web(&[]);
         pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
         let pod = ask(&pod, &json!({ "nativeSidecars": false })).pod();
@@ -869,7 +869,7 @@ mod pod {
         }
     }
 
-    /// The additions are written as text; these are the types that they must be.
+    /// The policy writes its additions as JSON; they must match the types of Kubernetes.
     #[test]
     fn every_addition_is_what_kubernetes_own_types_know() {
         let everything = json!({
@@ -880,7 +880,7 @@ mod pod {
             let pod = ask(&web(&[("connect-service-upstreams", "db:1234")]), &settings).pod();
             let known: k8s_openapi::api::core::v1::Pod = serde_json::from_value(pod.clone()).unwrap();
             let known = serde_json::to_value(known).unwrap();
-            // What the types do not know, or know otherwise, would be gone or different.
+            // Unknown or mistyped fields would be lost or changed.
             for name in INJECTED {
                 assert_eq!(container(&pod, name), container(&known, name), "{settings}");
             }
@@ -900,7 +900,7 @@ mod pod {
                 let context = &container(&pod, name)["securityContext"];
                 assert_eq!(context["allowPrivilegeEscalation"], false, "{name} {settings}");
                 assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
-                // OpenShift's SCC sets it, and some SCCs refuse a pod that sets it itself.
+                // OpenShift's SCC sets it, and some SCCs reject a pod that sets it.
                 let profile = if openshift { Value::Null } else { json!({ "type": "RuntimeDefault" }) };
                 assert_eq!(context["seccompProfile"], profile, "{name}");
                 assert_eq!(context["runAsNonRoot"], true, "{name}");
@@ -955,7 +955,7 @@ mod pod {
         }
     }
 
-    /// A function of each part of the scripts that not all pods have.
+    /// A function from each optional part of the scripts.
     const PARTS: [&str; 7] = [
         "login",
         "renew_token",
@@ -966,13 +966,13 @@ mod pod {
         "listening",
     ];
 
-    /// Those that the init and the lifecycle container are given.
+    /// Those in the scripts of the init container and the lifecycle sidecar.
     fn parts(pod: &Value) -> Vec<&'static str> {
         let commands = [INIT, LIFECYCLE].map(|name| container(pod, name)["command"].to_string()).concat();
         PARTS.into_iter().filter(|part| commands.contains(&format!("\\n{part}() {{"))).collect()
     }
 
-    /// Settings that turn each part of the scripts on, one by one, with the parts.
+    /// Settings that enable the parts of the scripts one by one, with the parts.
     fn settings_with_scripts() -> [(Value, &'static [&'static str]); 6] {
         let certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
         [
@@ -988,7 +988,7 @@ mod pod {
         ]
     }
 
-    /// All of them, but for the old Envoy.
+    /// All of them except the one for old versions of Envoy.
     fn settings_with_all_scripts() -> Value {
         let all =
             settings_with_scripts().into_iter().filter(|(settings, _)| settings.get("imageEnvoy").is_none());
@@ -1001,13 +1001,13 @@ mod pod {
             assert_eq!(parts(&ask(&web(&[]), &settings).pod()), [own, &["listening"]].concat(), "{settings}");
         }
         assert_eq!(parts(&ask(&web(&[]), &settings_with_all_scripts()).pod()), PARTS);
-        // A readiness probe says more of a pod than a listener does.
+        // A readiness probe is a better check than the listener.
         let mut probed = web(&[]);
         probed["spec"]["containers"][0]["readinessProbe"] = json!({ "tcpSocket": { "port": 8080 } });
         assert_eq!(parts(&ask(&probed, &json!({})).pod()), [""; 0]);
     }
 
-    /// The kubelet expands a command, and not a lifecycle hook.
+    /// The kubelet expands commands, but not lifecycle hooks.
     #[test]
     fn the_scripts_reach_the_shell_as_they_are_written() {
         let lines = |text: &str| -> Vec<String> {
@@ -1041,7 +1041,7 @@ mod pod {
         }
     }
 
-    /// Each pod is parsed, compared, sent and stored with them, many times.
+    /// Each pod contains them whenever it is parsed, compared, sent or stored.
     #[test]
     fn what_a_pod_is_given_stays_small() {
         let pod = web(&[]);
@@ -1075,7 +1075,7 @@ mod pod {
         assert_eq!(container(&pod, ENVOY)["command"], json!(["envoy"]), "no shell");
     }
 
-    /// Envoy refuses a flag that is there twice.
+    /// Envoy rejects a repeated flag.
     #[test]
     fn a_flag_of_the_users_takes_the_place_of_the_policys() {
         for (written, flag) in
@@ -1093,8 +1093,7 @@ mod pod {
         }
     }
 
-    /// What a user writes reaches Consul byte for byte, whatever the kubelet
-    /// expands on the way.
+    /// User input reaches Consul byte for byte, despite the kubelet's expansion.
     #[test]
     fn nothing_a_user_writes_is_expanded() {
         for hostile in
@@ -1156,8 +1155,8 @@ mod pod {
         }
     }
 
-    /// A pod whose heartbeat stops takes its registrations with it, without anybody
-    /// who cleans up. One that is only not ready, or whose Envoy is away, keeps both.
+    /// Consul removes the registrations of a pod whose heartbeat stops. A pod that is only not
+    /// ready, or whose Envoy is down, keeps both.
     #[test]
     fn a_pod_that_vanishes_is_deregistered() {
         for (period, ttl, proxy_ttl) in [("10s", "30s", "90s"), ("1s", "11s", "13s"), ("1m", "180s", "540s")]
@@ -1166,7 +1165,7 @@ mod pod {
             let (service, proxy) = registration(&pod);
             let heartbeat = &service["checks"][0];
             assert_eq!((&heartbeat["name"], &heartbeat["ttl"]), (&json!("Pod"), &json!(ttl)), "{period}");
-            // As `lifecycle.sh` and `common.sh` make them of the one that they are given.
+            // As `lifecycle.sh` and `common.sh` derive them from the ID in their environment.
             let id = &environment(container(&pod, LIFECYCLE))["CONNECT_INJECT_SERVICE_ID"];
             assert_eq!(
                 (&service["id"], &heartbeat["id"]),
@@ -1190,8 +1189,8 @@ mod pod {
         }
     }
 
-    /// What a script does not need is not given to it: a login names the whole pod, and
-    /// only with ACLs does the lifecycle sidecar log in.
+    /// Scripts get only the variables that they need: the login includes the name of the pod,
+    /// and the lifecycle sidecar logs in only with ACLs.
     #[test]
     fn each_container_has_the_fields_of_the_pod_that_it_needs() {
         let all = ["HOST_IP", "POD_IP", "POD_NAME", "POD_NAMESPACE"];
@@ -1205,9 +1204,9 @@ mod pod {
         }
     }
 
-    /// What the scripts and Kubernetes read of settings, annotations and the container:
-    /// `CONNECT_INJECT_*` without the prefix, or a place in the injected container.
-    /// `null` is what is not there; `agents` are the two that speak to the agent.
+    /// What reaches the scripts and Kubernetes for each setting and annotation:
+    /// `CONNECT_INJECT_*` without the prefix, or a path in the injected container.
+    /// `null` means absent; `agents` are the two containers that connect to the agent.
     const READ: &str = r#"
 {}
     agents AGENT_SCHEME "http"
@@ -1345,8 +1344,8 @@ mod pod {
 "#;
 
     #[test]
-    fn every_setting_comes_to_what_is_read_of_it() {
-        // Scripts and documents are JSON in JSON: easier to read with other quotes.
+    fn every_setting_reaches_its_reader() {
+        // Scripts and documents are JSON in JSON, which is easier to read with other quotes.
         let certificate = r"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
         let bootstrap = "/consul/connect-inject/envoy-bootstrap.json";
         let table = READ.replace("$CA", certificate).replace("$BOOTSTRAP", bootstrap).replace('\'', "\\\"");
@@ -1387,7 +1386,7 @@ mod pod {
                 tested.insert(variable);
             }
         }
-        // How long ordinary sidecars linger is a part of the time that the pod has.
+        // Ordinary sidecars linger for a part of the pod's grace period.
         for (grace, most) in [(json!(60), 60), (Value::Null, 30)] {
             let mut pod = web(&[]);
             pod["spec"]["terminationGracePeriodSeconds"] = grace;
@@ -1398,7 +1397,7 @@ mod pod {
                 assert!((1..=most).contains(&linger), "{name}: {linger}");
             }
         }
-        // Whatever else is handed over is in a test of its own.
+        // Other variables have tests of their own.
         let others = ["REGISTRATION", "ENVOY_TOKEN_FILE", "SERVICE_ID"];
         tested.extend(others.map(|name| format!("CONNECT_INJECT_{name}")));
         let everything = json!({
@@ -1423,7 +1422,7 @@ mod pod {
         let (service, proxy) = registration(&pod);
         assert_eq!((&service["port"], &proxy["port"]), (&json!(20000), &json!(20002)));
         assert_eq!(environment(container(&pod, INIT))["CONNECT_INJECT_ENVOY_ADMIN"], "19001");
-        // Nobody lists a port where only a probe asks.
+        // A probe's port need not be listed.
         let mut pod = web(&[]);
         let app = &mut pod["spec"]["containers"][0];
         app["livenessProbe"] = json!({ "httpGet": { "port": 20000 } });
@@ -1438,10 +1437,10 @@ mod pod {
 mod limits {
     use super::*;
 
-    /// A process's environment takes 128 KiB in one string, and no more.
+    /// Linux limits a string in a process's environment to 128 KiB.
     #[test]
     fn what_fits_into_no_variable_is_refused() {
-        // Service and proxy both have the tag.
+        // Both the service and the proxy have the tag.
         for (length, fits) in [(45 * 1024, true), (55 * 1024, false), (500 * 1024, false)] {
             let answer = ask(&web(&[("service-tags", &"t".repeat(length))]), &json!({}));
             assert_eq!(answer.accepted, fits, "{length}");
@@ -1457,11 +1456,11 @@ mod limits {
                 );
             }
         }
-        // A `$` is two until the kubelet has read it.
+        // `$` is doubled until the kubelet's expansion.
         assert!(!ask(&web(&[("service-tags", &"$".repeat(30 * 1024))]), &json!({})).accepted);
     }
 
-    /// Consul's limits of metadata, of which two pairs are the policy's own.
+    /// Consul's limits for metadata; two of the pairs are the policy's.
     #[test]
     fn metadata_that_consul_would_refuse_is_refused() {
         let accepted = |pairs: &[(&str, &str)]| {
@@ -1518,7 +1517,7 @@ mod limits {
         }
     }
 
-    /// Envoy's own configuration comes from Consul, and from nowhere else.
+    /// Envoy gets its configuration from Consul only.
     #[test]
     fn arguments_that_would_replace_envoys_bootstrap_are_refused() {
         let (bootstrap, identity) = ("it replaces the bootstrap", "it replaces the identity");
@@ -1561,8 +1560,8 @@ mod limits {
 mod lossless {
     use super::*;
 
-    /// A pod with whatever a Kubernetes of tomorrow may send: unknown fields, numbers at the
-    /// ends of their types, any Unicode, `null`, empty lists and maps.
+    /// A pod of a future version of Kubernetes: unknown fields, extreme numbers, any Unicode,
+    /// `null`, empty lists and maps.
     fn odd() -> Value {
         json!({
             "apiVersion": "v1", "kind": "Pod", "status": {},
@@ -1604,7 +1603,7 @@ mod lossless {
     }
 
     #[test]
-    fn what_was_injected_is_left_alone_the_second_time() {
+    fn an_injected_pod_stays_unchanged_the_second_time() {
         for settings in
             [json!({}), json!({ "nativeSidecars": false }), json!({ "acls": { "enabled": true } })]
         {
@@ -1671,7 +1670,7 @@ mod workloads {
             let flow = r#"metadata: {annotations: {"consul.hashicorp.com/connect-inject": "true"}}"#;
             assert!(answer.warnings.len() == 1 && answer.warnings[0].contains(flow), "{:?}", answer.warnings);
             assert!(answer.warnings[0].contains("template: {"), "{:?}", answer.warnings);
-            // Not if the template has it, too.
+            // No warning if the template has it, too.
             let both = ask_request(&workload(group, kind, own.clone(), &web(&[])), &json!({}));
             assert_eq!(both.warnings, [""; 0], "{kind}");
         }
@@ -1695,7 +1694,7 @@ mod workloads {
         }
         let right = format!("{PREFIX}connect-inject");
         assert_eq!(shown("connect-injct", "true"), json!({ right: "true" }), "a typo is not copied");
-        // What YAML has no such escape for is not shown.
+        // Characters without an escape in YAML are not shown.
         let odd = warnings("connect-service", "a\u{202e}b");
         assert!(odd[0].ends_with("move it to spec.template.metadata.annotations"), "{odd:?}");
         let long = warnings("connect-service-upstreams", &"db:1234,".repeat(40));
@@ -1704,7 +1703,7 @@ mod workloads {
         assert!(status[0].contains("remove it"), "on the template it would keep the pods out: {status:?}");
     }
 
-    /// What the template would be warned of is not to be moved there.
+    /// The message does not suggest moving an annotation that would get a warning there.
     #[test]
     fn a_name_that_has_no_effect_in_the_template_is_not_sent_there() {
         for (name, told) in [
@@ -1778,14 +1777,14 @@ mod workloads {
         assert!(answer.warnings[0].contains("connect-service-port"), "{:?}", answer.warnings);
 
         let worse = web(&[("connect-service-port", "nope"), ("connect-service-upstreams", "db")]);
-        // The remedy lists the pod's ports: another one makes no new problem.
+        // The remedy lists the pod's ports: another port must not count as a new problem.
         let mut with_port = bad.clone();
         with_port["spec"]["containers"][0]["ports"][0]["name"] = json!("web");
         request["object"] = workload("apps", "Deployment", json!({}), &with_port)["object"].clone();
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-accepted");
         request["object"] = workload("apps", "Deployment", json!({}), &worse)["object"].clone();
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-rejected", "a new problem rejects");
-        // Where in its list a part stands is no matter.
+        // The position in a list does not matter.
         let mut with_volume = web(&[]);
         with_volume["spec"]["volumes"] = json!([{ "name": "consul-connect-inject-data" }]);
         request["oldObject"] = workload("apps", "Deployment", json!({}), &with_volume)["object"].clone();
@@ -1794,7 +1793,7 @@ mod workloads {
         assert_eq!(ask_request(&request, &json!({})).reason(), "workload-accepted");
     }
 
-    /// The API server writes a pod's own requests into pods, and into no template.
+    /// The API server sets default requests in pods, but not in templates.
     #[test]
     fn a_template_is_held_against_the_requests_that_its_pods_will_have() {
         let mut template = web(&[]);
@@ -1828,7 +1827,7 @@ mod workloads {
     }
 }
 
-/// The patch that the policy server makes of the answer gives the same pod.
+/// The policy server's patch for the answer results in the same pod.
 #[test]
 fn the_patch_applies() {
     for pod in [web(&[("connect-service-upstreams", "db:2000")]), plain()] {

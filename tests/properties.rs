@@ -1,6 +1,6 @@
-//! What holds for any pod, on the built `policy.wasm`: everything that the policy does not own
-//! comes back equal and in its order, the policy leaves an injected pod alone, the same input
-//! gives the same bytes, and the patch applies.
+//! Properties of the built `policy.wasm` for any pod: everything that the policy does not own
+//! comes back unchanged and in the same order, an injected pod is not changed again, the same
+//! input gives the same bytes, and the patch applies.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..8).prop_map(String::from_iter)
 }
 
-/// Any value that the policy server can hold.
+/// Any value that the policy server can represent.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         select(vec![json!(null), json!(true), json!(false), json!([]), json!({}), json!("")]),
@@ -37,7 +37,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Lists and maps that a pod need not have.
+/// Optional lists and maps of a pod.
 const OPTIONAL: &[&str] = &[
     "/metadata",
     "/metadata/labels",
@@ -50,7 +50,7 @@ const OPTIONAL: &[&str] = &[
     "/spec/containers/0/readinessProbe",
 ];
 
-/// What becomes of one of them.
+/// A change to one of them.
 #[derive(Clone, Debug)]
 enum Optional {
     Kept,
@@ -85,7 +85,7 @@ fn pod() -> impl Strategy<Value = Value> {
     (annotations, optional, names, fields, entries).prop_map(
         |(annotations, optional, names, fields, entries)| {
             let mut pod = sample::pod(&annotations);
-            // The innermost first.
+            // Innermost first.
             for (pointer, optional) in OPTIONAL.iter().zip(optional).rev() {
                 set(&mut pod, pointer, optional);
             }
@@ -97,7 +97,7 @@ fn pod() -> impl Strategy<Value = Value> {
                 let entries = entries.iter().map(|(key, value)| (format!("example.com/{key}"), json!(value)));
                 map.into_iter().for_each(|map| map.extend(entries.clone()));
             }
-            // The members of labels and annotations are texts.
+            // The values of labels and annotations are strings.
             let mut objects = pointers(&pod);
             objects.retain(|place| pod.pointer(place).is_some_and(Value::is_object));
             objects.retain(|place| !place.ends_with("/labels") && !place.ends_with("/annotations"));
@@ -148,7 +148,7 @@ proptest! {
     fn a_pod_that_asks_for_nothing_gets_no_object(mut pod in pod()) {
         let annotations = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
         annotations.map(|annotations| annotations.remove(&format!("{PREFIX}connect-inject")));
-        // Only an injection has an object: every answer is held to that.
+        // Only an injection returns an object; this is checked for all answers.
         let answer = Answer::to(&bytes(&pod, &json!({})));
         prop_assert_eq!(answer.reason(), "not-requested");
         let answer = Answer::to(&bytes(&pod, &json!({ "default": true, "k8sDenyNamespaces": ["shop"] })));

@@ -1,5 +1,5 @@
-//! What `docs/security.md` and `docs/dependencies.md` say, held against the module,
-//! its metadata and the tests that they name.
+//! Checks `docs/security.md` and `docs/dependencies.md` against the module, its metadata and
+//! the tests that they name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ fn imports() -> BTreeSet<String> {
     imports
 }
 
-/// WASI's are what the standard library cannot be without: chance for its hash
-/// maps, an environment (that is empty), the last words of a panic, and the exit.
+/// The imports from WASI are those of the standard library: random numbers for hash maps, the
+/// (empty) environment, a panic's message, and the exit.
 #[test]
 fn the_module_can_do_nothing_but_answer() {
     let may = [
@@ -73,7 +73,7 @@ fn the_metadata_asks_for_no_resource() {
     assert!(more.is_empty(), "{more:?}");
 }
 
-/// Tests are named as `` `path: name` ``; of a scenario its name is enough.
+/// Tests are named as `` `path: name` ``; for a scenario, the part before the colon is enough.
 #[test]
 fn every_test_that_the_threat_model_names_exists() {
     let text = read("docs/security.md");

@@ -1,8 +1,8 @@
-# The policy at the API server. Sourced by run.sh.
+# Connects the policy with the API server. Sourced by session.sh.
 # shellcheck shell=bash
 
-# start_admission: serves policies.yml, unless a policy server does, and tells
-# the API server of it.
+# start_admission: serves policies.yml, unless a policy server does, and registers the
+# webhooks.
 start_admission() {
     local url=${E2E_POLICY_SERVER:-}
     if [ -z "$url" ]; then
@@ -14,8 +14,8 @@ start_admission() {
     anywhere kubectl apply -f - <<<"$(webhooks "${url%/}")" >/dev/null
 }
 
-# reach_policy_server URL: one on this machine is outside the node's network. Its
-# address is taken inside too, so that the URL and its certificate stay true.
+# reach_policy_server URL: makes a policy server on this machine reachable from the node's
+# network at the same address, so that the URL and its certificate stay valid.
 reach_policy_server() {
     local address=${1#*://}
     address=${address%%/*}
@@ -33,7 +33,7 @@ reach_policy_server() {
 serve_policies() {
     [ -x "$POLICY_HOST" ] || die "there is no $POLICY_HOST; cargo build --release -p policy-host builds it"
     "$E2E_DIR/policies.sh" "file://$POLICY_WASM" >"$SCRATCH/policies.yml"
-    # The one that served before, if the cluster was kept.
+    # The previous one, if the cluster was kept.
     if [ -f "$SCRATCH/policy-host.pid" ]; then
         inside kill "$(cat "$SCRATCH/policy-host.pid")" 2>/dev/null || true
         until_true 15 fails_inside kill -0 "$(cat "$SCRATCH/policy-host.pid")"
@@ -51,7 +51,7 @@ fails_inside() { ! inside "$@"; }
 
 policy_ids() { "$E2E_DIR/policies.sh" "file://$POLICY_WASM" | sed -n 's/^\([a-z-]*\):$/\1/p'; }
 
-# webhooks URL: one for each policy, for the namespaces whose label names it.
+# webhooks URL: one for each policy, for the namespaces whose label selects it.
 webhooks() {
     local id bundle=${E2E_CA_BUNDLE:-}
     if [ -z "$bundle" ] && [ -z "$EXISTING" ]; then bundle=$(base64 -w0 "$SCRATCH/pki/ca.crt"); fi

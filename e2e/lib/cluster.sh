@@ -1,11 +1,11 @@
-# The cluster's life, seen from the machine. Sourced by run.sh and down.sh.
+# Starts and stops the cluster. Sourced by session.sh and down.sh.
 # shellcheck shell=bash
 
-# A run's cgroups have its scratch folder's name.
+# A run's cgroups are named after its scratch folder.
 CGROUP=${SCRATCH##*/}
 CGROUP=${CGROUP//[^A-Za-z0-9-]/-}
 
-# node_process: the number of the node's process 1, if it still is that process.
+# node_process: the PID of the node's process 1, if it still runs.
 node_process() {
     local pid start stat
     read -r pid start 2>/dev/null <"$SCRATCH/node.pid" || return 1
@@ -14,7 +14,7 @@ node_process() {
     echo "$pid"
 }
 
-# inside COMMAND...: runs it in the node's namespaces; it ends with the node.
+# inside COMMAND...: runs the command in the node's namespaces; it is killed with the node.
 inside() {
     nsenter --target "$(node_process)" --mount --net --pid --ipc --uts --wdns="$PWD" -- \
         env PATH="$SCRATCH/bin:$PATH" "$@"
@@ -27,7 +27,7 @@ cgroup_folders() {
     done
 }
 
-# make_cgroups: the kubelet wants its root there, under every controller.
+# make_cgroups: creates the kubelet's root cgroup under each controller.
 make_cgroups() {
     local root
     if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
@@ -38,7 +38,7 @@ make_cgroups() {
     for root in /sys/fs/cgroup/*; do
         [ ! -e "$root/cgroup.procs" ] || mkdir "$root/$CGROUP"
     done
-    # A new cpuset is empty, and nothing runs in an empty one.
+    # A new cpuset is empty, and no process can run in it.
     local file
     for file in cpuset.cpus cpuset.mems; do
         [ ! -e "/sys/fs/cgroup/cpuset/$file" ] ||
@@ -54,8 +54,8 @@ remove_cgroups() {
     [ -z "$(cgroup_folders)" ]
 }
 
-# make_keys: the authority and one certificate for all that serves, the key of
-# the service accounts' tokens, and the one user.
+# make_keys: the CA, one certificate for all servers, the key of the service accounts'
+# tokens, and the user.
 make_keys() {
     local pki=$SCRATCH/pki token
     mkdir -p "$pki"
@@ -66,7 +66,7 @@ make_keys() {
         openssl req -new -key "$pki/server.key" -subj /CN=e2e-server -out "$pki/server.csr"
         openssl x509 -req -in "$pki/server.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial 2 -days 2 \
             -out "$pki/server.crt" -extfile <(echo "subjectAltName=IP:127.0.0.1,IP:$NODE_IP,IP:$WEBHOOK_IP,DNS:localhost,DNS:kubernetes.default.svc")
-        # Consul's: by name only, so that the policy's serverName is put to the test.
+        # Consul's has only a name, which tests the policy's serverName.
         openssl x509 -req -in "$pki/server.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial 3 -days 2 \
             -out "$pki/consul.crt" -extfile <(echo "subjectAltName=DNS:server.dc1.consul,DNS:client.dc1.consul")
         openssl genrsa -out "$pki/service-accounts.key" 2048
@@ -87,7 +87,7 @@ current-context: e2e
 END
 }
 
-# what_is_there: the state of the machine that a run must leave as it was.
+# what_is_there: the state of the machine that a run must restore.
 what_is_there() {
     echo "# mounts"
     cut -d' ' -f2 /proc/self/mounts | sort
@@ -106,7 +106,7 @@ what_is_there() {
     run_processes
 }
 
-# run_processes: those that use the scratch folder, or live in the node's namespace.
+# run_processes: processes that use the scratch folder or run in the node's namespaces.
 run_processes() {
     local namespace process
     namespace=$(cat "$SCRATCH.namespace" 2>/dev/null || echo none)
@@ -126,7 +126,7 @@ start_cluster() {
     cp "$CACHE/components.env" "$SCRATCH/components.env"
     say "starting the cluster in $SCRATCH"
     local started=$SECONDS
-    # A session of its own: the terminal's Ctrl-C is for run.sh, which cleans up.
+    # In a separate session: the terminal's Ctrl-C must only reach run.sh, which cleans up.
     E2E_SCRATCH=$SCRATCH setsid unshare --pid --fork --mount --net --uts --ipc \
         "$E2E_DIR/lib/node.sh" >"$SCRATCH/node.log" 2>&1 </dev/null 9>&- &
     until_true 10 node_process || { cat "$SCRATCH/node.log" >&2; die "the node did not start"; }
@@ -148,8 +148,8 @@ node_logs() {
     tail -n 15 "$SCRATCH"/logs/*.log >&2
 }
 
-# stop_cluster: ending process 1 ends all that runs in the namespaces, and with
-# them go their mounts, links and rules: the kernel sees to it.
+# stop_cluster: kills process 1. The kernel then kills all processes in the namespaces, and
+# removes their mounts, links and rules.
 stop_cluster() {
     local pid
     if pid=$(node_process); then

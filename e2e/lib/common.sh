@@ -1,4 +1,4 @@
-# Where things are and how to talk; sourced by every script of the suite.
+# Paths and helpers; sourced by every script of the suite.
 # shellcheck shell=bash disable=SC2034
 
 E2E_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -7,15 +7,15 @@ PROJECT_DIR=$(dirname "$E2E_DIR")
 # shellcheck source=../versions.env
 . "$E2E_DIR/versions.env"
 
-# What is built or fetched, kept between runs. Every component's folder carries
-# a digest of what it was made from, so a changed version is a new folder.
+# Built and downloaded components, kept between runs. Each folder's name has a digest of the
+# component's inputs, so a changed version gets a new folder.
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/consul-connect-injector/e2e
 
-# What a run makes, removed at its end. Two runs at once need two of them.
+# The files of a run, removed at its end. Concurrent runs need different folders.
 SCRATCH=${E2E_SCRATCH:-${TMPDIR:-/tmp}/consul-connect-injector-e2e}
 
 # The network namespace holds one bridge, for the node and its pods alike. The
-# range is the one set apart for tests of networks (RFC 2544).
+# range is reserved for network tests (RFC 2544).
 NETWORK=198.18.0.0/16
 NODE_IP=198.18.0.1
 CONSUL_SERVER_IP=198.18.0.2
@@ -24,7 +24,7 @@ REGISTRY_IP=198.18.0.4
 WEBHOOK_IP=198.18.0.5
 NODE_NAME=e2e-node
 
-# The token that may do anything in the Consul with ACLs: a secret of no machine but this.
+# The management token of the Consul with ACLs, which is only used on this machine.
 CONSUL_TOKEN=e2e00000-0000-4000-8000-0000000000ac
 
 WEBHOOK_PORT=8443
@@ -37,7 +37,7 @@ die() {
     exit 1
 }
 
-# until_true SECONDS COMMAND...: the command's success, waited for.
+# until_true SECONDS COMMAND...: waits for the command to succeed.
 until_true() {
     local deadline=$((SECONDS + $1))
     shift

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# consul.sh start|stop [secure-]server|[secure-]client|name-server: Consul's agents, as the Helm
-# chart has them: a server, which dataplane mode's pods use, and the client agent of the
-# node, which agent mode's pods use. The secure pair beside the plain one has ACLs in default deny, TLS, and other ports.
-# The name server stands in for the cluster's: a Consul of its own, whose names end otherwise.
+# consul.sh start|stop [secure-]server|[secure-]client|name-server: Consul's agents as in
+# the Helm chart: a server, which dataplane mode's pods use, and the client agent of the node, which
+# agent mode's pods use. The secure pair has ACLs in default deny, TLS, and other ports.
+# The name server replaces the cluster's: a separate Consul with another domain.
 set -euo pipefail
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
@@ -22,7 +22,7 @@ start)
             -hcl 'ports { grpc = 8502, grpc_tls = -1 }')
         ;;
     client)
-        # The node's identity outlives its data, as that of a real machine does.
+        # The node's ID survives its data, as on a real machine.
         arguments+=(-bind "$NODE_IP" -client "$NODE_IP" -retry-join "$CONSUL_SERVER_IP" -retry-interval 1s
             -node-id e2e00000-0000-4000-8000-000000000001 -hcl 'ports { grpc = 8502 }')
         ;;
@@ -49,7 +49,7 @@ start)
         ;;
     esac
     mkdir -p "$data"
-    # It outlives the test that starts it, which waits for whoever holds its files.
+    # It outlives the test that starts it, which waits for processes that hold its files.
     for file in /proc/self/fd/*; do
         ((${file##*/} <= 2)) || eval "exec ${file##*/}>&-"
     done

@@ -1,5 +1,5 @@
-# What both pages of the documentation promise of their server and client, for
-# scenarios that have applied its YAML.
+# What both documentation pages promise about their server and client, for scenarios that
+# have applied the YAML.
 # shellcheck shell=bash
 
 # hello_world SERVER CLIENT [SERVER-POD CLIENT-POD]: the names of the services.
@@ -8,12 +8,12 @@ hello_world() {
     ready "$server_pod" "$client_pod"
     injected "$server_pod"
     injected "$client_pod"
-    # The scenario before had a service of this name.
+    # The previous scenario had a service with this name.
     eventually 60 routable "$server"
 
     eventually 60 answers "$client_pod" http://127.0.0.1:1234/ '"hello world"'
 
-    # Analogous to Kubernetes's own variables, in every container of the pod.
+    # Like Kubernetes' own variables, in all containers of the pod.
     variables=$(echo "$server" | tr 'a-z-' 'A-Z_')_CONNECT_SERVICE
     contains "through the variables" '"hello world"' \
         "$(k exec "$client_pod" -- sh -c "curl -s \"http://\$${variables}_HOST:\$${variables}_PORT/\"")"

@@ -1,4 +1,4 @@
-# What the scenarios say, in words: loaded by every *.bats file.
+# The helpers of the scenarios, loaded by every *.bats file.
 # shellcheck shell=bash disable=SC2034
 
 # shellcheck source=common.sh
@@ -7,8 +7,8 @@
 TESTDATA=$E2E_DIR/testdata
 CONSUL_URL=${CONSUL_HTTP_ADDR:-http://$NODE_IP:8500}
 
-# Every scenario has a namespace of its own, named after it; its label chooses
-# the policy (see policies.yml). A file or a scenario says `POLICY=...` first.
+# Every scenario has a namespace of its own, named after it, whose label selects the policy
+# (see policies.yml). Files and scenarios set `POLICY=...` for another policy.
 setup() {
     NS=e2e-$(scenario_name | tr . -)
     [ -z "${E2E_ALONE:-}" ] || nothing_beside
@@ -22,7 +22,7 @@ teardown() {
     end_namespaces
 }
 
-# afterwards COMMAND...: when the scenario has ended, also if it failed.
+# afterwards COMMAND...: runs the command at the end of the scenario, even if it failed.
 afterwards() { echo "${*@Q} || true" >>"$BATS_TEST_TMPDIR/afterwards"; }
 
 scenario_name() { printf '%s\n' "${BATS_TEST_DESCRIPTION%%:*}"; }
@@ -37,17 +37,17 @@ k() { kubectl --namespace "$NS" "$@"; }
 # new_namespace NAME POLICY [LABEL=VALUE...]
 new_namespace() {
     kubectl create namespace "$1" >/dev/null 2>&1 || {
-        # It is there from an earlier try or run, or still ending.
+        # It exists from an earlier try or run, or is still being deleted.
         kubectl delete namespaces --selector e2e.scenario --field-selector "metadata.name=$1" --timeout=120s >/dev/null
         kubectl create namespace "$1" >/dev/null
     }
     forget_pods_of "$1"
     kubectl label namespace "$1" "e2e.policy=$2" "e2e.scenario=$(scenario_name)" "${@:3}" >/dev/null
-    # The API server refuses pods until the namespace's own account is there.
+    # The API server rejects pods until the namespace's default account exists.
     eventually 60 kubectl --namespace "$1" get serviceaccount default
 }
 
-# forget_pods_of NAMESPACE: what an earlier try's pods left in Consul that were killed.
+# forget_pods_of NAMESPACE: removes what killed pods of an earlier try left in Consul.
 forget_pods_of() {
     local id
     for id in $(consul_curl --connect-timeout 2 "$CONSUL_URL/v1/agent/services" |
@@ -64,14 +64,13 @@ end_namespaces() {
     done
 }
 
-# needs_node: for scenarios that reach past the API server.
+# needs_node: for scenarios that need more than the API server.
 needs_node() { [ -z "${E2E_EXISTING:-}" ] || skip "needs control of the node"; }
 
 milliseconds() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 
-# eventually SECONDS COMMAND...: the command succeeds, at the latest then.
-# Its last words are shown if not. Where no time is promised, 60 is for machines
-# that are slow or have other work.
+# eventually SECONDS COMMAND...: the command succeeds within this time. Prints its last
+# output otherwise. Use 60 if the time itself is not tested, for slow or busy machines.
 eventually() {
     local deadline=$(($(milliseconds) + $1 * 1000)) seconds=$1 output
     shift
@@ -85,8 +84,8 @@ eventually() {
     done
 }
 
-# never SECONDS COMMAND...: the command does not succeed in all that time, which is
-# long enough for what could make it.
+# never SECONDS COMMAND...: the command does not succeed during this time, which must be
+# long enough for a failure to show.
 never() {
     local deadline=$(($(milliseconds) + $1 * 1000))
     shift
@@ -123,7 +122,7 @@ fails() {
 
 # ---- pods -------------------------------------------------------------------
 
-# ready POD...: every container of theirs is.
+# ready POD...: all containers of the pods are ready.
 ready() { k wait --for=condition=Ready --timeout=120s "${@/#/pod/}" >/dev/null; }
 
 # field POD-OR-KIND/NAME JSONPATH
@@ -140,18 +139,17 @@ not_injected() {
         equal "init containers of $1" "" "$(field "$1" '{.spec.initContainers[*].name}')"
 }
 
-# all_containers POD: their names, in the order they start.
+# all_containers POD: the names of the containers, in start order.
 all_containers() { field "$1" '{.spec.initContainers[*].name} {.spec.containers[*].name}'; }
 
-# with_api_token POD: the containers that mount the account's token for the API,
-# as the API server keeps the pod.
+# with_api_token POD: the containers that mount the API token in the stored pod.
 with_api_token() {
     k get pod "$1" -o json | jq -r '
         [.spec.volumes[] | select(.projected.sources[]?.configMap.name == "kube-root-ca.crt") | .name] as $tokens
         | [.spec | (.initContainers + .containers)[] | select(any(.volumeMounts[]?; .name | IN($tokens[]))) | .name] | join(" ")'
 }
 
-# pod_of LABEL=VALUE: the name of the one pod, once it is there.
+# pod_of LABEL=VALUE: the name of the only pod with the label, once it exists.
 pod_of() {
     eventually 60 has_pod "$1" >&2
     k get pods -l "$1" -o 'jsonpath={.items[0].metadata.name}'
@@ -160,25 +158,25 @@ has_pod() { [ -n "$(k get pods -l "$1" -o name)" ]; }
 
 pod_ip() { field "$1" '{.status.podIP}'; }
 
-# sidecar_says POD TEXT: the log of its lifecycle sidecar has it.
+# sidecar_says POD TEXT: the log of the lifecycle sidecar contains the text.
 sidecar_says() { contains "log of $1's sidecar" "$2" "$(k logs "$1" -c consul-connect-lifecycle-sidecar)"; }
 
-# get POD URL [CURL ARGUMENT...]: what the pod's own container is answered.
+# get POD URL [CURL ARGUMENT...]: the response that the pod's own container gets.
 get() {
     local pod=$1 url=$2
     shift 2
     k exec "$pod" -- curl -s --max-time 5 "$@" "$url"
 }
 
-# answers POD URL TEXT: and the answer has the text.
+# answers POD URL TEXT: the response contains the text.
 answers() { contains "answer of $2" "$3" "$(get "$1" "$2")"; }
 
-# scrape_url POD: where its annotations send Prometheus.
+# scrape_url POD: the URL in its Prometheus annotations.
 scrape_url() {
     echo "http://$(pod_ip "$1"):$(field "$1" '{.metadata.annotations.prometheus\.io/port}{.metadata.annotations.prometheus\.io/path}')"
 }
 
-# scraped BY POD: the one is answered with the figures of the other's Envoy.
+# scraped BY POD: the pod BY gets the metrics of POD's Envoy.
 scraped() { answers "$1" "$(scrape_url "$2")" "envoy_server_live{"; }
 
 # server NAME [FIELD: VALUE of annotations]...: a pod whose service answers
@@ -236,7 +234,7 @@ annotations() {
 
 # ---- Consul -----------------------------------------------------------------
 
-# A file that talks to another agent redefines this.
+# Files that use another agent redefine this.
 consul_curl() { curl -sf --max-time 10 "$@"; }
 
 consul_get() { consul_curl "$CONSUL_URL/v1/$1"; }
@@ -244,7 +242,7 @@ consul_post() { consul_curl -X POST --data-binary "$2" "$CONSUL_URL/v1/$1"; }
 consul_put() { consul_curl -X PUT --data-binary "${2:-}" "$CONSUL_URL/v1/$1"; }
 consul_delete() { consul_curl -X DELETE "$CONSUL_URL/v1/$1"; }
 
-# instances SERVICE: how many of its instances the mesh would connect to.
+# instances SERVICE: the number of instances to which the mesh would connect.
 instances() { consul_get "health/connect/$1?passing" | jq length; }
 
 routable() { equal "instances of $1" "${2:-1}" "$(instances "$1")"; }
@@ -266,7 +264,7 @@ forget() {
     consul_put "agent/service/deregister/$1"
 }
 
-# deny SOURCE DESTINATION, until its removal or the scenario's end.
+# deny SOURCE DESTINATION: until it is removed or the scenario ends.
 deny() {
     afterwards allow_again "$2"
     consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \
@@ -274,7 +272,7 @@ deny() {
 }
 allow_again() { consul_delete "config/service-intentions/$1" >/dev/null; }
 
-# refused POD URL: as the documentation says, curl's exit code 52.
+# refused POD URL: curl exits with code 52, as in the documentation.
 refused() {
     local code=0
     get "$@" >/dev/null 2>&1 || code=$?
@@ -283,7 +281,7 @@ refused() {
 
 # ---- the node (not on an existing cluster) ------------------------------------
 
-# container_process POD CONTAINER: the number of its first process on the node.
+# container_process POD CONTAINER: the PID of its first process on the node.
 container_process() {
     local id
     id=$(k get pod "$1" -o json | jq -r --arg name "$2" \

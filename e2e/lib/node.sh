@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The node: process 1 of its own process, mount and network namespaces (see
-# cluster.sh). Whatever runs or is mounted in here ends when this process does.
+# cluster.sh). All processes and mounts in here end with this process.
 set -euo pipefail
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source=/dev/null
 . "$SCRATCH/cluster.env" # CGROUP
 
-# The machine's /proc is still mounted: it says this process's number out there.
+# The machine's /proc is still mounted, and shows this process's PID outside.
 read -r -a self </proc/self/stat
 echo "${self[0]} ${self[21]}" >"$SCRATCH/node.pid"
 
@@ -24,8 +24,8 @@ mount -t tmpfs tmpfs "$SCRATCH/etcd"
 hostname "$NODE_NAME"
 
 ip link set lo up
-# With an address of its own: a bridge's changes with its ports otherwise, and pods would send to the
-# old one until they ask again.
+# With a fixed MAC address: otherwise a bridge's changes with its ports, and pods would use the
+# old one until their ARP entries expire.
 ip link add e2e0 address 02:00:c6:12:00:01 type bridge
 for address in "$NODE_IP" "$CONSUL_SERVER_IP" "$SECURE_CONSUL_SERVER_IP" "$REGISTRY_IP" "$WEBHOOK_IP"; do
     ip address add "$address/${NETWORK#*/}" dev e2e0
@@ -33,7 +33,7 @@ done
 ip link set e2e0 up
 ip route add default dev e2e0
 
-# start NAME COMMAND...: a daemon with its log and its number on file.
+# start NAME COMMAND...: starts a daemon, and writes its log and PID to files.
 start() {
     local name=$1
     shift
@@ -41,7 +41,7 @@ start() {
     echo $! >"$SCRATCH/$name.pid"
 }
 
-# Only what is needed of Debian's unpacked packages comes onto the path.
+# Only the required commands of Debian's unpacked packages are in the PATH.
 for program in etcd containerd containerd-shim-runc-v2 runc ctr docker-registry; do
     ln -s "$(find "$DEBIAN_DIR"/root/usr/{bin,sbin} -type f -name "$program")" "$SCRATCH/bin/$program"
 done
@@ -85,7 +85,7 @@ root = "$SCRATCH/containerd"
 state = "/run/containerd"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "docker.io/e2e/pause:1"
-  # The capability to lower a process's score may be missing (CAP_SYS_RESOURCE).
+  # CAP_SYS_RESOURCE, which is needed to lower a process's OOM score, may be missing.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "$DEBIAN_DIR/root/usr/lib/cni"
@@ -141,7 +141,7 @@ start kubelet kubelet --config "$SCRATCH/kubelet.yaml" --kubeconfig "$KUBECONFIG
     --hostname-override "$NODE_NAME" --node-ip "$NODE_IP" --root-dir "$SCRATCH/kubelet"
 
 touch "$SCRATCH/started"
-# As process 1 it takes in every orphan: bash reaps them while it waits.
+# As process 1, it inherits all orphans, which bash reaps while it waits.
 while :; do
     sleep 3600 &
     wait $!

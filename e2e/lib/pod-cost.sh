@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pod-cost.sh FOLDER: measures in the node what bench.sh promises, with notes in the
-# folder, and prints it.
+# pod-cost.sh FOLDER: takes the measurements of bench.sh in the node, with temporary files in
+# the folder, and prints them.
 set -euo pipefail
 # shellcheck source=helpers.bash
 . "$(dirname "$0")/helpers.bash"
@@ -20,7 +20,7 @@ trap 'exit 143' TERM
 
 # ---- pods ----------------------------------------------------------------------
 
-# app NAME true|false [ANNOTATION...]: injected or not. Its image is pulled once.
+# app NAME true|false [ANNOTATION...]: creates a pod, injected or not. Its image is pulled once.
 app() {
     k apply -f - <<END >/dev/null
 apiVersion: v1
@@ -42,7 +42,7 @@ END
 
 # ---- from scheduled to routable ------------------------------------------------
 
-# stamped: every line with the milliseconds at which it came.
+# stamped: prefixes each line with the time in milliseconds at which it arrived.
 stamped() {
     local line now
     while IFS= read -r line; do
@@ -51,8 +51,8 @@ stamped() {
     done
 }
 
-# follow SERVICE: until it is routable, when its checks changed, told by Consul as
-# it happens: the destination's, which is the heartbeat, the listener's, and all.
+# follow SERVICE: prints the times at which its checks pass, until it is routable, from
+# blocking queries to Consul: the heartbeat's, the listener's, and all checks.
 follow() {
     local index=1 answer now line='' deadline=$((SECONDS + 120))
     while [[ $line != *"|all" ]]; do
@@ -68,14 +68,14 @@ follow() {
     done
 }
 
-# containers POD: their names, and their ids in containerd's events.
+# containers POD: the containers' names, and their IDs in containerd's events.
 containers() {
     k get pod "$1" -o json | jq -r '.status | (.initContainerStatuses // []) + .containerStatuses | .[] |
         "\(.name)|\(.containerID | sub(".*//"; ""))"'
 }
 
-# start_one KIND NUMBER: a pod begins and ends; when what was. The kind is plain, injected
-# or base, which the other revision's policy injects.
+# start_one KIND NUMBER: starts and deletes a pod, and records the times. The kind is plain,
+# injected, or base, which is injected by the other revision's policy.
 start_one() {
     local name=bench-$1-$2 NS=$NS follower
     if [ "$1" = plain ]; then
@@ -97,14 +97,14 @@ start_one() {
     times_of "$1" "$name" >>"$notes/times"
 }
 
-# envoy_listens POD: when it said so.
+# envoy_listens POD: the time of Envoy's log line.
 envoy_listens() {
     local said
     said=$(k logs "$1" -c "$ENVOY" --timestamps | sed -n '/starting workers/{s/ .*//p;q}')
     echo "$(date -d "$said" +%s%3N)|envoy listens"
 }
 
-# times_of KIND POD: its times as an object.
+# times_of KIND POD: the pod's times as a JSON object.
 times_of() {
     awk -F'|' -v kind="$1" -v pod="$2" '
         FILENAME ~ /containers$/ {name[$2] = $1 == pod ? "app" : $1; next}
@@ -137,7 +137,7 @@ measure_starts() {
     watcher=$!
     ctr --namespace k8s.io events > >(stamped >"$notes/events") &
     listener=$!
-    # The first of each kind pulls images, and is not counted.
+    # The first pod of each kind pulls images and is not counted.
     for number in 0 $(seq "$pods"); do
         say "pod $number of $pods"
         ((number != 1)) || : >"$notes/times"
@@ -150,7 +150,7 @@ measure_starts() {
 
 # ---- idle ----------------------------------------------------------------------
 
-# group PROCESS: the folder of its container's control group.
+# group PROCESS: the folder of its container's cgroup.
 group() {
     awk -F: '
         $2 ~ /(^|,)cpuacct(,|$)/ {path = "/sys/fs/cgroup/cpuacct" $3}
@@ -158,7 +158,7 @@ group() {
         END {print path}' "/proc/$1/cgroup"
 }
 
-# used GROUP: its processor time in nanoseconds.
+# used GROUP: the cgroup's CPU time in nanoseconds.
 used() {
     if [ -f "$1/cpuacct.usage" ]; then
         cat "$1/cpuacct.usage"
@@ -167,9 +167,8 @@ used() {
     fi
 }
 
-# memory GROUP: of its processes, in KiB: all pages that are resident, each once; the
-# sum of what each process has of them; their share of what others have, too; and
-# what is written, so nobody else's.
+# memory GROUP: the memory of its processes in KiB: resident pages, each counted once; the sum
+# of RSS; the sum of PSS; and anonymous pages.
 memory() {
     local process
     while read -r process; do cat "/proc/$process/smaps" 2>/dev/null || true; done <"$1/cgroup.procs" | awk '
@@ -200,7 +199,7 @@ measure_idle() {
         done
     done
     say "at rest, then measured for $seconds s"
-    # What a start leaves to do: Envoy's first statistics, the kubelet's last look.
+    # Lets work after the start finish: Envoy's first statistics, the kubelet's last check.
     sleep 20
     for i in "${!groups[@]}"; do before[i]="${EPOCHREALTIME//[!0-9]/} $(used "${groups[i]##* }")"; done
     sleep "$seconds"

@@ -1,5 +1,5 @@
-# Connections across the edge of the node's network, through a socket file. Both
-# halves live in the node's process namespace, so they end with it. Sourced by run.sh.
+# Forwards connections into and out of the node's network through a Unix socket. Both
+# processes run in the node's PID namespace, so they end with it. Sourced by session.sh.
 # shellcheck shell=bash
 
 # relay FROM-NETWORK FROM-ADDRESS TO-ADDRESS: FROM-NETWORK is `node` or `machine`.
@@ -12,7 +12,7 @@ relay() {
     until_true 5 in_network "$from" bash -c "exec 3<>/dev/tcp/${listen%:*}/${listen##*:}"
 }
 
-# in_network node|machine COMMAND...: in the node's other namespaces either way.
+# in_network node|machine COMMAND...: in that network, but always in the node's other namespaces.
 in_network() {
     local network=()
     [ "$1" = machine ] || network=(--net)

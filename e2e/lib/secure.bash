@@ -1,4 +1,4 @@
-# For the scenarios with ACLs and TLS: their Consul, its auth method, their pods.
+# Helpers of the scenarios with ACLs and TLS: Consul, its auth method, and pods.
 # shellcheck shell=bash
 
 export CONSUL_URL=https://client.dc1.consul:9501
@@ -8,8 +8,8 @@ consul_curl() {
         -H "X-Consul-Token: $CONSUL_TOKEN" "$@"
 }
 
-# start_secure_consul: once for a cluster; with the auth method that the policy's
-# pods log in with, which asks this cluster's API server.
+# start_secure_consul: starts it once for each cluster, with the auth method with which the
+# pods log in. The auth method uses this cluster's API server.
 start_secure_consul() {
     local agent
     [ ! -f "$SCRATCH/consul-secure.ready" ] || return 0
@@ -19,12 +19,12 @@ start_secure_consul() {
     kubectl apply -f "$TESTDATA/auth-method.yaml"
     eventually 60 consul_get agent/self
     auth_method consul-k8s-auth-method
-    # The shortest time that Consul takes.
+    # Consul's minimum.
     auth_method brief 1m
     touch "$SCRATCH/consul-secure.ready"
 }
 
-# auth_method NAME [TIME]: its tokens live that long.
+# auth_method NAME [TTL]: creates an auth method whose tokens have this TTL.
 auth_method() {
     local token
     token=$(kubectl --namespace kube-system create token e2e-consul-auth --duration=24h)
@@ -37,8 +37,8 @@ auth_method() {
 
 account() { k create serviceaccount "$1"; }
 
-# server_as NAME [FIELD OF THE SPEC] [SECURITY CONTEXT] [ANNOTATION]: the YAML of a
-# server under the account of its name.
+# server_as NAME [FIELD OF THE SPEC] [SECURITY CONTEXT] [ANNOTATION]: prints the YAML of a
+# server whose service account has its name.
 server_as() {
     cat <<END
 apiVersion: v1
@@ -61,7 +61,7 @@ spec:
 END
 }
 
-# client_as NAME UPSTREAMS: the YAML of a client under the account of its name.
+# client_as NAME UPSTREAMS: prints the YAML of a client whose service account has its name.
 client_as() {
     cat <<END
 apiVersion: v1
@@ -81,8 +81,8 @@ spec:
 END
 }
 
-# permit SOURCE DESTINATION, until its removal or the scenario's end; without an
-# intention, all is denied.
+# permit SOURCE DESTINATION: until it is removed or the scenario ends. Without an intention,
+# everything is denied.
 permit() {
     afterwards allow_again "$2"
     consul_put config "$(jq -nc --arg source "$1" --arg destination "$2" \

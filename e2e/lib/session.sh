@@ -1,5 +1,5 @@
-# A cluster for as long as one command needs it, and the policy at its API server.
-# Sourced by run.sh and bench.sh.
+# Provides a cluster with the policy for the duration of a command. Sourced by run.sh and
+# bench.sh.
 # shellcheck shell=bash
 # shellcheck source=cluster.sh
 . "$E2E_DIR/lib/cluster.sh"
@@ -12,11 +12,11 @@ POLICY_WASM=${POLICY_WASM:-$PROJECT_DIR/policy.wasm}
 POLICY_HOST=${POLICY_HOST:-${CARGO_TARGET_DIR:-$PROJECT_DIR/target}/release/policy-host}
 EXISTING=${E2E_EXISTING:-}
 
-# anywhere COMMAND...: where the cluster's addresses are reached.
+# anywhere COMMAND...: runs the command where the cluster's addresses are reachable.
 anywhere() { if [ -n "$EXISTING" ]; then "$@"; else inside "$@"; fi; }
 
-# begin_session: the cluster is up, or found up, and asks the policy. What the
-# command leaves on file goes into `work`.
+# begin_session: starts or finds the cluster, and connects the policy. `work` is the folder
+# for the command's files.
 begin_session() {
     [ -f "$POLICY_WASM" ] || die "there is no $POLICY_WASM; make policy.wasm builds it"
     exec 9>"$SCRATCH.lock"

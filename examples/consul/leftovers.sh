@@ -1,16 +1,16 @@
 #!/bin/sh
-# What the controller of Consul's chart (1.0 and later) has left in Consul: instances
-# of pods that are gone. Consul goes on sending traffic to them. See docs/migrate.md.
+# Lists or removes what the controller of Consul's chart (1.0 and later) left in Consul:
+# instances of deleted pods, to which Consul still sends traffic. See docs/migrate.md.
 #
 #   examples/consul/leftovers.sh [--remove] [--all-nodes] [NAMESPACE...]
 #
-#   --remove     deregisters them; without it they are only listed
-#   --all-nodes  also those on nodes that this cluster does not have (any more).
-#                Do not use it if the pods of another cluster are in this Consul, too
-#   NAMESPACE    only those of these Kubernetes namespaces
+#   --remove     deregisters the instances; without it, they are only listed
+#   --all-nodes  also instances on nodes that this cluster does not have (any more).
+#                Do not use it if another cluster's pods are registered in this Consul
+#   NAMESPACE    only instances of these Kubernetes namespaces
 #
-# Needs kubectl, curl and jq. Consul is reached as by its command line: CONSUL_HTTP_ADDR,
-# CONSUL_HTTP_TOKEN (of an operator, to remove), CONSUL_CACERT, and with Consul
+# Needs kubectl, curl and jq. Uses the environment variables of Consul's CLI: CONSUL_HTTP_ADDR,
+# CONSUL_HTTP_TOKEN (--remove needs an operator's), CONSUL_CACERT, and with Consul
 # namespaces CONSUL_NAMESPACE='*'.
 set -euf
 
@@ -36,7 +36,7 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# call PATH [CURL OPTIONS]: the token is on no command line.
+# call PATH [CURL OPTIONS]: keeps the token out of command lines.
 call() {
   path=$1
   shift
@@ -64,7 +64,7 @@ jq -r '.[].Node' "$work/synthetic" | while read -r node; do
   ' --args "$@" <"$work/services"
 done >"$work/leftovers"
 
-jq -r 'select(.known | not) | "left alone: \(.text): this cluster has no such node (--all-nodes)"' "$work/leftovers" >&2
+jq -r 'select(.known | not) | "skipped: \(.text): this cluster has no such node (--all-nodes)"' "$work/leftovers" >&2
 if [ -z "$remove" ]; then
   jq -r 'select(.known) | .text' "$work/leftovers"
   exit

@@ -4,7 +4,7 @@ use super::names::{META, PREFIX};
 use super::{Annotations, full};
 use crate::problem::{Findings, Flaw, Problem};
 
-/// Keys that the injector sets itself.
+/// Keys that the policy sets itself.
 pub const POD_NAME_KEY: &str = "pod-name";
 pub const K8S_NAMESPACE_KEY: &str = "k8s-namespace";
 

@@ -2,7 +2,7 @@
 
 use crate::settings::ModeName;
 
-/// What every annotation of the injector begins with.
+/// The prefix of the injector's annotations.
 pub const PREFIX: &str = "consul.hashicorp.com/";
 
 // The names without the prefix.
@@ -16,7 +16,7 @@ pub const SYNC_PERIOD: &str = "connect-sync-period";
 pub const ENVOY_ARGS: &str = "envoy-extra-args";
 pub const TAGS: &str = "service-tags";
 pub const OLD_TAGS: &str = "connect-service-tags";
-/// Begins a family of names: the rest is the metadata's key.
+/// A prefix: the rest of the name is the metadata's key.
 pub const META: &str = "service-meta-";
 pub const CPU_LIMIT: &str = "sidecar-proxy-cpu-limit";
 pub const CPU_REQUEST: &str = "sidecar-proxy-cpu-request";
@@ -27,7 +27,7 @@ pub const ENABLE_METRICS: &str = "enable-metrics";
 pub const SCRAPE_PORT: &str = "prometheus-scrape-port";
 pub const SCRAPE_PATH: &str = "prometheus-scrape-path";
 
-// Of dataplane mode.
+// Annotations of dataplane mode.
 pub const DEFAULT_PORT: &str = "connect-service-default-port";
 pub const KUBERNETES_SERVICE: &str = "kubernetes-service";
 pub const PROXY_CONFIG: &str = "proxy-config-map";
@@ -73,7 +73,7 @@ pub const DUAL_STACK: &str = "dual-stack";
 pub const ORIGINAL_POD: &str = "original-pod";
 pub const K8S_VERSION: &str = "consul-k8s-version";
 pub const OLD_K8S_VERSION: &str = "connect-k8s-version";
-/// A label.
+/// The name of a label.
 pub const MANAGED_BY: &str = "connect-inject-managed-by";
 
 /// Who reads an annotation.
@@ -81,7 +81,7 @@ pub const MANAGED_BY: &str = "connect-inject-managed-by";
 pub enum Reader {
     EveryMode,
     Only(ModeName),
-    /// Other injectors of Consul's.
+    /// Other versions of Consul's injector.
     Others,
 }
 
@@ -166,7 +166,7 @@ pub const TABLE: &[(&str, Reader)] = &[
     ("mesh-service-destinations", Others),
 ];
 
-/// Annotations that the policy writes.
+/// Annotations that the policy sets.
 pub const WRITTEN: &[&str] = &[
     STATUS,
     NAMESPACE,
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_stands_once() {
+    fn every_name_appears_once() {
         for (index, (name, _)) in TABLE.iter().enumerate() {
             assert!(TABLE.iter().skip(index + 1).all(|(other, _)| other != name), "{name}");
         }

@@ -5,7 +5,7 @@ use crate::k8s::pod::PodSpec;
 use crate::k8s::ports::NamedBy;
 use crate::problem::{Findings, Flaw, Problem};
 
-/// The annotations of one pod, and where their problems go.
+/// The annotations of one pod, and the findings to which problems are added.
 #[derive(Debug)]
 pub struct AnnotationReader<'a, 'f> {
     pub annotations: &'a Annotations<'a>,
@@ -15,7 +15,7 @@ pub struct AnnotationReader<'a, 'f> {
     pub findings: &'f mut Findings,
 }
 
-/// What an annotation with an empty value means.
+/// The meaning of an annotation with an empty value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Empty {
     /// The same as no annotation.

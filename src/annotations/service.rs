@@ -62,7 +62,7 @@ fn container_name_problem(error: ServiceNameError, spec_path: &str) -> Problem {
     Flaw::new(why, remedy).at(format!("{spec_path}.containers[0].name"))
 }
 
-/// With ACLs, a pod can only log in as its service account.
+/// Checks that the pod's service account has the service's name: with ACLs, it logs in with it.
 pub fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, findings: &mut Findings) {
     let account = spec.service_account();
     // The service account is compared with the name that the service can have.

@@ -58,8 +58,8 @@ fn misspelt(name: &str, meant: &str) -> Warning {
     Warning::new(&format!("{} is unknown and has no effect; did you mean {meant}?", full(name)))
 }
 
-/// The warnings about a pod that has no annotation `connect-inject`, but others that have an
-/// effect only with it. Unknown names that other programs may own are left alone.
+/// The warnings about a pod without the annotation `connect-inject`, but with others, which then
+/// have no effect. Unknown names may belong to other programs and cause no warning.
 pub fn without_inject(annotations: &Annotations<'_>, mode: ModeName) -> Vec<Warning> {
     let unknown = annotations.names().filter(|name| names::reader(name).is_none());
     let misspelt = unknown.take(SHOWN).filter_map(|name| Some(misspelt(name, meant(name, mode)?)));

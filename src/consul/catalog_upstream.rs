@@ -3,7 +3,7 @@
 //! - `service.svc[.NAMESPACE.ns][.PEER.peer|.PARTITION.ap|.DATACENTER.dc]:port[:destination-port]`
 //! - `prepared_query:name:port`
 //!
-//! A list that the controller cannot read leaves the pod unregistered.
+//! The controller does not register a pod if it cannot read the list.
 
 use std::net::IpAddr;
 
@@ -48,8 +48,8 @@ const LABELLED_FORM_OF_NAMESPACES: &str =
     "write service.svc.NAMESPACE.ns:port, with .DATACENTER.dc, .PEER.peer or .PARTITION.ap after .ns";
 const OPTIONS_FORM: &str = "write destination_port, local_bind_address, mesh_gateway_mode or datacenter, such as ?mesh_gateway_mode=local";
 
-/// Parses the annotation's value; `subject` names the annotation in problems. `namespaces`
-/// says whether Consul namespaces or partitions are on.
+/// Parses the annotation's value. `subject` is the annotation's name in problems, and `namespaces`
+/// whether Consul namespaces or partitions are enabled.
 pub fn parse_list(
     subject: &str,
     value: &str,

@@ -1,4 +1,4 @@
-//! Durations as Go and Consul write them: `10s`, `1m30s`, `1.5h`.
+//! Durations in the syntax of Go and Consul: `10s`, `1m30s`, `1.5h`.
 
 use std::fmt;
 

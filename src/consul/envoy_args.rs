@@ -31,10 +31,10 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
-/// Short forms and their long ones.
+/// Short flags and their long forms.
 const SHORT: &[(&str, &str)] = &[("-l", "--log-level"), ("-c", "--config-path"), ("-h", "--help")];
 
-/// Flags that Envoy takes more than once.
+/// Flags that Envoy accepts more than once.
 const REPEATABLE: &[&str] = &["--stats-tag"];
 
 /// Flags that take no value. A flag in neither list may have one.

@@ -1,5 +1,5 @@
-//! Consul's own terms: names, upstreams, protocols, namespaces, Envoy's arguments. Nothing
-//! here knows Kubernetes.
+//! Consul's terms: names, upstreams, protocols, namespaces, Envoy's arguments. Independent of
+//! Kubernetes.
 
 pub mod catalog_upstream;
 pub mod duration;

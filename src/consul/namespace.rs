@@ -12,7 +12,7 @@ pub fn is_namespace_name(name: &str) -> bool {
     is_word(name, 64, b"-")
 }
 
-/// How a Kubernetes namespace becomes a Consul namespace.
+/// How Kubernetes namespaces map to Consul namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsulNamespaces {
     pub destination: String,

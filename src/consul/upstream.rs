@@ -18,7 +18,7 @@ pub struct Upstream {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// A service, in a Consul namespace of its own if one was written.
+    /// A service, in another Consul namespace if one was written.
     Service {
         namespace: Option<String>,
     },
@@ -49,7 +49,7 @@ const FORM: &str = "write service:port, service:port:datacenter, service.namespa
 /// Finds a port by its name or its number.
 pub type ResolvePort<'r> = dyn Fn(&str) -> Result<u16, Flaw> + 'r;
 
-/// Parses the annotation's value; `subject` names the annotation in problems.
+/// Parses the annotation's value. `subject` is the annotation's name in problems.
 pub fn parse_list(
     subject: &str,
     value: &str,
@@ -97,7 +97,7 @@ fn form(why: &str) -> Flaw {
     Flaw::new(why, FORM)
 }
 
-/// The parts of one upstream, as they are written.
+/// The parts of one upstream, not yet validated.
 struct Parts<'i> {
     query: bool,
     name: &'i str,
@@ -185,7 +185,7 @@ impl<'i> Parts<'i> {
         resolve_port(self.port).map_err(|error| flaws.push(flaw(error))).ok()
     }
 
-    /// The upstream at this local port, unless there is one more flaw.
+    /// The upstream with this local port; `None` if it has more flaws.
     fn upstream(&self, port: Option<u16>, flaws: &mut Vec<Flaw>) -> Option<Upstream> {
         let flaw = |error: ServiceNameError| match error {
             ServiceNameError::Empty => form("a service name is required"),

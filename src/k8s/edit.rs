@@ -1,9 +1,9 @@
-//! Changes to a pod. The pod stays the JSON value that the policy server sent, so that
-//! fields which nobody here knows come back as they were.
+//! Changes to a pod. The pod stays the JSON value that the policy server sent, so that unknown
+//! fields are not lost.
 
 use serde_json::{Map, Value};
 
-/// The object under `key`, created where there is none.
+/// The object under `key`, which is created if it is missing.
 pub fn object<'v>(parent: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Map<String, Value>> {
     let value = parent.entry(key).or_insert(Value::Null);
     if value.is_null() {
@@ -12,7 +12,7 @@ pub fn object<'v>(parent: &'v mut Map<String, Value>, key: &str) -> Option<&'v m
     value.as_object_mut()
 }
 
-/// The list under `key`, created where there is none.
+/// The list under `key`, which is created if it is missing.
 pub fn list<'v>(parent: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Vec<Value>> {
     let value = parent.entry(key).or_insert(Value::Null);
     if value.is_null() {
@@ -21,7 +21,7 @@ pub fn list<'v>(parent: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut
     value.as_array_mut()
 }
 
-/// Adds items before and after those that the list under `key` has.
+/// Adds items at both ends of the list under `key`.
 pub fn surround(parent: &mut Map<String, Value>, key: &str, first: Vec<Value>, last: Vec<Value>) {
     if first.is_empty() && last.is_empty() {
         return;
@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_missing_or_null_is_created() {
+    fn missing_or_null_parents_are_created() {
         let mut pod = json!({ "metadata": { "labels": null }, "spec": { "containers": [1] } });
         let metadata = object(pod.as_object_mut().unwrap(), "metadata").unwrap();
         set_entries(metadata, "labels", [("a".to_owned(), "b".to_owned())]);

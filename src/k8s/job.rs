@@ -1,4 +1,4 @@
-//! Pods that are meant to finish.
+//! Pods that run to completion.
 
 use super::pod::{Metadata, PodSpec};
 
@@ -6,7 +6,7 @@ pub fn is_owned_by_job(metadata: &Metadata) -> bool {
     metadata.owner_references.iter().any(|owner| owner.kind == "Job")
 }
 
-/// Whether the pod ends by itself: a Job's pod, or one whose containers are not restarted.
-pub fn is_meant_to_finish(metadata: &Metadata, spec: &PodSpec<'_>) -> bool {
+/// Whether the pod runs to completion: a Job's pod, or one whose containers are not restarted.
+pub fn runs_to_completion(metadata: &Metadata, spec: &PodSpec<'_>) -> bool {
     is_owned_by_job(metadata) || !matches!(spec.restart_policy, "" | "Always")
 }

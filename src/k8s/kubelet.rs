@@ -1,22 +1,22 @@
-//! Text that the kubelet puts into a container.
+//! Texts in which the kubelet expands variables.
 
 use serde::Serialize;
 
-/// Protects a text from the kubelet, which makes the variable's value of `$(NAME)` and `$`
-/// of `$$`, in `env`, `command`, `args` and exec probes, but not in lifecycle hooks.
+/// Escapes a text for the kubelet, which replaces `$(NAME)` with the variable's value and `$$` with
+/// `$`, in `env`, `command`, `args` and exec probes, but not in lifecycle hooks.
 ///
 /// <https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>
 pub fn literal(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// The value of a variable that stands earlier in the environment.
+/// A reference to a variable that is earlier in the environment.
 pub fn reference(variable: &str) -> String {
     format!("$({variable})")
 }
 
-/// A text for the environment of a container. It is made of literals and references alone, so
-/// that the kubelet expands nothing else in it.
+/// The value of an environment variable. It consists of literals and references only, so the
+/// kubelet expands nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct EnvText(String);
 
@@ -29,13 +29,13 @@ impl EnvText {
         EnvText(reference(variable))
     }
 
-    /// This text with a literal after it.
+    /// Appends a literal.
     #[must_use]
     pub fn with(&self, text: &str) -> Self {
         EnvText(format!("{}{}", self.0, literal(text)))
     }
 
-    /// This text with the value of a variable after it.
+    /// Appends a reference to a variable.
     #[must_use]
     pub fn with_reference(&self, variable: &str) -> Self {
         EnvText(format!("{}{}", self.0, reference(variable)))

@@ -1,5 +1,5 @@
-//! The Kubernetes side: what the policy reads of a pod, and how it changes one. Nothing
-//! here knows Consul.
+//! Kubernetes: the parts of a pod that the policy reads, and changes to a pod. Independent of
+//! Consul.
 
 pub mod edit;
 pub mod job;

@@ -5,7 +5,7 @@
 use crate::nearest::nearest;
 use crate::text::is_word;
 
-/// Whether a name is a DNS label, as a namespace's name is.
+/// Whether a name is a DNS label, such as the name of a namespace.
 pub fn is_dns_label(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')

@@ -1,5 +1,5 @@
-//! A pod, or a workload's pod template, as far as the policy reads it. The pod itself is
-//! never written from these types: they do not know all of its fields.
+//! The parts of a pod, or of a workload's pod template, that the policy reads. These types are
+//! not used to write pods, because they do not have all fields.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::json::{Unreadable, null_as_default, read_list, read_value};
 
-/// What most decisions need.
+/// The kind and metadata of an object, which are enough for most decisions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodMeta {
@@ -72,7 +72,7 @@ impl ContainerNames {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec<'a> {
-    // Read one by one, so that an error names the container.
+    // Read one by one, so that errors name the container.
     #[serde(skip)]
     pub containers: Vec<Container<'a>>,
     #[serde(skip)]
@@ -94,7 +94,7 @@ pub struct PodSpec<'a> {
     #[serde(deserialize_with = "null_as_default")]
     pub restart_policy: &'a str,
     pub termination_grace_period_seconds: Option<i64>,
-    /// The pod's own, beside those of its containers.
+    /// Pod-level resources.
     pub resources: Option<ResourceRequirements>,
     pub security_context: Option<Security>,
     pub dns_config: Option<IgnoredAny>,
@@ -144,7 +144,7 @@ pub struct Variable<'a> {
 }
 
 impl<'a> PodSpec<'a> {
-    /// `path` is where the specification stands in the request's object.
+    /// `path` is the specification's path in the request's object.
     pub fn read(spec: &'a Value, path: &str) -> Result<Self, Unreadable> {
         Ok(PodSpec {
             containers: read_list(spec, "containers", path)?,
@@ -159,25 +159,24 @@ impl<'a> PodSpec<'a> {
         names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
     }
 
-    /// The init containers that end, and those that run beside the app, then the containers.
+    /// All init containers, then the containers.
     pub fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
         self.init_containers.iter().chain(&self.containers)
     }
 
-    /// The containers that run at the same time: the ordinary ones first, then the pod's
-    /// own native sidecars.
+    /// The containers that run at the same time: the ordinary ones, then native sidecars.
     pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers
             .iter()
             .chain(self.init_containers.iter().filter(|container| container.is_native_sidecar()))
     }
 
-    /// The time from the pod's deletion to its end by force.
+    /// The time between the pod's deletion and the kill signal.
     pub fn grace_seconds(&self) -> u64 {
         self.termination_grace_period_seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or(30)
     }
 
-    /// The field that says that the pod is for Windows.
+    /// The field that selects Windows nodes, if one does.
     pub fn windows(&self) -> Option<&'static str> {
         const LABELS: [(&str, &str); 2] = [
             ("kubernetes.io/os", "nodeSelector[kubernetes.io/os]"),
@@ -198,11 +197,11 @@ impl<'a> PodSpec<'a> {
     }
 }
 
-/// A label that nodes with another system do not have.
+/// A label that only Windows nodes have.
 const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
 
-/// Whether the pod's required node affinity leaves it only nodes with Windows: its terms are
-/// alternatives, and all of them ask for it.
+/// Whether the required node affinity selects only Windows nodes: its terms are alternatives, so
+/// all of them must.
 fn has_windows_affinity(spec: &Value) -> bool {
     const TERMS: &str =
         "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
@@ -226,7 +225,7 @@ fn has_windows_affinity(spec: &Value) -> bool {
 }
 
 impl Container<'_> {
-    /// An init container that goes on running beside the others.
+    /// An init container that keeps running.
     pub fn is_native_sidecar(&self) -> bool {
         self.restart_policy == "Always"
     }

@@ -1,8 +1,8 @@
-//! The path of an HTTP probe, as the kubelet puts it into a URL.
+//! The URL path of an HTTP probe, as the kubelet builds it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-/// What Go escapes in a path.
+/// Characters that Go escapes in a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -18,8 +18,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b'@');
 
-/// What no path has that Go leaves as it was written.
-const UNWRITTEN: &AsciiSet = &ESCAPED
+/// Characters that Go escapes even in a path that is already escaped.
+const ALWAYS_ESCAPED: &AsciiSet = &ESCAPED
     .remove(b'%')
     .remove(b'!')
     .remove(b'\'')
@@ -29,16 +29,16 @@ const UNWRITTEN: &AsciiSet = &ESCAPED
     .remove(b'[')
     .remove(b']');
 
-/// The path and query that the kubelet asks for. It parses a probe's path as a URL of which
-/// only path and query count; a text that is no URL is all path.
+/// The path and query that the kubelet requests. It parses a probe's path as a URL and uses only
+/// path and query; a text that is not a URL is used as the path.
 pub fn path_and_query(written: &str) -> String {
     let (path, query) = parse(written).unwrap_or_else(|| (escape(written.as_bytes()), ""));
     let slash = if path.starts_with('/') { "" } else { "/" };
     format!("{slash}{path}{query}")
 }
 
-/// What Go's `url.Parse` finds in `written`, unless it is an error. The query stays as it
-/// is, with its question mark.
+/// The path and query that Go's `url.Parse` finds in `written`; `None` if it returns an error. The
+/// query includes its question mark.
 fn parse(written: &str) -> Option<(String, &str)> {
     if written.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
@@ -57,7 +57,7 @@ fn parse(written: &str) -> Option<(String, &str)> {
         return None;
     }
     if scheme.is_some() || !path.starts_with("///") {
-        // The kubelet replaces the host by the pod's address.
+        // The kubelet replaces the host with the pod's address.
         if let Some(authority) = path.strip_prefix("//") {
             path = authority.split_at_checked(authority.find('/').unwrap_or(authority.len()))?.1;
         }
@@ -65,7 +65,7 @@ fn parse(written: &str) -> Option<(String, &str)> {
     if !has_valid_escapes(path) {
         return None;
     }
-    if percent_encode(path.as_bytes(), UNWRITTEN).to_string() == path {
+    if percent_encode(path.as_bytes(), ALWAYS_ESCAPED).to_string() == path {
         return Some((path.to_owned(), query));
     }
     let decoded: Vec<u8> = percent_decode_str(path).collect();

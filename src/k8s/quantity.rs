@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A quantity that is zero or more, kept as it was written.
+/// A quantity of at least 0, with its original text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
@@ -41,7 +41,7 @@ impl Quantity {
     }
 }
 
-/// The digits before and after the point, and what they count.
+/// The digits before and after the decimal point, and the scale.
 fn parts(text: &str) -> Option<(&str, &str, Scale)> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity() {
+    fn invalid_quantities() {
         for text in ["", " ", "x", "1 ", "1mi", "1.2.3", "e3", "--1", "1e", "1e+", ".", "0x10", "1,5"] {
             assert_eq!(text.parse::<Quantity>(), Err(QuantityError::Malformed), "{text:?}");
         }

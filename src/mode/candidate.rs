@@ -1,4 +1,4 @@
-//! What a mode is asked about.
+//! The pod for which a mode makes a plan.
 
 use crate::annotations::Annotations;
 use crate::k8s::pod::{Metadata, PodSpec};
@@ -11,6 +11,6 @@ pub struct Candidate<'a> {
     pub metadata: &'a Metadata,
     pub annotations: &'a Annotations<'a>,
     pub spec: &'a PodSpec<'a>,
-    /// Where the specification stands in the request's object: `spec`, `spec.template.spec`.
+    /// The specification's path in the request's object: `spec` or `spec.template.spec`.
     pub spec_path: &'a str,
 }

@@ -1,4 +1,4 @@
-//! The modes of the mesh: each reads a pod and its own settings, and plans what is added.
+//! The modes: each reads its settings and a pod, and plans the additions to the pod.
 
 pub mod agent;
 pub mod candidate;
@@ -34,8 +34,8 @@ impl Mode {
         }
     }
 
-    /// What is added to the pod. There is no plan where something essential cannot be
-    /// read; the findings say why.
+    /// Plans the additions to the pod. `None` if something essential is missing or invalid; the
+    /// findings say why.
     pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {
         match self {
             Mode::Agent(settings) => agent::plan(pod, settings, findings),

@@ -1,4 +1,4 @@
-//! What is added to a pod, and how it is applied.
+//! The additions to a pod, and their application.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::shared::upstream_env::UpstreamEnv;
 use super::shared::volumes::Volume;
 use crate::k8s::edit::{list, object, set_entries, surround};
 
-/// The additions to a pod, complete.
+/// All additions to a pod.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub summary: Summary,
-    /// Full names; a value that the pod has under such a name is replaced.
+    /// By full name. Existing values are replaced.
     pub annotations: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub volumes: Vec<Volume>,
@@ -28,11 +28,11 @@ pub struct Plan {
     /// Mounts for the user's ordinary containers, by their position.
     pub mounts: Vec<(usize, VolumeMount)>,
     pub probe_ports: Vec<ProbePort>,
-    /// In place of the pod's own.
+    /// Replaces the pod's own.
     pub dns: Option<PodDNSConfig>,
 }
 
-/// A new port of an HTTP probe of one of the user's ordinary containers.
+/// The new port of an HTTP probe of one of the user's ordinary containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbePort {
     /// Its position.
@@ -42,20 +42,20 @@ pub struct ProbePort {
     pub port: u16,
 }
 
-/// Containers before and after the user's own.
+/// Containers to add before and after the user's.
 #[derive(Debug, Default)]
 pub struct Additions {
     pub first: Vec<Container>,
     pub last: Vec<Container>,
 }
 
-/// What the log line of an injection says.
+/// The content of an injection's log line.
 #[derive(Debug, Default)]
 pub struct Summary {
     pub service: String,
     pub ports: String,
     pub upstreams: usize,
-    /// What the pod needs before it starts.
+    /// The condition for the pod's start.
     pub waits_for: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! What happens to each kind of object.
+//! Reviews requests: pods and workloads.
 
 mod decision;
 pub mod pod;

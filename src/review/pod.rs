@@ -1,4 +1,4 @@
-//! A pod that is being created.
+//! Reviews the creation of a pod.
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;

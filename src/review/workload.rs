@@ -18,7 +18,7 @@ use crate::settings::ModeName;
 use crate::text::{Quoted, is_plain};
 use crate::warning::Warning;
 
-/// A kind of workload, and where its pod template is.
+/// A kind of workload, and the path of its pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
     group: &'static str,

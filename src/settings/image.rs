@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference() {
+    fn invalid_references() {
         for reference in [
             "",
             " ",

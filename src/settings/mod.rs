@@ -1,4 +1,4 @@
-//! What the administrator configures.
+//! The policy's settings.
 //!
 //! The names are those of the `connectInject` block of Consul's Helm chart, so that a values
 //! file can be copied. Settings are parsed once, into types that are always valid.

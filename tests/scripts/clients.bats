@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the scripts ask of curl and of GNU wget (the UBI image's), in clear and over TLS.
+# How the scripts use curl and GNU wget (of the UBI image), with and without TLS.
 load helper
 
 only_wget() {
@@ -24,8 +24,8 @@ certificate() { # SUBJECT-ALT-NAME
   rules '1|GET|/v1/namespace|404|' '*|PUT|/v1/config|200|false' '*|GET|/v1/config|200|{"Protocol":"tcp"}'
   init
   [ "$status" -eq 0 ]
-  told "created the Consul namespace team"
-  told "exist with protocol tcp, this pod asks for http"
+  printed "created the Consul namespace team"
+  printed "exist with protocol tcp, but this pod requests http"
   asked "GET /v1/namespace/team secret-1"
   printf %s "$CONNECT_INJECT_NAMESPACE_DOCUMENT" | cmp - "$FAKE/body.$(grep -n 'PUT /v1/namespace' "$FAKE/requests" | cut -d: -f1)"
   ! grep -q -e secret- "$FAKE/http-args" "$FAKE/consul-args"
@@ -37,8 +37,8 @@ certificate() { # SUBJECT-ALT-NAME
   rules '1|GET|leader|500|No known Consul servers' '1|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   CONNECT_INJECT_WAIT=20 init
   [ "$status" -eq 0 ]
-  told "answers 500: No known Consul servers"
-  told "wants HTTPS"
+  printed "returns 500: No known Consul servers"
+  printed "requires HTTPS"
   rules '*|GET|leader|200|@hang'
   init
   [ "$status" -eq 1 ]
@@ -62,7 +62,7 @@ certificate() { # SUBJECT-ALT-NAME
   printf secret-0 >"$CONNECT_INJECT_DIR/acl-token"
   rules "1|PUT|check/pass|404|Unknown check ID" "1|PUT|check/pass|403|ACL not found"
   start_lifecycle
-  eventually logged "the agent takes the heartbeat"
+  eventually logged "the agent accepts the heartbeat"
   asked "PUT /v1/agent/check/pass/web-1-web-pod-10.1.2.3? secret-1"
   asked "POST /quitquitquit -"
   hook "$scripts/lifecycle-pre-stop.sh"
@@ -86,7 +86,7 @@ certificate() { # SUBJECT-ALT-NAME
   certificate IP:127.0.0.1
   init
   [ "$status" -eq 0 ]
-  told "with https://127.0.0.1:$port"
+  printed "with https://127.0.0.1:$port"
   grep -Fxq "https://127.0.0.1:$port" "$FAKE/consul-args"
   only_wget
   init
@@ -102,9 +102,9 @@ certificate() { # SUBJECT-ALT-NAME
   only_wget
   init
   [ "$status" -eq 0 ]
-  told "the ACL token of an earlier start still works"
+  printed "using the ACL token of an earlier start"
   ! grep -q -e secret- "$FAKE/http-args"
-  # Again without its files, as after a restart of the sidecar alone.
+  # Again without its files, as after a restart of only the sidecar.
   rm "$CONNECT_INJECT_DIR/requests.conf"
   unset CONNECT_INJECT_TLS_CA
   start_lifecycle
@@ -134,21 +134,21 @@ certificate() { # SUBJECT-ALT-NAME
   only_wget
   CONNECT_INJECT_TLS_SERVER_NAME=client.dc1.consul init
   [ "$status" -eq 1 ]
-  last_line "tls.serverName needs curl in the Consul image"
+  last_line "tls.serverName requires curl in the Consul image"
 }
 
-@test "TLS: a certificate of another CA, or for another name, is said with the remedy" {
+@test "TLS: a certificate of another CA, or for another name, is reported with the remedy" {
   export CONNECT_INJECT_WAIT=2
   certificate DNS:client.dc1.consul
   init
   [ "$status" -eq 1 ]
-  last_line "no TLS connection with the agent https://127.0.0.1:$port: curl: (60)"
-  last_line "if that carries a name instead of the node's address, set tls.serverName"
+  last_line "no TLS connection to the agent https://127.0.0.1:$port: curl: (60)"
+  last_line "if it contains a name instead of the node's address, set tls.serverName"
   CONNECT_INJECT_TLS_CA=$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout /dev/null 2>/dev/null) init
   last_line "tls.caCert must be the CA of the agent's certificate"
   only_wget
   init
-  last_line "no TLS connection with the agent"
+  last_line "no TLS connection to the agent"
 }
 
 @test "TLS: an agent in clear text, and a gRPC port in clear text" {
@@ -168,13 +168,13 @@ certificate() { # SUBJECT-ALT-NAME
   last_line "Set agent.grpcPort to the agent's ports.grpc_tls, usually 8503"
 }
 
-@test "TLS: an agent that asks for a client certificate, on either port, is the last line" {
+@test "TLS: an agent that requires a client certificate, on either port, is the last line" {
   local asks none
   AGENT_ASKS_FOR_CERTIFICATE=1 certificate IP:127.0.0.1
   asks=$port
   start_agent "$FAKE/cert.pem" "$FAKE/key.pem"
   none=$port
-  # The CLI's words, which it does not always get to see.
+  # The CLI's message, which it does not always print.
   local lost='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe'
   local alert='info|Error querying agent: Get "https://127.0.0.1:1/v1/agent/self": remote error: tls: certificate required'
   for client in curl wget; do
@@ -182,10 +182,10 @@ certificate() { # SUBJECT-ALT-NAME
     consul_rules "$lost" "$lost" "$alert"
     CONNECT_INJECT_AGENT_PORT=$asks init
     [ "$status" -eq 1 ]
-    last_line "the agent https://127.0.0.1:$asks asks for a client certificate, which pods do not have: turn verify_incoming off"
+    last_line "the agent https://127.0.0.1:$asks requires a client certificate, which pods do not have: turn off verify_incoming"
     consul_rules "$lost" "$lost" "$alert"
     CONNECT_INJECT_AGENT_PORT=$none CONNECT_INJECT_GRPC_PORT=$asks init
     [ "$status" -eq 1 ]
-    last_line "the agent's gRPC port $asks of 127.0.0.1 asks for a client certificate"
+    last_line "the agent's gRPC port $asks of 127.0.0.1 requires a client certificate"
   done
 }

@@ -1,10 +1,10 @@
-# What the tests share. SH is the shell under test: dash, "busybox sh", "bash --posix".
+# Shared by the tests. SH is the shell under test: dash, "busybox sh", "bash --posix".
 # With busybox, its own timeout, sleep and so on are used too, as in the Alpine image.
 bats_require_minimum_version 1.5.0
 here=$BATS_TEST_DIRNAME
 scripts=$here/../../src/mode/agent/scripts
 : "${SH:=dash}"
-# Many tests measure times, which a busy machine spoils.
+# Many tests measure times, which depend on the machine's load.
 BATS_TEST_RETRIES=2
 
 setup() {
@@ -14,7 +14,7 @@ setup() {
   read -ra shell <<<"$SH"
   shell[0]=$(command -v "${shell[0]}")
   mkdir -p "$FAKE" "$BIN" "$CONNECT_INJECT_DIR" "$CONNECT_INJECT_PROC"
-  # Only what the scripts may need is on their PATH.
+  # The PATH contains only the commands that the scripts may use.
   local tool
   for tool in cat cp date grep mkfifo mv rm sed sleep timeout; do
     case $SH in
@@ -32,7 +32,7 @@ setup() {
   export CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_PATIENCE=1 CONNECT_INJECT_CLI_PATIENCE=2 CONNECT_INJECT_WAIT=20
   export CONNECT_INJECT_AGENT_SCHEME=http CONNECT_INJECT_AGENT_PORT=$port CONNECT_INJECT_GRPC_PORT=$port
   export CONNECT_INJECT_SERVICE_ID=web-1-web
-  # As the kubelet fills it in.
+  # As the kubelet sets it.
   export CONNECT_INJECT_REGISTRATION='{"services":[{"address":"10.1.2.3","tcp":"10.1.2.3:20000","id":"a:1"}]}'
   export CONNECT_INJECT_ENVOY_ADMIN=$port CONNECT_INJECT_SYNC_PERIOD=0.3
 }
@@ -45,17 +45,17 @@ teardown() {
   [ ! -e "$FAKE/log" ] || nothing_missing <"$FAKE/log"
 }
 
-# A shell goes on after a command that is not there: it would be a part that the pod lacks.
+# Shells continue after an unknown command: it would be a part that the pod does not have.
 nothing_missing() { ! grep -E ': [[:alnum:]_-]+: (command )?not found$'; }
 
-# As build.rs: comments and blank lines go.
+# Removes comments and blank lines, like build.rs.
 strip() { sed -E '/^ *(#|$)/d'; }
 
-# put_together NAME...: these scripts as one, as the policy does it.
+# put_together NAME...: joins these scripts, like the policy.
 put_together() { for name; do cat "$scripts/$name.sh"; done | strip; }
 
-# As src/mode/agent/scripts.rs: the parts of what the variables turn on, so that a test of
-# anything else fails if it needs one.
+# The parts that the variables enable, like src/mode/agent/scripts.rs, so that other tests fail
+# if they need one.
 common_script() {
   local tls=
   [ "$CONNECT_INJECT_AGENT_SCHEME" = http ] || tls=tls
@@ -70,7 +70,7 @@ lifecycle_script() {
   put_together ${CONNECT_INJECT_AUTH_METHOD:+acl-lifecycle} ${CONNECT_INJECT_LISTENER_PORT:+listener} lifecycle
 }
 
-# A client whose arguments are written down.
+# A client that records its arguments.
 recorded() {
   printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"$FAKE/http-args"\nexec %s "$@"\n' "$(command -v "$1")" >"$BIN/$1"
   chmod +x "$BIN/$1"
@@ -85,7 +85,7 @@ start_agent() {
   port=$(cat "$FAKE/port")
 }
 
-# on_ipv6: the agent is on a node that has an IPv6 address only.
+# on_ipv6: the agent is on a node that has only an IPv6 address.
 on_ipv6() {
   grep -qs . /proc/net/if_inet6 || skip "this machine has no IPv6"
   export AGENT_ADDRESS=::1 HOST_IP=::1
@@ -96,14 +96,14 @@ on_ipv6() {
 rules() { printf '%s\n' "$@" >"$FAKE/rules"; }
 consul_rules() { printf '%s\n' "$@" >"$FAKE/consul-rules"; }
 
-# without_init: as src/mode/agent/lifecycle.rs, what the lifecycle sidecar is not given.
+# without_init: unsets the variables that the lifecycle sidecar does not get (src/mode/agent/lifecycle.rs).
 without_init() {
   local names=(CONNECT_INJECT_REGISTRATION CONNECT_INJECT_TLS_CA CONNECT_INJECT_SERVICE_DEFAULTS CONNECT_INJECT_NAMESPACE_DOCUMENT)
   [ -n "${CONNECT_INJECT_AUTH_METHOD:-}" ] || names+=(POD_NAMESPACE CONNECT_INJECT_GRPC_PORT CONNECT_INJECT_ENVOY_ADMIN)
   unset "${names[@]}"
 }
 
-# script init|lifecycle: the shell under test runs it as the container would.
+# script init|lifecycle: runs the script in the shell under test, like the container.
 script() {
   [ "$1" = init ] || without_init
   exec env PATH="$BIN" "${shell[@]}" -c "$("$1_script")" sh "$(common_script)"
@@ -111,13 +111,13 @@ script() {
 
 init() {
   run timeout 60 env PATH="$BIN" "${shell[@]}" -c "$(init_script)" sh "$(common_script)"
-  # Shown if the test fails.
+  # Printed if the test fails.
   echo "init: $status" && echo "$output"
   nothing_missing <<<"$output"
 }
 
 start_lifecycle() {
-  # As init leaves them.
+  # As the init container leaves them.
   common_script >"$CONNECT_INJECT_DIR/common.sh"
   [ -e "$CONNECT_INJECT_DIR/registration.json" ] || printf %s "$CONNECT_INJECT_REGISTRATION" >"$CONNECT_INJECT_DIR/registration.json"
   script lifecycle 2>>"$FAKE/log" 3>&- &
@@ -127,7 +127,7 @@ start_lifecycle() {
 
 hook() { run env PATH="$BIN" "${shell[@]}" -c "$(cat "$@" | strip)"; }
 
-# eventually COMMAND...: within 5 seconds.
+# eventually COMMAND...: the command succeeds within 5 seconds.
 eventually() {
   local n=0
   until "$@"; do
@@ -145,5 +145,5 @@ logged() { grep -qF -- "$1" "$FAKE/log" || { [ -z "${log_shown-}" ] || cat "$FAK
 times_logged() { grep -cF -- "$1" "$FAKE/log"; }
 asked() { grep -qs -- "^$1" "$FAKE/requests"; }
 times_asked() { cat "$FAKE/requests" 2>/dev/null | grep -c -- "^$1" || true; }
-told() { [[ $output == *"$1"* ]] || { echo "not said: $1"; echo "$output"; return 1; }; }
+printed() { [[ $output == *"$1"* ]] || { echo "not said: $1"; echo "$output"; return 1; }; }
 last_line() { [[ ${lines[-1]} == *"$1"* ]] || { echo "last line: ${lines[-1]}"; return 1; }; }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# The init container's script, against a stand-in for the agent and for the CLI.
+# The init container's script, with fakes of the agent and the CLI.
 load helper
 
-# document ADDRESS TARGET: a registration with the pod's address, alone and before a port.
+# document ADDRESS TARGET: a registration with the pod's address, without and with a port.
 document() { printf '{"services":[{"address":"%s","tcp":"%s:20000","id":"a:1"}]}' "$1" "$2"; }
-# init_at ADDRESS: of a pod with it.
+# init_at ADDRESS: runs the script in a pod with this address.
 init_at() { POD_IP=$1 CONNECT_INJECT_REGISTRATION=$(document "$1" "$1") init; }
 # registered ADDRESS [TARGET]
 registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; }
@@ -14,7 +14,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   [ "$status" -eq 0 ]
   [ "$(head -1 "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" = '{"bootstrap":true,' ]
   registered 10.1.2.3
-  told "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
+  printed "registered web-1-web and web-1-web-sidecar-proxy with http://127.0.0.1:$port"
   ! grep -q login "$FAKE/consul-args"
 }
 
@@ -23,14 +23,14 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   for line in "${lines[@]}"; do [[ $line == "consul-connect-inject: "* ]]; done
 }
 
-@test "Envoy's bootstrap is asked for with every address in it" {
+@test "Envoy's bootstrap is requested with every address in it" {
   init
   grep -Fxq -- -proxy-id "$FAKE/consul-args"
   grep -Fxq -- "http://127.0.0.1:$port" "$FAKE/consul-args"
   grep -Fxq -- "127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN" "$FAKE/consul-args"
 }
 
-@test "the path of Envoy's metrics is asked for where the pod has one of its own" {
+@test "the path of Envoy's metrics is part of the bootstrap if the pod sets one" {
   init
   run ! grep -q -- -prometheus-scrape-path "$FAKE/consul-args"
   CONNECT_INJECT_SCRAPE_PATH='/a*$(id)' init
@@ -113,18 +113,18 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   echo $! >>"$FAKE/children"
   init
   [ "$status" -eq 0 ]
-  told "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
+  printed "of at most 20 s): no Consul agent at http://127.0.0.1:$port: curl: (7)"
 }
 
-@test "waiting is said every time at first, then once in a while" {
+@test "waiting is logged every time at first, then less often" {
   kill "$agent_pid"
-  # A clock of which a second is a look at it.
+  # A clock that advances a second each time it is read.
   rm "$BIN/date"
   printf '#!/bin/sh\necho x >>"$FAKE/clock"\nexec grep -c x "$FAKE/clock"\n' >"$BIN/date"
   chmod +x "$BIN/date"
   CONNECT_INJECT_PAUSE=0 CONNECT_INJECT_WAIT=60 init
   [ "$status" -eq 1 ]
-  # Tries 1 to 5, 10, 20, 30, 40, 50, and the end.
+  # Tries 1 to 5, 10, 20, 30, 40, 50, and the last one.
   [ "${#lines[@]}" -eq 11 ]
 }
 
@@ -150,28 +150,28 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '*|GET|leader|500|No known Consul servers'
   init
   [ "$status" -eq 1 ]
-  last_line "answers 500: No known Consul servers"
+  last_line "returns 500: No known Consul servers"
 }
 
 @test "an agent without a leader is waited for" {
   rules '2|GET|leader|200|""'
   init
   [ "$status" -eq 0 ]
-  told "knows no leader of its Consul servers yet"
+  printed "does not know a leader of its Consul servers yet"
 }
 
 @test "an agent that wants HTTPS" {
   export CONNECT_INJECT_WAIT=2
   rules '*|GET|leader|400|Client sent an HTTP request to an HTTPS server.'
   init
-  last_line "wants HTTPS: set tls.enabled and tls.caCert"
+  last_line "requires HTTPS: set tls.enabled and tls.caCert"
 }
 
 @test "ACLs: logs in, and every later call has the token" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_SERVICE_DEFAULTS='{"Name":"web","Protocol":"http"}'
   init
   [ "$status" -eq 0 ]
-  told "logged in to auth method k8s"
+  printed "logged in to auth method k8s"
   asked "PUT /v1/config?cas=0& secret-1"
   grep -Fxq "login http=http://127.0.0.1:$port ns= token= name=" "$FAKE/consul-env"
   grep -Fq "services http=http://127.0.0.1:$port ns= token=acl-token" "$FAKE/consul-env"
@@ -191,7 +191,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   init
   init
   [ "$status" -eq 0 ]
-  told "the ACL token of an earlier start still works"
+  printed "using the ACL token of an earlier start"
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
@@ -219,7 +219,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   consul_rules 'login|Error logging in: Unexpected response code: 500 (No cluster leader)'
   init
   [ "$status" -eq 0 ]
-  told "login to auth method k8s failed: Error logging in: Unexpected response code: 500 (No cluster leader)"
+  printed "login to auth method k8s failed: Error logging in: Unexpected response code: 500 (No cluster leader)"
 }
 
 @test "ACLs: a refused login names the remedy" {
@@ -228,7 +228,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 403 (Permission denied)'; done >"$FAKE/consul-rules"
   init
   [ "$status" -eq 1 ]
-  last_line "gave up after 1 s: Consul refuses the pod's service account in auth method k8s: the ServiceAccount must have the same name as the Consul service"
+  last_line "gave up after 1 s: Consul rejects the pod's service account in auth method k8s: the ServiceAccount must have the same name as the Consul service"
 }
 
 @test "ACLs: a CLI that hangs is ended" {
@@ -236,7 +236,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   consul_rules 'login|hang' 'services|late'
   init
   [ "$status" -eq 0 ]
-  told "login to auth method k8s failed: no answer within 1 s"
+  printed "login to auth method k8s failed: no answer within 1 s"
 }
 
 @test "ACLs: a fresh token is waited for" {
@@ -244,7 +244,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '3|GET|token/self|403|ACL not found'
   init
   [ "$status" -eq 0 ]
-  told "the ACL token is not usable yet: 403 ACL not found"
+  printed "the ACL token is not usable yet: 403 ACL not found"
   [ "$(grep -c ^login "$FAKE/consul-args")" -eq 1 ]
 }
 
@@ -253,7 +253,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '2|GET|token/self|500|{"AccessorID":"a","SecretID":"secret-9"}'
   init
   [ "$status" -eq 0 ]
-  told 'the ACL token is not usable yet: 500 {"AccessorID":"a","'
+  printed 'the ACL token is not usable yet: 500 {"AccessorID":"a","'
   [[ $output != *secret-9* ]]
 }
 
@@ -269,7 +269,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   asked "PUT /v1/config?cas=0&ns=team"
 }
 
-@test "namespace: one that exists is left alone" {
+@test "namespace: an existing one is kept" {
   export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
   init
   [ "$status" -eq 0 ]
@@ -282,7 +282,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|/v1/namespace|404|'
   init
   [ "$status" -eq 0 ]
-  told "created the Consul namespace team"
+  printed "created the Consul namespace team"
 }
 
 @test "namespace: without the right to create it, the operator's command is the last line" {
@@ -290,15 +290,15 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '*|GET|/v1/namespace|404|' '*|PUT|/v1/namespace|403|Permission denied'
   init
   [ "$status" -eq 1 ]
-  last_line "An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+  last_line "To create it, an operator runs: echo '{\"Name\":\"team\"}' | consul namespace write -"
 }
 
-@test "namespace: Consul without namespaces is told from a missing one" {
+@test "namespace: Consul without namespaces is distinguished from a missing namespace" {
   export CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}'
   rules '*|GET|/v1/namespace|404|Invalid URL path: not a recognized HTTP API endpoint'
   init
   [ "$status" -eq 1 ]
-  last_line "has no namespaces: they need Consul Enterprise, without it set enableConsulNamespaces to false"
+  last_line "does not support namespaces, which require Consul Enterprise: set enableConsulNamespaces to false"
 }
 
 @test "namespace: a token that is not known yet, or a failing server, is tried again" {
@@ -306,7 +306,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|/v1/namespace|403|ACL not found' '1|GET|/v1/namespace|500|no leader'
   init
   [ "$status" -eq 0 ]
-  told "asking for the Consul namespace team: 403 ACL not found"
+  printed "reading the Consul namespace team failed: 403 ACL not found"
 }
 
 @test "gRPC that is off is the reason given" {
@@ -314,27 +314,27 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   CONNECT_INJECT_GRPC_PORT=1 init
   [ "$status" -eq 1 ]
   last_line "gave up after 1 s: nothing answers on the agent's gRPC port 1 of 127.0.0.1: curl: (7)"
-  last_line "the agent needs gRPC on (Helm client.grpc: true, or ports.grpc in its configuration)"
+  last_line "enable gRPC in the agent (Helm client.grpc: true, or ports.grpc in its configuration)"
 }
 
 @test "service-defaults: written if there are none" {
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "service-defaults of web say protocol http"
+  printed "wrote service-defaults of web with protocol http"
 }
 
-@test "service-defaults: others stay, and both are said" {
+@test "service-defaults: an operator's stay, and the log has both protocols" {
   rules '*|PUT|/v1/config|200|false' '*|GET|/v1/config/service-defaults/web|200|{ "Kind": "service-defaults", "Name": "web", "Protocol": "tcp" }'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "service-defaults of web exist with protocol tcp, this pod asks for http"
+  printed "service-defaults of web exist with protocol tcp, but this pod requests http"
 }
 
 @test "service-defaults: a refusal or an error does not stop the pod" {
   rules '*|PUT|/v1/config|403|Permission denied'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
-  told "could not be written, the pod goes on without: 403 Permission denied"
+  printed "could not be written; the pod starts without them: 403 Permission denied"
   rules '*|PUT|/v1/config|200|@hang'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
   [ "$status" -eq 0 ]
@@ -355,7 +355,7 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   rules '1|GET|agent/service/web-1-web\?|200|{"Address":"10.1.2.9"}'
   init
   [ "$status" -eq 0 ]
-  told "removed the registration of an earlier pod of this name"
+  printed "removed the registration of an earlier pod with this name"
   asked "PUT /v1/agent/service/deregister/web-1-web-sidecar-proxy?"
   asked "PUT /v1/agent/service/deregister/web-1-web?"
   registered 10.1.2.3
@@ -367,13 +367,13 @@ registered() { [ "$(cat "$FAKE/registered")" = "$(document "$1" "${2:-$1}")" ]; 
   ! asked "PUT /v1/agent/service/deregister"
 }
 
-@test "a namespace that is missing at the login is told with what an operator does" {
+@test "a namespace that is missing at login is reported with what to do" {
   export CONNECT_INJECT_AUTH_METHOD=k8s CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_LOGIN_NAMESPACE=team
   export CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' CONNECT_INJECT_WAIT=2
   for _ in $(seq 50); do echo 'login|Error logging in: Unexpected response code: 500 (Namespace "team" does not exist)'; done >"$FAKE/consul-rules"
   init
   [ "$status" -eq 1 ]
-  last_line "the Consul namespace team, where the pod logs in, does not exist. An operator runs once: echo '{\"Name\":\"team\"}' | consul namespace write -"
+  last_line "the Consul namespace team, where the pod logs in, does not exist. To create it, an operator runs: echo '{\"Name\":\"team\"}' | consul namespace write -"
 }
 
 @test "with an Envoy that can, its token is in a file that it watches" {
@@ -389,7 +389,7 @@ secret = json.load(open(sys.argv[1] + "/envoy-token.json"))["resources"][0]
 assert secret["name"] == injector["credential"]["name"]
 assert secret["generic_secret"]["secret"]["inline_string"] == "secret-1"
 END
-  # Into the agent's cluster, not into an operator's.
+  # In the agent's cluster, not in an operator's.
   [ "$(grep -c http_filters "$CONNECT_INJECT_DIR/envoy-bootstrap.json")" -eq 1 ]
   init
   ! grep -q credential_injector "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
@@ -414,7 +414,7 @@ END
   [ "${#lines[0]}" -lt 1100 ]
 }
 
-@test "a volume that cannot be written is said" {
+@test "a volume that cannot be written is reported" {
   CONNECT_INJECT_DIR=/nowhere init
   [ "$status" -eq 1 ]
   last_line "cannot write to the volume at /nowhere"

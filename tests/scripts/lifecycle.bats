@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The lifecycle sidecar's script and its preStop, against a stand-in for the agent, for Envoy's admin and for the CLI.
+# The lifecycle sidecar's script and its preStop hook, with fakes of the agent, of Envoy's admin interface and of the CLI.
 load helper
 
 listen() { # TABLE [ADDRESS:]PORT[/STATE]..., all as in /proc/net but the port
@@ -78,7 +78,7 @@ ends() { # within 5 seconds, with status 0
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
   logged "heartbeat every 60 s to http://127.0.0.1:$port for web-1-web-pod-10.1.2.3"
-  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
+  eventually logged "the agent accepts the heartbeat: web-1-web-pod-10.1.2.3 passes"
   ends
   rm "$FAKE/requests"
   CONNECT_INJECT_SYNC_PERIOD=0.3 start_lifecycle
@@ -134,9 +134,9 @@ ends() { # within 5 seconds, with status 0
   rules "1|PUT|sidecar-proxy-pod|404|Unknown check ID"
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 2
-  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod-10.1.2.3 (any more): registering again"
+  eventually logged "the agent does not know web-1-web-sidecar-proxy-pod-10.1.2.3: registering again"
   [ "$(grep -c ^services "$FAKE/consul-args")" -eq 1 ]
-  eventually logged "the agent takes the heartbeat: web-1-web-pod-10.1.2.3 passes"
+  eventually logged "the agent accepts the heartbeat: web-1-web-pod-10.1.2.3 passes"
   [ "$(times_asked "$proxy")" -eq 2 ]
 }
 
@@ -150,7 +150,7 @@ ends() { # within 5 seconds, with status 0
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
 }
 
-@test "an older agent's words for an unknown check count too" {
+@test "an older agent's message for an unknown check counts, too" {
   rules '1|PUT|check/pass|500|CheckID "x" does not have associated TTL'
   start_lifecycle
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
@@ -165,7 +165,7 @@ ends() { # within 5 seconds, with status 0
   logged "does not know web-1-web-pod-10.1.2.3 right after the registration"
 }
 
-@test "a registration that fails is tried again, and said once" {
+@test "a registration that fails is retried, and logged once" {
   rules "1|PUT|check/pass|404|Unknown check ID"
   consul_rules "services|boom" "services|boom" "services|boom"
   start_lifecycle
@@ -173,31 +173,31 @@ ends() { # within 5 seconds, with status 0
   [ "$(times_logged "registering with http://127.0.0.1:$port failed: boom")" -eq 1 ]
 }
 
-@test "an agent that is away is said once, and so is its return" {
+@test "an unreachable agent is logged once, and so is its return" {
   rules "12|PUT|check/pass|500|No known Consul servers"
   CONNECT_INJECT_SYNC_PERIOD=60 CONNECT_INJECT_PAUSE=0.05 start_lifecycle
   eventually passes 13
-  [ "$(times_logged "answers the heartbeat with 500, trying on: No known Consul servers")" -eq 1 ]
-  eventually logged "the agent takes the heartbeat"
+  [ "$(times_logged "returns 500 for the heartbeat, retrying: No known Consul servers")" -eq 1 ]
+  eventually logged "the agent accepts the heartbeat"
 }
 
 @test "an agent that refuses connections, or hangs" {
   kill "$agent_pid"
   start_lifecycle
-  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (7)"
+  eventually logged "no answer from the agent http://127.0.0.1:$port, retrying: curl: (7)"
   kill -9 "$lifecycle"
   start_agent
   export CONNECT_INJECT_AGENT_PORT=$port
   rules "*|PUT|.*|200|@hang"
   start_lifecycle
-  eventually logged "no answer from the agent http://127.0.0.1:$port, trying on: curl: (28)"
+  eventually logged "no answer from the agent http://127.0.0.1:$port, retrying: curl: (28)"
 }
 
 @test "trouble is repeated once in a while" {
   rules "*|PUT|check/pass|500|no"
   CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_SYNC_PERIOD=0.01 start_lifecycle
   eventually passes 35
-  [ "$(times_logged "answers the heartbeat with 500")" -eq 2 ]
+  [ "$(times_logged "returns 500 for the heartbeat")" -eq 2 ]
 }
 
 @test "after long trouble it tries at the sync period" {
@@ -219,9 +219,9 @@ ends() { # within 5 seconds, with status 0
   [ "$(times_asked "GET /ready")" -eq 3 ]
   asked "${pass} secret-1"
   [ -s "$CONNECT_INJECT_DIR/envoy-bootstrap.json" ]
-  # Out of load balancing before Envoy goes.
+  # The pod leaves load balancing before Envoy stops.
   sed -n '/quitquitquit/q;p' "$FAKE/requests" | grep -q "check/fail/web-1-web-pod-10.1.2.3?note=Envoy+restarts"
-  logged "the pod's ACL token is gone: logging in again"
+  logged "the pod's ACL token no longer exists: logging in again"
 }
 
 @test "a token that is gone, and an Envoy that takes it from a file: no restart" {
@@ -261,7 +261,7 @@ ends() { # within 5 seconds, with status 0
   token
   rules "*|PUT|check/pass|403|Permission denied: token lacks permission service:write"
   start_lifecycle
-  eventually logged "the agent refuses the heartbeat: Permission denied"
+  eventually logged "the agent rejects the heartbeat: Permission denied"
   sleep 0.5
   [ ! -e "$FAKE/consul-args" ]
 }
@@ -272,13 +272,13 @@ ends() { # within 5 seconds, with status 0
   hook "$stop"
   [ "$status" -eq 0 ]
   asked "${fail}note=pod+is+terminating"
-  logged "the pod is terminating: out of load balancing, heartbeat stopped"
-  # A heartbeat under way when the signal came is taken back.
+  logged "the pod is terminating: removed from load balancing, heartbeat stopped"
+  # A heartbeat that was in progress when the signal came is reverted.
   sleep 0.3
   local n
   n=$(times_asked "$pass")
   [[ $(grep -v sidecar-proxy "$FAKE/requests" | tail -1) == "$fail"* ]]
-  # The agent forgets nothing of a pod that drains for long.
+  # The agent keeps the registrations of a pod that drains for long.
   eventually proxy_passes_after_stop 3
   [ "$(times_asked "$pass")" -eq "$n" ]
 }
@@ -286,15 +286,15 @@ proxy_passes_after_stop() {
   [ "$(sed "1,\|$fail|d" "$FAKE/requests" | grep -c check/pass/web-1-web-sidecar-proxy-pod-10.1.2.3)" -ge "$1" ]
 }
 
-@test "preStop: an agent that could not be told is told when it answers again" {
+@test "preStop: an agent that did not answer gets the critical check when it answers again" {
   rules '2|PUT|check/fail|500|No cluster leader'
   start_lifecycle
   eventually passes 1
   hook "$stop"
-  logged "the agent could not be told: 500 No cluster leader"
-  eventually told_that_it_ends 3
+  logged "the agent could not be notified: 500 No cluster leader"
+  eventually fails_its_check 3
 }
-told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
+fails_its_check() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$1" ]; }
 
 @test "preStop in the middle of a heartbeat: that the pod is out is the last word" {
   start_lifecycle
@@ -380,7 +380,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   start_lifecycle
   eventually passes 2
   grep -q ^login "$FAKE/consul-args"
-  logged "the pod's ACL token is gone: logging in again"
+  logged "the pod's ACL token no longer exists: logging in again"
 }
 
 @test "ACLs: what an earlier start of the sidecar has left undone is done" {
@@ -400,7 +400,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   eventually passes 1
   rules "1|PUT|check/fail|403|ACL not found"
   hook "$stop"
-  eventually told_that_it_ends 2
+  eventually fails_its_check 2
   eventually grep -q ^services "$FAKE/consul-args"
   rules "1|GET|agent/service|403|ACL not found"
   ends
@@ -409,7 +409,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   logged "deregistered web-1-web"
 }
 
-@test "TERM with ACLs: a server that is busy is asked for the logout again" {
+@test "TERM with ACLs: the logout is retried when a server is busy" {
   token
   rules "1|POST|acl/logout|500|No cluster leader"
   start_lifecycle
@@ -433,7 +433,7 @@ told_that_it_ends() { [ "$(times_asked "${fail}note=pod+is+terminating")" -ge "$
   eventually passes 1
   rules "*|PUT|.*|200|@hang"
   ends
-  logged "the agent does not answer, so web-1-web-sidecar-proxy stays registered until Consul removes it"
+  logged "the agent does not answer: web-1-web-sidecar-proxy stays registered until its check"
   start_lifecycle
   kill "$agent_pid"
   eventually logged "curl: (7)"
@@ -471,17 +471,17 @@ another='200|{"Address":"10.1.2.9"}'
 @test "404, and another pod of the same name is registered: not registered over it, but when it is gone" {
   rules "4|PUT|check/pass|404|Unknown check ID" "3|GET|agent/service/web-1-web.$|$another"
   start_lifecycle
-  eventually logged "another pod of this name has registered web-1-web: this pod gets no traffic until that one is gone"
+  eventually logged "another pod with this name has registered web-1-web: this pod gets no traffic until that pod is gone"
   [ ! -e "$FAKE/consul-args" ]
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
-  eventually logged "the agent takes the heartbeat"
-  [ "$(times_logged "another pod of this name")" -eq 1 ]
+  eventually logged "the agent accepts the heartbeat"
+  [ "$(times_logged "another pod with this name")" -eq 1 ]
 }
 
-@test "404, and nobody says whose the registration is: nothing is registered until then" {
+@test "404, and the owner of the registration is unknown: nothing is registered until it is known" {
   rules "3|PUT|check/pass|404|Unknown check ID" "2|GET|agent/service/web-1-web.$|500|No cluster leader"
   start_lifecycle
-  eventually logged "asking http://127.0.0.1:$port for web-1-web failed: 500 No cluster leader"
+  eventually logged "requesting web-1-web from http://127.0.0.1:$port failed: 500 No cluster leader"
   [ ! -e "$FAKE/consul-args" ]
   eventually logged "registered web-1-web and web-1-web-sidecar-proxy again"
 }
@@ -492,16 +492,16 @@ another='200|{"Address":"10.1.2.9"}'
   eventually passes 1
   rules "*|PUT|agent/check|404|Unknown check ID" "*|GET|agent/service|$another"
   hook "$stop"
-  logged "the pod is terminating: out of load balancing, heartbeat stopped"
+  logged "the pod is terminating: removed from load balancing, heartbeat stopped"
   ends
   ! asked "PUT /v1/agent/service/deregister"
   [ ! -e "$FAKE/consul-args" ]
-  logged "another pod has registered web-1-web-sidecar-proxy, which stays"
-  logged "another pod has registered web-1-web, which stays"
+  logged "web-1-web-sidecar-proxy belongs to another pod, which stays registered"
+  logged "web-1-web belongs to another pod, which stays registered"
   logged "logged out of auth method k8s"
 }
 
-@test "the sidecar alone is restarted: it begins again" {
+@test "only the sidecar is restarted: it starts over" {
   token
   start_lifecycle
   eventually passes 1
@@ -542,7 +542,7 @@ another='200|{"Address":"10.1.2.9"}'
   eventually passes 1
 }
 
-@test "without a listener the agent is told so again and again" {
+@test "without a listener the agent gets a critical check repeatedly" {
   listen tcp
   CONNECT_INJECT_PAUSE=0.01 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   fails_twice() { [ "$(times_asked "$fail")" -ge 2 ]; }
@@ -552,7 +552,7 @@ another='200|{"Address":"10.1.2.9"}'
 
 @test "without a listener a short period is kept, too, and the proxy's check is not forgotten" {
   listen tcp
-  # A pause stands for half a second.
+  # A pause represents half a second.
   CONNECT_INJECT_PAUSE=0.1 CONNECT_INJECT_LISTENER_PORT=8080 CONNECT_INJECT_SYNC_PERIOD=1.5 start_lifecycle
   sleep 2.5
   [ "$(times_asked "$fail")" -ge 4 ]
@@ -587,8 +587,8 @@ another='200|{"Address":"10.1.2.9"}'
     CONNECT_INJECT_LISTENER_PORT=8080 start_lifecycle
     eventually logged "nothing listens on port 8080: the pod gets no traffic until something does"
     listen $table "$address:8080"
-    eventually logged "the app listens on port 8080 of $readable only, and Envoy calls 127.0.0.1: the pod gets no traffic until it listens there or on all addresses"
-    asked "${fail}note=the+app+listens+on+port+8080+of+$readable+only,+and+Envoy+calls+127.0.0.1&"
+    eventually logged "the app listens on port 8080 only at $readable, but Envoy calls 127.0.0.1: the pod gets no traffic until it listens there or on all addresses"
+    asked "${fail}note=the+app+listens+on+port+8080+only+at+$readable,+but+Envoy+calls+127.0.0.1&"
     [ "$(times_asked "$pass")" -eq 0 ]
     listen $table "$address:8080" "${address//[!0]/0}:8080"
     eventually passes 1
@@ -640,14 +640,14 @@ END
   [ "$(ls -l "$CONNECT_INJECT_DIR" | wc)" = "$files" ]
   [ "$(awk '/RssAnon/ { print $2 }' "/proc/$lifecycle/status")" -le $((anon + 64)) ]
   [ "$(pgrep -P "$lifecycle" | wc -l)" -le 1 ]
-  # What is the process's own, not the shell's binary in the page cache.
+  # The process's private memory, without the shell's binary in the page cache.
   [ "$anon" -le 512 ] || [[ $SH == bash* ]]
 }
 
 @test "between heartbeats it is one process, where the shell can wait by itself" {
   CONNECT_INJECT_SYNC_PERIOD=60 start_lifecycle
   eventually passes 1
-  eventually logged "the agent takes the heartbeat"
+  eventually logged "the agent accepts the heartbeat"
   sleep 0.5
   local children=0
   [[ $SH != dash ]] || children=1

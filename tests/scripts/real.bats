@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# The scripts against a real Consul agent. Skipped without a consul on the PATH (make e2e builds one).
+# The scripts with a real Consul agent. Skipped if there is no consul in the PATH (make e2e builds one).
 load helper
 
 agent_setup() {
   real=$(PATH=${PATH//$here/} command -v consul) || skip "no consul on the PATH"
   kill "$agent_pid"
   rm "$BIN/consul"
-  # Records its arguments, as the stand-in does.
+  # Records its arguments, like the fake.
   printf '#!/bin/sh\nprintf "%%s\\n" "$@" >>"$FAKE/consul-args"\nexec %s "$@"\n' "$real" >"$BIN/consul"
   chmod +x "$BIN/consul"
   ports
@@ -78,18 +78,18 @@ assert b["node"]["id"] == "web-1-web-sidecar-proxy"
 END
   get /v1/config/service-defaults/web | grep -q '"Protocol": "http"'
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}' init
-  told "service-defaults of web say protocol http"
+  printed "wrote service-defaults of web with protocol http"
   CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"grpc"}' init
   [ "$status" -eq 0 ]
-  told "exist with protocol http, this pod asks for grpc"
+  printed "exist with protocol http, but this pod requests grpc"
 }
 
-@test "real: a Consul without namespaces is told" {
+@test "real: a Consul without namespaces is reported" {
   agent_setup
   start_consul
   CONNECT_INJECT_NAMESPACE=team CONNECT_INJECT_NAMESPACE_DOCUMENT='{"Name":"team"}' init
   [ "$status" -eq 1 ]
-  last_line "has no namespaces: they need Consul Enterprise"
+  last_line "does not support namespaces, which require Consul Enterprise"
 }
 
 @test "real: gRPC off, and a gRPC port that speaks TLS" {
@@ -102,7 +102,7 @@ END
   [ "$status" -eq 1 ]
   last_line "nothing answers on the agent's gRPC port $off of 127.0.0.1"
   CONNECT_INJECT_WAIT=6 CONNECT_INJECT_GRPC_PORT=$grpc_tls init
-  told "gRPC port $grpc_tls of 127.0.0.1 closes the connection"
+  printed "gRPC port $grpc_tls of 127.0.0.1 closes the connection"
 }
 
 @test "real: heartbeat, preStop, TERM; a restart of the agent without its data" {
@@ -144,7 +144,7 @@ END
 @test "real: a pod that is not ready for long stays registered, one without a heartbeat goes" {
   [ "$SH" = dash ] || skip "takes minutes, and is Consul's doing"
   agent_setup
-  # The shortest that Consul takes. It looks every 30 s.
+  # Consul's minimum. Consul checks every 30 s.
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION//10m/1m}
   local pod='"checks":[{"id":"web-1-web-pod-127.0.0.1"' unready='{"name":"Readiness","tcp":"127.0.0.1:1","interval":"1s"}'
   CONNECT_INJECT_REGISTRATION=${CONNECT_INJECT_REGISTRATION/"$pod"/'"checks":['"$unready,"'{"id":"web-1-web-pod-127.0.0.1"'}
@@ -152,7 +152,7 @@ END
   init
   CONNECT_INJECT_SYNC_PERIOD=1 start_lifecycle
   eventually passing passing
-  # Later than the pod: when Consul has removed these, it would have removed the pod's.
+  # Registered after the pod: when Consul has removed these, it would have removed the pod's.
   printf %s "${CONNECT_INJECT_REGISTRATION//web-1-web/lost}" >"$FAKE/lost.json"
   "$real" services register "$FAKE/lost.json"
   for _ in $(seq 30); do eventually unregistered lost && eventually unregistered lost-sidecar-proxy && break; done
@@ -168,7 +168,7 @@ for check in json.load(sys.stdin).values():
   ! logged "registering again"
 }
 
-# A JWT auth method stands for the Kubernetes one: both are a login with a bearer token.
+# A JWT auth method instead of the Kubernetes one: both are a login with a bearer token.
 acl_setup() {
   agent_setup
   management=11111111-2222-3333-4444-555555555555
@@ -200,12 +200,12 @@ fewer_tokens() { [ "$(tokens)" -le "$1" ]; }
   export CONNECT_INJECT_SERVICE_DEFAULTS='{"Kind":"service-defaults","Name":"web","Protocol":"http"}'
   init
   [ "$status" -eq 0 ]
-  told "logged in to auth method k8s"
+  printed "logged in to auth method k8s"
   [ "$(tokens)" -eq 1 ]
   grep -q "$(cat "$CONNECT_INJECT_DIR/acl-token")" "$CONNECT_INJECT_DIR/envoy-bootstrap.json"
   get /v1/acl/tokens | grep -q 'pod\\":\\"team/web-1'
   init
-  told "the ACL token of an earlier start still works"
+  printed "using the ACL token of an earlier start"
   [ "$(tokens)" -eq 1 ]
   ! grep -qF -e "$(cat "$CONNECT_INJECT_DIR/acl-token")" -e "$(cat "$CONNECT_INJECT_BEARER_TOKEN_FILE")" "$FAKE/consul-args" "$FAKE/http-args"
   start_lifecycle
@@ -300,7 +300,7 @@ free_port() { python3 -c "import socket; print(socket.create_server(('127.0.0.1'
 }
 scraped() { curl -s "http://127.0.0.1:$1" | grep -q '^envoy_server_live{'; }
 
-# Envoy's admin.
+# Envoy's admin interface.
 start_agent_stand_in() {
   local agent=$agent_pid
   start_agent
@@ -328,7 +328,7 @@ END
   kill -TERM "$lifecycle"
   wait "$lifecycle"
   unregistered web-1-web
-  # The clear gRPC port, while TLS is on.
+  # The plaintext gRPC port, although TLS is on.
   CONNECT_INJECT_WAIT=4 CONNECT_INJECT_GRPC_PORT=$grpc init
   [ "$status" -eq 1 ]
   last_line "no TLS on the agent's gRPC port $grpc"
@@ -345,12 +345,12 @@ END
     https_port=$https start_consul "tls { defaults { $tls, verify_incoming = true } }"
     init
     [ "$status" -eq 1 ]
-    last_line "the agent https://127.0.0.1:$https asks for a client certificate, which pods do not have: turn verify_incoming off"
+    last_line "the agent https://127.0.0.1:$https requires a client certificate, which pods do not have: turn off verify_incoming"
     stop_consul
     https_port=$https start_consul "tls { defaults { $tls }, grpc { verify_incoming = true }, internal_rpc { verify_incoming = true } }"
     init
     [ "$status" -eq 1 ]
-    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 asks for a client certificate"
+    last_line "the agent's gRPC port $grpc_tls of 127.0.0.1 requires a client certificate"
     stop_consul
     https_port=$https start_consul "tls { defaults { $tls }, internal_rpc { verify_incoming = true } }"
     init

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# What holds for the scripts as texts.
+# Checks of the scripts' source.
 load helper
 
-# The files, and every whole that a pod can get of them.
+# The files, and each complete script that a pod can get.
 texts() {
   cp "$scripts"/*.sh "$BATS_TEST_TMPDIR"
   cat "$scripts/lifecycle-pre-stop.sh" "$scripts/envoy-pre-stop.sh" >"$BATS_TEST_TMPDIR/pre-stop.sh"
@@ -19,7 +19,7 @@ texts() {
   done
 }
 
-# whole init|lifecycle: with the common part where it is sourced.
+# whole init|lifecycle: the script with the common part in place of the line that sources it.
 whole() {
   n=$((n + 1))
   common_script >"$BATS_TEST_TMPDIR/common"
@@ -31,8 +31,9 @@ whole() {
   texts
   cd "$BATS_TEST_TMPDIR"
   [ "$(ls whole-*.sh | wc -l)" -eq 36 ]
-  # A whole has no comments: these are what those of the files allow, words that are split on
-  # purpose, a read with a timeout, and what only the other container reads of the common part.
+  # Complete scripts have no comments, so these are the exceptions of the files: intentional word
+  # splitting, read with a timeout, and variables of the common part that only the other container
+  # uses.
   shellcheck -s sh -e SC2034,SC2048,SC2086,SC3045 whole-*.sh
   rm whole-*.sh
   shellcheck -s sh -x ./*.sh

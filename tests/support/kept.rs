@@ -1,4 +1,4 @@
-//! Agent mode changes nothing of a pod that is not its own.
+//! Agent mode changes nothing in a pod that is not its own.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn may_insert(path: &str, item: &Value) -> bool {
     }
 }
 
-/// Says where something that the policy does not own differs.
+/// The paths of differences in what the policy does not own.
 pub fn is_kept(path: &str, before: &Value, after: &Value) -> Result<(), String> {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {

@@ -1,8 +1,7 @@
-//! What the tests on the built `policy.wasm` share: asking it, and looking at a
-//! pod as the kubelet would.
+//! Shared by the tests of the built `policy.wasm`: calling it, and evaluating a pod as the
+//! kubelet would.
 //!
-//! Every answer that a test gets has been held against the promises that all
-//! answers keep, see [`soak::Trial`].
+//! Every answer is also checked against the requirements of [`soak::Trial`].
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -39,7 +38,7 @@ pub fn policy() -> &'static Policy {
     })
 }
 
-/// Asks with any bytes; a trap, an error or a broken promise fails the test.
+/// Calls the policy with any payload; a trap, an error or an unmet requirement fails the test.
 pub trait Asked {
     fn to(payload: &[u8]) -> Self;
 }
@@ -53,7 +52,7 @@ impl Asked for Answer {
     }
 }
 
-/// The payload of a request about a text that need not be readable.
+/// The payload of a request with an object that need not be valid JSON.
 pub fn payload(namespace: &str, object: &str, settings: &str) -> String {
     format!(
         r#"{{"request":{{"uid":"u","kind":{{"group":"","version":"v1","kind":"Pod"}},
@@ -72,13 +71,13 @@ pub fn ask_in(namespace: &str, pod: &Value, settings: &Value) -> Answer {
     Answer::to(payload(namespace, &pod.to_string(), &settings.to_string()).as_bytes())
 }
 
-/// Asks about any request.
+/// Sends any request.
 pub fn ask_request(request: &Value, settings: &Value) -> Answer {
     Answer::to(json!({ "request": request, "settings": settings }).to_string().as_bytes())
 }
 
 /// A pod with one container `web` on port 8080, and these annotations of the
-/// injector (names without the prefix) beside `connect-inject: "true"`.
+/// injector (names without the prefix) besides `connect-inject: "true"`.
 pub fn web(annotations: &[(&str, &str)]) -> Value {
     let mut pod = plain();
     let mut all = json!({ format!("{PREFIX}connect-inject"): "true" });
@@ -89,7 +88,7 @@ pub fn web(annotations: &[(&str, &str)]) -> Value {
     pod
 }
 
-/// The same pod, asking for nothing.
+/// The same pod without a request for injection.
 pub fn plain() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web-0" },
@@ -103,7 +102,7 @@ pub fn plain() -> Value {
     })
 }
 
-/// A container of either list.
+/// A container or init container.
 pub fn container<'v>(pod: &'v Value, name: &str) -> &'v Value {
     containers(pod)
         .find(|container| container["name"] == name)
@@ -120,7 +119,7 @@ pub fn names(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().map(|item| item["name"].as_str().unwrap()).collect()
 }
 
-/// What the kubelet knows of a pod that runs.
+/// The fields of a running pod that the kubelet substitutes.
 static FIELDS: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
     BTreeMap::from([
         ("metadata.name", "web-0"),
@@ -144,8 +143,8 @@ pub fn environment(container: &Value) -> BTreeMap<String, String> {
     known
 }
 
-/// The kubelet's expansion: `$(NAME)` of a known variable is its value, `$$` is
-/// `$`, anything else is itself.
+/// The kubelet's expansion: `$(NAME)` becomes the value of a known variable, `$$` becomes `$`,
+/// and anything else is kept.
 ///
 /// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>
 pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {

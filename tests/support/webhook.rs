@@ -1,5 +1,5 @@
-//! The recorded admissions of consul-k8s's webhook: the settings that stand for a case's Helm
-//! values, and the places where the policy's pod is not the webhook's.
+//! The recorded admissions of consul-k8s's webhook: translates the Helm values of a case to
+//! settings, and compares the policy's pod with the webhook's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Answer, Asked as _, PREFIX, expand, payload};
 
 const CASES: &str = include_str!("../../test_data/dataplane/webhook-2.0.3.jsonl");
 
-/// A certificate's frame: the recorded one is none that a client could read.
+/// A minimal certificate: the recorded one is not valid.
 pub const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 const RECORDED_CA: &str = "-----BEGIN CERTIFICATE-----\nMIIBtestCA\n-----END CERTIFICATE-----\n";
 
@@ -21,7 +21,7 @@ pub struct Case {
     pub namespace: Namespace,
     #[serde(default)]
     pub pod: Value,
-    /// The object's text, where the API server would not send it.
+    /// The object as text, if the API server would not send it.
     pub raw: Option<String>,
     #[serde(default)]
     pub consul: Value,
@@ -48,13 +48,13 @@ pub struct Outcome {
     pub pod: Value,
 }
 
-/// One place where the two do not do the same.
+/// One difference between the two.
 pub struct Difference<'c> {
     pub case: &'c Case,
-    /// `outcome`, or the place in the pod: `annotations/NAME`, `containers/NAME/args/FLAG`, ...
+    /// `outcome`, or the path in the pod: `annotations/NAME`, `containers/NAME/args/FLAG`, ...
     pub place: String,
     pub theirs: Value,
-    /// Of a rejection, one of its problems.
+    /// One of the problems of a rejection.
     pub ours: Value,
 }
 
@@ -91,7 +91,7 @@ impl Case {
     pub fn settings(&self) -> Value {
         let mut settings = json!({ "mode": "dataplane", "nativeSidecars": false });
         settings["dns"] = resolver(self.resolv_conf.as_deref().unwrap_or(RESOLV_CONF)).into();
-        // The chart's "-" follows the chart's own default, whatever a label says.
+        // The chart's "-" means the chart's own default, whatever a label says.
         let transparent_proxy = self.value("connectInject.transparentProxy.defaultEnabled");
         for key in ["enabled", "enableRedirection"] {
             settings["dns"][key] = transparent_proxy.cloned().unwrap_or(json!(true));
@@ -101,8 +101,8 @@ impl Case {
                 *setting.split('.').fold(&mut settings, |place, key| &mut place[key]) = value;
             }
         }
-        // The namespace's labels stand over the chart's defaults: a second policy, with a
-        // namespace selector, has other settings.
+        // The namespace's labels override the chart's defaults. In the policy, this takes a second
+        // policy with a namespace selector and other settings.
         let label = |name: &str| self.namespace.labels.get(&format!("{PREFIX}{name}"))?.parse::<bool>().ok();
         if let Some(on) = label("transparent-proxy") {
             settings["transparentProxy"]["defaultEnabled"] = json!(on);
@@ -136,8 +136,8 @@ impl Case {
         Answer::to(payload(&self.namespace.name, &object, &settings.to_string()).as_bytes())
     }
 
-    /// Where the two differ: in the outcome, for every problem that the policy reports, or in
-    /// places of the injected pod.
+    /// The differences: in the outcome, one for each problem that the policy reports, or in the
+    /// injected pod.
     pub fn differences(&self) -> Vec<Difference<'_>> {
         let answer = self.ask();
         let ours = match (&answer.mutated_object, answer.accepted) {
@@ -178,7 +178,7 @@ impl Case {
 
 const RESOLV_CONF: &str = "search consul.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
 
-/// What the webhook reads of its own `resolv.conf`, as settings.
+/// The values of the webhook's own `resolv.conf`, as settings.
 fn resolver(resolv_conf: &str) -> Map<String, Value> {
     let words = |keyword: &str| -> Vec<String> {
         let lines = resolv_conf.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -192,7 +192,7 @@ fn resolver(resolv_conf: &str) -> Map<String, Value> {
     resolver.insert("clusterDomain".into(), json!(domain));
     let own = searches.iter().filter(|search| *search != domain && !search.ends_with(&format!(".{domain}")));
     resolver.insert("searches".into(), json!(own.collect::<Vec<_>>()));
-    // The webhook writes what is not the resolver's default.
+    // The webhook writes options that are not the resolver's defaults.
     let defaults = ["ndots:1", "timeout:5", "attempts:2"];
     let known =
         |option: &String| ["ndots:", "timeout:", "attempts:"].iter().any(|name| option.starts_with(name));
@@ -243,7 +243,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Values that say no more than their absence.
+/// Values that mean the same as their absence.
 fn without_empty(value: &Value) -> Value {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
@@ -263,7 +263,7 @@ fn without_empty(value: &Value) -> Value {
     }
 }
 
-/// A pod taken apart into comparable places.
+/// A pod as a map of paths to comparable values.
 fn parts(pod: &Value, before: &Value) -> BTreeMap<String, Value> {
     let text = serde_json::to_string(&without_empty(pod)).unwrap();
     let text = text.replace(&escaped(RECORDED_CA), &escaped(CA));
@@ -301,7 +301,7 @@ fn parts(pod: &Value, before: &Value) -> BTreeMap<String, Value> {
             }
         }
     }
-    // What both have as it was sent says nothing.
+    // Values that both kept as sent are not compared.
     let same = |place: &String, value: &Value| {
         place.strip_prefix("spec/").is_some_and(|field| without_empty(&before["spec"][field]) == *value)
     };
@@ -318,7 +318,7 @@ fn names(list: &Value) -> Value {
     list.as_array().into_iter().flatten().map(|item| item["name"].clone()).collect()
 }
 
-/// JSON in a text as its value.
+/// JSON in a string, as a value.
 fn readable(name: &str, value: &Value) -> Value {
     let is_json = name.ends_with("redirect-traffic-config") || name == "CONSUL_REDIRECT_TRAFFIC_CONFIG";
     match value.as_str().filter(|_| is_json) {
@@ -339,7 +339,7 @@ fn container_parts(place: &str, container: &Value, parts: &mut BTreeMap<String, 
                 );
             }
             "env" => {
-                // The kubelet fills in what stands before.
+                // The kubelet expands references to earlier variables.
                 let mut known = BTreeMap::new();
                 for variable in value.as_array().unwrap() {
                     let name = variable["name"].as_str().unwrap();
@@ -369,7 +369,7 @@ fn container_parts(place: &str, container: &Value, parts: &mut BTreeMap<String, 
     }
 }
 
-/// The flags of an injected container with their values. `--` has the words for Envoy.
+/// The flags of an injected container with their values. `--` has the arguments for Envoy.
 fn arguments(container: &Value) -> Vec<(String, Value)> {
     let words = |field: &str| -> Vec<String> {
         let list = container[field].as_array().into_iter().flatten();
@@ -384,7 +384,7 @@ fn arguments(container: &Value) -> Vec<(String, Value)> {
         }
         _ => ("exec", [command, words("args")].concat()),
     };
-    // What the kubelet leaves of it.
+    // As after the kubelet's expansion.
     words.iter_mut().for_each(|word| *word = word.replace("$$", "$"));
     let mut arguments = Vec::new();
     if !container["command"].is_null() {

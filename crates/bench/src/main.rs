@@ -1,5 +1,5 @@
-//! `policy-bench`: what a call of the policy takes, beside other modules in the same run.
-//! `docs/performance.md` tells the method.
+//! `policy-bench`: measures calls of the policy, and of other modules in the same run.
+//! `docs/performance.md` describes the method.
 
 mod measure;
 mod server;
@@ -18,17 +18,17 @@ use policy_host::{LoadError, Policy};
 use serde_json::{Map, Value, json};
 use server::{Server, ServerError};
 
-/// Measures a policy: time, fuel, memory and patch of each kind of request.
+/// Measure a policy: time, fuel, memory and patch of each kind of request
 #[derive(Parser)]
 struct Arguments {
-    /// The modules, as NAME=PATH. The first is the one in question; the columns `beyond
-    /// accept` and `of naive` compare with the modules of these names.
+    /// The modules, as NAME=PATH, the policy first; the columns `beyond accept` and `of naive`
+    /// compare it with the modules that have these names
     #[arg(required = true, value_parser = named)]
     modules: Vec<(String, PathBuf)>,
-    /// How often each call is timed
+    /// The number of timed calls
     #[arg(long, default_value_t = 400)]
     runs: usize,
-    /// Write the requests into this folder, for other tools to measure with
+    /// Write the requests to this directory, for other tools
     #[arg(long, value_name = "FOLDER")]
     requests: Option<PathBuf>,
     /// Print JSON instead of a table
@@ -97,7 +97,7 @@ fn load(name: &str, path: &Path) -> Result<Module, Error> {
     })
 }
 
-/// An `AdmissionRequest` a file, as `kwctl bench` takes it.
+/// Writes each `AdmissionRequest` to a file, as `kwctl bench` reads it.
 fn write_requests(folder: &Path, cases: &[Case]) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|error| Error::File(folder.to_owned(), error))?;
     for case in cases.iter().filter(|case| case.object.is_some()) {

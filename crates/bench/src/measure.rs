@@ -1,5 +1,4 @@
-//! Measures modules beside each other, so that what disturbs the machine disturbs all of
-//! them.
+//! Measures modules alternately, so that disturbances of the machine affect all of them.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, ServerError, Time};
 
-/// A module under measurement.
+/// A module to measure.
 pub struct Module {
     pub name: String,
     pub policy: Policy,
@@ -17,15 +16,15 @@ pub struct Module {
     pub bytes: usize,
 }
 
-/// What one kind of call takes in one module.
+/// The measurements of one kind of call in one module.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub case: &'static str,
     pub module: String,
     pub figures: Figures,
-    /// From instantiation to answer.
+    /// The time from instantiation to answer.
     pub time: Spread,
-    /// Of it, making the instance.
+    /// The part of it for instantiation.
     pub instance: Spread,
 }
 
@@ -73,16 +72,16 @@ impl Row {
     }
 }
 
-/// How often a module is called in its turn: a server under load calls a policy again
-/// and again, too, and finds its code in the processor's caches.
+/// The number of consecutive calls of a module: as on a server under load, its code is then in
+/// the processor's caches.
 const TURN: usize = 25;
 
-/// Measures every case with every module; `runs` is how often each is timed.
+/// Measures each case with each module; `runs` is the number of timed calls.
 pub fn all(modules: &[Module], cases: &[Case], runs: usize) -> Result<Vec<Row>, MeasureError> {
     let mut rows = Vec::new();
     for case in cases {
         let mut timed: Vec<Vec<Time>> = vec![Vec::new(); modules.len()];
-        // The megabyte takes some forty times as long, and spreads less.
+        // Requests of 1 MB take some forty times as long, and vary less.
         let runs = if case.payload.len() > 512 * 1024 { runs.div_ceil(20) } else { runs };
         for turn in (0..runs).step_by(TURN) {
             for (module, times) in modules.iter().zip(&mut timed) {

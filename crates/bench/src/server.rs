@@ -1,5 +1,5 @@
-//! A call as the policy server makes it: wasmtime, and a fresh instance of a module that
-//! is compiled and linked already.
+//! Calls a module like the policy server: with wasmtime, and a fresh instance of a module
+//! that is already compiled and linked.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use wapc::WapcHost;
 use wasmtime::{Config, Engine, Module};
 use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
 
-/// The policy server compiles its check of the time into every policy. No epoch passes
-/// here, so no deadline does.
+/// The policy server compiles epoch checks into each policy. The epoch does not change here, so
+/// the deadline is never reached.
 const DEADLINE: EpochDeadlines = EpochDeadlines { wapc_init: 1, wapc_func: 1 };
 
 /// A module in the policy server's runtime.
 pub struct Server(WasmtimeEngineProviderPre);
 
-/// What one call took.
+/// The times of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Time {
-    /// Making the instance.
+    /// Instantiation.
     pub instance: Duration,
-    /// From there to the answer.
+    /// The call itself.
     pub call: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Server {
         Ok(Self(builder.build_pre().map_err(|error| load(error.to_string()))?))
     }
 
-    /// Calls an operation. What the guest logs is taken and dropped.
+    /// Calls an operation. Log lines of the guest are discarded.
     pub fn time(&self, operation: &str, payload: &[u8]) -> Result<Time, ServerError> {
         let began = Instant::now();
         let provider =

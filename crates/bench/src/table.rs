@@ -1,15 +1,15 @@
-//! The measurements as a table for people.
+//! Prints the measurements as a table.
 
 use std::fmt::Write as _;
 
 use crate::measure::{Module, Row};
 
-/// The module that every call is compared with: it accepts without looking.
+/// The baseline module, which accepts without reading the request.
 const ACCEPT: &str = "accept";
-/// The module as the SDK's types suggest it.
+/// A module that uses the SDK's types in the obvious way.
 const NAIVE: &str = "naive";
 
-/// What a call of the policy may take at most, beyond `accept`, as a part of `naive`'s.
+/// The limit for a call of the policy, less the time of `accept`, as a fraction of that of `naive`.
 const AIMS: [(&str, f64); 4] =
     [("skip", 0.5), ("inject 4 KB", 1.8), ("inject 64 KB", 1.0), ("inject 1 MB", 1.0)];
 
@@ -25,7 +25,7 @@ const HEAD: [&str; 9] = [
     "patch",
 ];
 
-/// A row for each call and module, the modules' sizes, and the aims of the first module.
+/// A row for each call and module, the modules' sizes, and the goals for the first module.
 pub fn of(modules: &[Module], rows: &[Row]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     for row in rows {
@@ -75,13 +75,13 @@ pub fn of(modules: &[Module], rows: &[Row]) -> String {
     text
 }
 
-/// The median beyond the same call of `accept`.
+/// The median, less that of the same call of `accept`.
 fn beyond_accept(rows: &[Row], row: &Row) -> Option<f64> {
     let accept = rows.iter().find(|other| other.case == row.case && other.module == ACCEPT)?;
     (row.module != ACCEPT).then(|| row.time.median - accept.time.median)
 }
 
-/// The same as a part of what `naive` takes.
+/// The same as a fraction of that of `naive`.
 fn of_naive(rows: &[Row], row: &Row) -> Option<f64> {
     let naive = rows.iter().find(|other| other.case == row.case && other.module == NAIVE)?;
     (row.module != NAIVE).then_some(beyond_accept(rows, row)? / beyond_accept(rows, naive)?)

@@ -1,28 +1,28 @@
-//! What is measured: one call of the policy each.
+//! The measured cases, each a call of the policy.
 
 use serde_json::{Value, json};
 
-/// A call of the policy, and the object that its answer is a change of.
+/// A call of the policy, and the object of the request.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What it is called in tables.
+    /// The name in tables.
     pub name: &'static str,
     /// The waPC operation.
     pub operation: &'static str,
-    /// What the operation gets.
+    /// The payload.
     pub payload: Vec<u8>,
-    /// The object of the request, if it is one.
+    /// The object of the request, if there is one.
     pub object: Option<Value>,
 }
 
-/// Every case, in the order of the table.
+/// All cases, in the order of the table.
 #[must_use]
 pub fn all() -> Vec<Case> {
     vec![
         validate("skip", &pod(4 * 1024, &json!({}))),
-        validate("inject 4 KB", &pod(4 * 1024, &asks())),
-        validate("inject 64 KB", &pod(64 * 1024, &asks())),
-        validate("inject 1 MB", &pod(1024 * 1024, &asks())),
+        validate("inject 4 KB", &pod(4 * 1024, &requests_injection())),
+        validate("inject 64 KB", &pod(64 * 1024, &requests_injection())),
+        validate("inject 1 MB", &pod(1024 * 1024, &requests_injection())),
         validate("reject", &pod(4 * 1024, &wrong())),
         Case {
             name: "validate_settings",
@@ -33,7 +33,7 @@ pub fn all() -> Vec<Case> {
     ]
 }
 
-fn asks() -> Value {
+fn requests_injection() -> Value {
     json!({
         "consul.hashicorp.com/connect-inject": "true",
         "consul.hashicorp.com/connect-service-upstreams": "static-server:1234,billing:1235:dc2"
@@ -49,7 +49,7 @@ fn wrong() -> Value {
     })
 }
 
-/// As an administrator writes them: a few keys, the rest by default.
+/// Typical settings: a few keys, the rest with defaults.
 fn settings() -> Value {
     json!({
         "default": false,
@@ -80,8 +80,8 @@ fn validate(name: &'static str, object: &Value) -> Case {
     Case { name, operation: "validate", payload: payload.to_string().into_bytes(), object }
 }
 
-/// A pod of about so many bytes of JSON: what grows is the containers'
-/// environment, 40 variables to a container, as in real large pods.
+/// A pod with about this many bytes of JSON. Its size comes from containers with 40 environment
+/// variables each, as in real large pods.
 fn pod(bytes: usize, injector: &Value) -> Value {
     let mut annotations = json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "9090" });
     if let (Some(all), Some(injector)) = (annotations.as_object_mut(), injector.as_object()) {
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn pods_have_the_size_that_the_table_says() {
         for bytes in [4 * 1024, 64 * 1024, 1024 * 1024] {
-            let length = pod(bytes, &asks()).to_string().len();
+            let length = pod(bytes, &requests_injection()).to_string().len();
             assert!((bytes..bytes + 2048 + bytes / 100).contains(&length), "{bytes}: {length}");
         }
     }

@@ -1,6 +1,6 @@
-//! The figures of a policy that are the same on every machine: the work and memory of a
-//! call, the size of the patch, the size of the module. The test `budgets` compares them
-//! with `budgets.json`, and `policy-bench` shows them beside the times.
+//! The figures of a policy that do not depend on the machine: fuel and memory of a call, size
+//! of the patch, size of the module. The test `budgets` compares them with `budgets.json`, and
+//! `policy-bench` prints them with the times.
 
 mod cases;
 
@@ -8,14 +8,14 @@ pub use cases::{Case, all};
 use policy_host::{AdmissionResponse, CallError, Policy, PolicyAnswer};
 use serde_json::json;
 
-/// What one call takes.
+/// The figures of one call.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// Units of work: about one for each WebAssembly instruction.
+    /// Units of work, about one for each WebAssembly instruction.
     pub fuel: u64,
-    /// The greatest size of the guest's memory.
+    /// The peak size of the guest's memory.
     pub peak_memory_bytes: u64,
-    /// The patch that a policy server makes of the answer, if it changes the object.
+    /// The policy server's patch for the answer, if it changes the object.
     pub patch: Option<Patch>,
 }
 
@@ -34,7 +34,7 @@ pub fn measure(policy: &Policy, case: &Case) -> Result<Figures, CallError> {
     Ok(Figures { fuel: seen.fuel, peak_memory_bytes: seen.peak_memory, patch: patch(case, &seen.response) })
 }
 
-/// The policy server's comparison, by the crate `json-patch`.
+/// The patch as the policy server computes it, with the crate `json-patch`.
 fn patch(case: &Case, response: &[u8]) -> Option<Patch> {
     let object = case.object.as_ref()?;
     let answer: PolicyAnswer = serde_json::from_slice(response).ok()?;

@@ -1,5 +1,5 @@
-//! No figure of `policy.wasm` is more than a tenth over its budget. `UPDATE=1` sets the
-//! budgets to what is measured.
+//! No figure of `policy.wasm` exceeds its budget by more than a tenth. `UPDATE=1` sets the
+//! budgets to the measured figures.
 
 #![allow(clippy::unwrap_used)]
 
@@ -30,7 +30,7 @@ fn measured() -> Values {
     values
 }
 
-/// Every figure that is over its budget or has none, and every budget without a figure.
+/// The figures that exceed their budgets or have none, and the budgets without a figure.
 fn broken(measured: &Values, budgets: &Values) -> Vec<String> {
     let over = measured.iter().filter_map(|(name, value)| match budgets.get(name) {
         None => Some(format!("{name} is {value} and has no budget")),

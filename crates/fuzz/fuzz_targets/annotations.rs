@@ -1,5 +1,5 @@
-//! Any texts as the injector's annotations, with U+0001 between them; the first
-//! character of each chooses the annotation.
+//! Any strings as the injector's annotations, separated by U+0001; the first character of each
+//! selects the annotation.
 #![no_main]
 
 use consul_connect_injector::annotations::names::TABLE;

@@ -1,4 +1,4 @@
-//! Any JSON as a pod; what is injected is left alone the second time.
+//! Any JSON as a pod; an injected pod must stay unchanged the second time.
 #![no_main]
 
 use consul_connect_injector_fuzz::about;

@@ -1,4 +1,4 @@
-//! Any bytes as settings. Where they are valid, a pod is answered under them.
+//! Any bytes as settings. With valid settings, a pod must get an answer.
 #![no_main]
 
 use consul_connect_injector::admission;

@@ -1,4 +1,4 @@
-//! Any text as each of the small things that annotations and settings are made of.
+//! Any string as each kind of value in annotations and settings.
 #![no_main]
 
 use consul_connect_injector::admission;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 fuzz_target!(|text: &str| {
     if let Some(duration) = Millis::parse_go(text) {
-        // As it is written for Consul; what is below a millisecond is lost.
+        // As written for Consul, in whole milliseconds.
         assert_eq!(Millis::parse_go(&format!("{}ms", duration.0)), Some(duration));
     }
     if let Ok(quantity) = text.parse::<Quantity>() {

@@ -1,10 +1,10 @@
-//! What the fuzz targets share: asking, and what holds for every answer.
+//! Shared by the fuzz targets: calling the policy, and the requirements for each answer.
 
 use consul_connect_injector::admission;
 use serde_json::Value;
 use soak::{Answer, sample};
 
-/// The answer to any bytes.
+/// The answer to any payload.
 pub fn answer(payload: &[u8]) -> Answer {
     let response = serde_json::to_vec(&admission::validate(payload).response).expect("a response is JSON");
     Answer::read(&response).unwrap_or_else(|broken| panic!("{broken}"))

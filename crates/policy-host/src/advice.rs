@@ -1,10 +1,10 @@
-//! What is valid in the settings, and still only looks wise.
+//! Notes on settings that are valid, but probably not what was meant.
 
 use serde_json::Value;
 
-/// Below this, a container that starts Consul's command line is killed.
+/// A container with a lower memory limit is killed when it runs Consul's CLI.
 pub(crate) const CLI_MEMORY: f64 = (100 << 20) as f64;
-/// The processor time that a call of Consul's command line takes, in seconds.
+/// The CPU time of a call of Consul's CLI, in seconds.
 const CLI_SECONDS: f64 = 0.1;
 
 /// Notes on the settings, each one with what to do about it.
@@ -23,12 +23,12 @@ pub fn advice(settings: &Value) -> Vec<String> {
             && is_floating(image)
         {
             notes.push(format!(
-                "{key}: {image} can be another image tomorrow; write a tag with a version, or a digest"
+                "{key}: {image} is not a fixed version; write a tag with a version, or a digest"
             ));
         }
     }
     if is("/enabled", false) {
-        notes.push("enabled: with false nothing is injected; write true, or leave it out".to_owned());
+        notes.push("enabled: no pod is injected while it is false; set it to true, or remove it".to_owned());
     }
     let names = |key: &str| -> Vec<&str> {
         settings.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
@@ -36,23 +36,23 @@ pub fn advice(settings: &Value) -> Vec<String> {
     let (allowed, denied) = (names("k8sAllowNamespaces"), names("k8sDenyNamespaces"));
     if settings.get("k8sAllowNamespaces").is_some_and(Value::is_array) && allowed.is_empty() {
         notes.push(
-            "k8sAllowNamespaces: an empty list injects nowhere; write [\"*\"] for everywhere".to_owned(),
+            "k8sAllowNamespaces: an empty list allows no namespace; write [\"*\"] to allow all".to_owned(),
         );
     }
     if denied.contains(&"*") {
         notes.push(
-            "k8sDenyNamespaces: * denies nothing; write the namespaces' names, or enabled: false for all pods".to_owned(),
+            "k8sDenyNamespaces: * denies nothing; write names of namespaces, or set enabled: false to inject no pod".to_owned(),
         );
     }
     for name in allowed.iter().filter(|name| **name != "*" && denied.contains(name)) {
         notes.push(format!(
-            "k8sDenyNamespaces: {name} is in k8sAllowNamespaces, too, and denying wins; take it out of one"
+            "k8sDenyNamespaces: {name} is also in k8sAllowNamespaces, and is denied; remove it from one of them"
         ));
     }
     for name in allowed.iter().filter(|name| matches!(**name, "kube-system" | "kube-public")) {
-        notes.push(format!("k8sAllowNamespaces: pods in {name} are never injected; take it out"));
+        notes.push(format!("k8sAllowNamespaces: pods in {name} are never injected; remove it"));
     }
-    // Keys that do nothing without another: (key, pointer, switch, its pointer).
+    // Keys that have no effect without another one: (key, pointer, switch, its pointer).
     for (key, pointer, switch, switch_pointer) in [
         ("tls.caCert", "/tls/caCert", "tls.enabled", "/tls/enabled"),
         ("tls.serverName", "/tls/serverName", "tls.enabled", "/tls/enabled"),
@@ -85,40 +85,40 @@ pub fn advice(settings: &Value) -> Vec<String> {
             "centralConfig.defaultProtocol: has no effect with centralConfig.enabled: false".to_owned(),
         );
     }
-    // In dataplane mode no container has Consul's command line.
+    // In dataplane mode no container runs Consul's CLI.
     let cli: &[&str] = if dataplane { &[] } else { &["initContainer", "lifecycleSidecar"] };
     for block in cli {
         let limit = settings.pointer(&format!("/{block}/resources/limits/memory"));
         if limit.and_then(quantity).is_some_and(|bytes| bytes < CLI_MEMORY) {
             notes.push(format!(
-                "{block}.resources.limits.memory: Consul's command line needs 85 MB and is killed below; write 100Mi or more"
+                "{block}.resources.limits.memory: Consul's CLI needs 85 MB, or it is killed; write 100Mi or more"
             ));
         }
         let limit = settings.pointer(&format!("/{block}/resources/limits/cpu")).and_then(quantity);
         if let Some(cores) = limit.filter(|cores| *cores > 0.0 && *cores < 0.25) {
             notes.push(format!(
-                "{block}.resources.limits.cpu: each call of Consul's command line takes {:.1} s with it; write 500m or \
-                 more, or leave it out",
+                "{block}.resources.limits.cpu: with this limit, each call of Consul's CLI takes {:.1} s; write 500m or \
+                 more, or remove it",
                 CLI_SECONDS / cores
             ));
         }
     }
     if is("/nativeSidecars", false) {
         notes.push(
-            "nativeSidecars: with false the pods of Jobs never finish; leave it out from Kubernetes 1.29 on"
+            "nativeSidecars: pods of Jobs never complete while it is false; with Kubernetes 1.29 or later, remove it"
                 .to_owned(),
         );
     }
     notes
 }
 
-/// No digest, and no tag or the one that moves.
+/// Whether the image has no digest, and either no tag or the tag `latest`.
 fn is_floating(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or_default();
     !image.is_empty() && !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
-/// A quantity as a number, in the units that people write memory and processors in.
+/// A quantity as a number: bytes or cores.
 pub(crate) fn quantity(written: &Value) -> Option<f64> {
     let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_noted() {
+    fn settings_without_effect_are_noted() {
         let notes = advice(&json!({
             "k8sAllowNamespaces": ["shop", "kube-system"], "k8sDenyNamespaces": ["shop"],
             "acls": { "authMethod": "m" }, "consulNamespaces": { "mirroringK8SPrefix": "k-" },

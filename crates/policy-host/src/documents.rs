@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::options::MergeKeyPolicy;
 
-/// Text that is neither YAML nor JSON, and the place where that shows.
+/// Text that is neither valid YAML nor valid JSON, and where the error is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     format: &'static str,
@@ -28,27 +28,27 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// What unquoted words of YAML are taken for.
+/// How unquoted YAML scalars are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// As kubectl and Helm read it: `yes` is true, `0777` is octal, and `<<` is
     /// merged. For manifests and Helm's values.
     #[default]
     Kubernetes,
-    /// The core schema of YAML 1.2, which kwctl and the policy server keep to:
+    /// The core schema of YAML 1.2, which kwctl and the policy server use:
     /// `yes`, `0777` and `1_000` are strings, and `<<` is a key like any other.
     /// For settings and `policies.yml`.
     Core,
 }
 
-/// All documents of a text, in the dialect of Kubernetes. Text that begins as
-/// JSON is taken as JSON, whose messages are the better ones then; everything
-/// else as YAML. Empty documents are left out.
+/// All documents of a text, in the dialect of Kubernetes. Text that looks like JSON is
+/// parsed as JSON, which gives better error messages; everything else is parsed as YAML.
+/// Empty documents are skipped.
 pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
     parse_as(Dialect::Kubernetes, text)
 }
 
-/// As [`parse`], in either dialect.
+/// Like [`parse`], in either dialect.
 pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
@@ -66,7 +66,7 @@ pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError>
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// All values of a text for a policy that takes any: of JSON `null`, too.
+/// All values of a text, for a policy that accepts any JSON value, including `null`.
 pub fn parse_raw(text: &str) -> Result<Vec<Value>, SyntaxError> {
     match parse_json(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         Ok(values) if !values.is_empty() => Ok(values),
@@ -79,7 +79,7 @@ pub fn parse_one(text: &str) -> Result<Value, SyntaxError> {
     parse_one_as(Dialect::Kubernetes, text)
 }
 
-/// As [`parse_one`], in either dialect.
+/// Like [`parse_one`], in either dialect.
 pub fn parse_one_as(dialect: Dialect, text: &str) -> Result<Value, SyntaxError> {
     let mut documents = parse_as(dialect, text)?;
     if documents.len() > 1 {
@@ -93,22 +93,22 @@ pub fn parse_one_as(dialect: Dialect, text: &str) -> Result<Value, SyntaxError> 
     Ok(documents.pop().unwrap_or(Value::Null))
 }
 
-/// A value as YAML, in the order in which people write it: what an object is
-/// and is called comes first, everything else by the alphabet.
+/// A value as YAML, in the usual order of manifests: `apiVersion`, `kind` and `metadata`
+/// first, everything else alphabetically.
 #[must_use]
 pub fn to_yaml(value: &Value) -> String {
     let options = serde_saphyr::ser_options! {
         compact_list_indent: true,
         no_lang_directive: true,
-        // A folded scalar of another width would show as a change in a diff.
+        // Folding at different widths would show up as a change in a diff.
         folded_wrap_chars: usize::MAX,
         min_fold_chars: usize::MAX,
     };
-    // JSON values have nothing that YAML could not say.
+    // YAML can represent every JSON value.
     serde_saphyr::to_string_with_options(&Ordered(value), options).unwrap_or_else(|_| value.to_string())
 }
 
-/// Keys that come first, in their order.
+/// The keys that come first, in order.
 const LEADING_KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "name"];
 
 struct Ordered<'a>(&'a Value);
@@ -157,16 +157,16 @@ fn parse_yaml(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let location = error.location();
         let message = match error.without_snippet() {
-            // The library's message has advice for programmers.
+            // The library's message includes advice for its callers.
             serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-                format!("the key `{key}` is there twice; leave one of the two out")
+                format!("duplicate key `{key}`; remove one")
             }
             serde_saphyr::Error::DuplicateMappingKey { key: None, .. } => {
-                "a key is there twice; leave one of the two out".to_owned()
+                "duplicate key; remove one".to_owned()
             }
             other => other.to_string(),
         };
-        // The place is said in front already.
+        // The position has already been printed.
         let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
         let message =
             place.and_then(|place| Some(message.strip_suffix(&place)?.to_owned())).unwrap_or(message);
@@ -235,13 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_there_twice_is_told_without_the_librarys_advice() {
+    fn a_duplicate_key_is_reported_without_the_librarys_advice() {
         for dialect in [Dialect::Kubernetes, Dialect::Core] {
             let error = parse_as(dialect, "a: 1\nb: 2\na: 3\n").unwrap_err().to_string();
-            assert_eq!(
-                error,
-                "not valid YAML at line 3, column 1: the key `a` is there twice; leave one of the two out"
-            );
+            assert_eq!(error, "not valid YAML at line 3, column 1: duplicate key `a`; remove one");
         }
     }
 

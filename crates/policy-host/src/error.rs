@@ -4,36 +4,36 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-/// The module could not be made ready to run.
+/// The module could not be loaded.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// The file is not there or cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot read the policy {}: {source}", path.display())]
     Read {
-        /// The file asked for.
+        /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The bytes are something else.
+    /// The bytes are not a WebAssembly module.
     #[error("not a WebAssembly module: {0}")]
     NotWasm(String),
-    /// A WebAssembly module, but not one that a host can call over waPC.
+    /// A WebAssembly module without the exports of waPC.
     #[error("not a waPC policy: {0}")]
     NotPolicy(String),
     /// The annotated metadata cannot be read.
-    #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is broken: {0}")]
+    #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is invalid: {0}")]
     Metadata(serde_json::Error),
     /// The policy needs another runtime.
-    #[error("the policy's execution mode is `{0}`; this host runs `kubewarden-wapc` only")]
+    #[error("the policy's execution mode is `{0}`; only `kubewarden-wapc` is supported")]
     ExecutionMode(String),
 }
 
-/// A call did not come back with an answer.
+/// A call that returned no valid answer.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// The guest stopped in a trap: a panic, an overflow of its stack, a wild
-    /// access. A policy must never do this.
+    /// The guest trapped: a panic, a stack overflow or an out-of-bounds access. A policy must
+    /// never do this.
     #[error("the policy trapped in `{operation}`: {reason}{}", said(stderr))]
     Trap {
         /// The waPC operation called.
@@ -48,22 +48,22 @@ pub enum CallError {
     Guest {
         /// The waPC operation called.
         operation: String,
-        /// The guest's words.
+        /// The guest's error message.
         message: String,
     },
-    /// The guest ran longer than it may.
+    /// The guest exceeded its time limit.
     #[error("the policy was interrupted: `{operation}` took longer than {limit:?}")]
     Timeout {
         /// The waPC operation called.
         operation: String,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
     /// The module's start functions failed, before any operation.
     #[error("the policy failed to start: {0}")]
     Start(String),
-    /// The guest answered with something that is not the answer's format.
-    #[error("the policy's answer to `{operation}` cannot be understood: {source}")]
+    /// The guest's answer has the wrong format.
+    #[error("the policy's answer to `{operation}` is invalid: {source}")]
     Answer {
         /// The waPC operation called.
         operation: String,
@@ -73,7 +73,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The message that the policy server and kwctl put into their response.
+    /// The message that the policy server and kwctl return in their response.
     #[must_use]
     pub fn as_reported(&self) -> String {
         match self {
@@ -102,7 +102,7 @@ pub enum RequestError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// A panic's message, without the advice that helps nobody here.
+/// A panic's message, without the advice about backtraces.
 fn said(stderr: &str) -> String {
     let lines: Vec<_> =
         stderr.trim().lines().filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE=1`")).collect();

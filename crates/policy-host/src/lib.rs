@@ -1,10 +1,10 @@
 //! Runs a Kubewarden policy as the policy server does, without a cluster.
 //!
 //! A policy is a WebAssembly module that speaks [waPC]: the host calls
-//! `validate`, `validate_settings` or `protocol_version` with some bytes and
-//! gets some bytes back. This crate loads such a module once and calls it in a
-//! fresh instance each time, as the policy server does, so nothing that one
-//! request leaves behind is seen by the next.
+//! `validate`, `validate_settings` or `protocol_version` with a payload and
+//! gets a response. This crate loads a module once and calls it in a fresh
+//! instance each time, as the policy server does, so that requests do not
+//! share state.
 //!
 //! ```no_run
 //! use policy_host::{Policy, ValidateRequest};
@@ -21,10 +21,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * [`Policy`] loads and calls; [`Policy::call`] takes any bytes.
-//! * [`ValidateRequest`] and [`AdmissionResponse`] are the two ends of a review.
-//! * [`manifest`] builds requests from what people write by hand.
-//! * [`server`] answers the API server over HTTPS.
+//! * [`Policy`] loads and calls a module; [`Policy::call`] accepts any payload.
+//! * [`ValidateRequest`] and [`AdmissionResponse`] are the input and output of a review.
+//! * [`manifest`] builds requests from Kubernetes manifests.
+//! * [`server`] serves policies to an API server over HTTPS.
 //!
 //! [waPC]: https://wapc.io
 

@@ -1,5 +1,4 @@
-//! The log lines of a guest: the one host capability that a policy of this
-//! project uses, and the only one that this host has.
+//! The log lines of a guest. Logging is the only host capability that this host offers.
 
 use std::{
     fmt::{self, Write as _},
@@ -9,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// How important a line is, in the words of the policy SDK.
+/// The level of a line, with the names of the policy SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum Level {
@@ -49,20 +48,20 @@ impl<'de> Deserialize<'de> for Level {
 /// One line that a guest logged.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LogEntry {
-    /// How important it is.
+    /// The level.
     pub level: Level,
     /// The text.
     #[serde(default)]
     pub message: Option<String>,
-    /// Everything else: the line's own fields, and where in the source it is
+    /// All other fields: those of the line, and its position in the source
     /// (`file`, `line`, `column`).
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
 
 impl LogEntry {
-    /// A line that is no JSON of the SDK's form is shown as it is, at `Error`:
-    /// losing it would hide the guest's mistake.
+    /// A line that is not in the SDK's JSON format is kept as written, with the level
+    /// `Error`, so that the guest's mistake shows.
     pub(crate) fn parse(payload: &[u8]) -> Self {
         serde_json::from_slice(payload).unwrap_or_else(|error| Self {
             level: Level::Error,
@@ -71,13 +70,13 @@ impl LogEntry {
         })
     }
 
-    /// The line's fields without those that only say where in the source it is.
+    /// The line's fields without its position in the source.
     pub fn own_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
     }
 
     /// The line without its level: `injected name="web" namespace="default"`.
-    /// It stays one line, whatever the guest put in it.
+    /// Always one line: control characters of the guest are escaped.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -103,7 +102,7 @@ impl fmt::Display for LogEntry {
     }
 }
 
-/// Takes each line as the guest logs it.
+/// Receives each line when the guest logs it.
 pub type LogSink = Arc<dyn Fn(LogEntry) + Send + Sync>;
 
 /// Collects the log lines of all calls, for tests.
@@ -111,13 +110,13 @@ pub type LogSink = Arc<dyn Fn(LogEntry) + Send + Sync>;
 pub struct Logs(Arc<Mutex<Vec<LogEntry>>>);
 
 impl Logs {
-    /// The lines so far, which are then forgotten.
+    /// Returns the lines collected so far and removes them.
     #[must_use]
     pub fn take(&self) -> Vec<LogEntry> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A sink that adds to this collection.
+    /// A sink that appends to this collection.
     #[must_use]
     pub fn sink(&self) -> LogSink {
         let lines = Arc::clone(&self.0);
@@ -136,15 +135,15 @@ pub(crate) fn host_call(
     payload: &[u8],
 ) -> Result<Vec<u8>, String> {
     if (binding, namespace, operation) == ("kubewarden", "tracing", "log") {
-        // A line that nobody takes is not looked at.
+        // Without a sink, lines are not parsed.
         if let Some(sink) = sink {
             sink(LogEntry::parse(payload));
         }
         return Ok(Vec::new());
     }
     Err(format!(
-        "the host capability {binding}/{namespace}/{operation} is not available: \
-         this host offers logging only (kubewarden/tracing/log)"
+        "the host capability {binding}/{namespace}/{operation} is not supported: \
+         this host supports only logging (kubewarden/tracing/log)"
     ))
 }
 

@@ -1,4 +1,4 @@
-//! Admission requests made of manifests, as `kubectl apply` would cause them.
+//! Builds the admission requests that `kubectl apply` of a manifest would cause.
 
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -8,7 +8,7 @@ use crate::{
     workload::{self, TemplatePod},
 };
 
-/// Kinds that belong to no namespace, as far as one meets them in manifests.
+/// Common kinds that are not namespaced.
 const CLUSTER_SCOPED: [&str; 14] = [
     "APIService",
     "ClusterAdmissionPolicy",
@@ -26,13 +26,13 @@ const CLUSTER_SCOPED: [&str; 14] = [
     "ValidatingWebhookConfiguration",
 ];
 
-/// What happens to the object.
+/// The operation of the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operation {
-    /// It is new.
+    /// A new object.
     #[default]
     Create,
-    /// It replaces itself: the old object is the same.
+    /// An update in which the old object equals the new one.
     Update,
 }
 
@@ -45,53 +45,53 @@ impl Operation {
     }
 }
 
-/// How requests are made of manifests.
+/// How requests are built from manifests.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// For objects that name none.
+    /// The namespace of objects that have none.
     pub namespace: String,
-    /// What happens to the objects.
+    /// The operation of the requests.
     pub operation: Operation,
-    /// Whether the pods of the workloads' templates are asked about, too.
+    /// Whether to add a request for the pod of each workload's template.
     pub with_pods: bool,
 }
 
-/// A request, and what to call it.
+/// A request and its title.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// `Pod default/web`
     pub title: String,
-    /// The workload that the pod is of: `Deployment default/web`
+    /// The workload that the pod belongs to: `Deployment default/web`
     pub template_of: Option<String>,
-    /// What the answer does not show.
+    /// What the policy's answer does not cover.
     pub note: Option<&'static str>,
     /// The request.
     pub request: AdmissionRequest,
 }
 
-/// Its own answer says nothing of the pods that its controller creates.
+/// The answer for the object does not cover the pods that its controller creates.
 const CUSTOM: &str = "if its controller creates pods, the policy sees each of them";
 const CUSTOM_WITH_POD: &str =
     "the policy sees each pod that its controller creates; the pod of its template follows";
 
-/// A document that is no manifest.
+/// A document that is not a manifest.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum ManifestError {
     #[error("document {document} is not a Kubernetes object: it has no `{missing}`")]
     NotAnObject { document: usize, missing: &'static str },
-    #[error("there is no document in it")]
+    #[error("it contains no document")]
     Empty,
 }
 
-/// Whether a document is a manifest: an admission request's `kind` is an object,
-/// and a review's is `AdmissionReview`.
+/// Whether a document is a manifest rather than an admission request, whose `kind` is an
+/// object, or a review, whose `kind` is `AdmissionReview`.
 #[must_use]
 pub fn is_manifest(document: &Value) -> bool {
     document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != "AdmissionReview")
 }
 
-/// The requests that these documents make.
+/// The requests for these documents.
 pub fn cases(documents: Vec<Value>, options: &Options) -> Result<Vec<Case>, ManifestError> {
     let mut cases = Vec::new();
     for (index, document) in documents.into_iter().enumerate() {
@@ -105,7 +105,7 @@ pub fn cases(documents: Vec<Value>, options: &Options) -> Result<Vec<Case>, Mani
     Ok(cases)
 }
 
-/// What to call an object: `Pod default/web`.
+/// An object's title: `Pod default/web`.
 #[must_use]
 pub fn title(object: &Value, namespace: Option<&str>) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
@@ -149,7 +149,7 @@ fn add(
         let own = object.pointer("/metadata/namespace").and_then(Value::as_str);
         own.filter(|own| !own.is_empty()).unwrap_or(&options.namespace).to_owned()
     });
-    // The API server sets the object's namespace before any admission.
+    // The API server sets the object's namespace before admission.
     if let (Some(namespace), Some(object)) = (&namespace, object.as_object_mut())
         && let Value::Object(metadata) = object.entry("metadata").or_insert_with(|| json!({}))
     {
@@ -185,7 +185,7 @@ fn add(
         };
         cases.push(Case {
             title: self::title(&pod, None),
-            // Controllers replace pods, they do not update them.
+            // Controllers replace pods instead of updating them.
             request: request(cases.len(), "v1", "Pod", pod, Operation::Create, user),
             template_of: Some(title),
             note: None,
@@ -212,7 +212,7 @@ fn request(
     };
     let text = |pointer: &str| Some(object.pointer(pointer)?.as_str()?.to_owned());
     AdmissionRequest {
-        // The same manifest makes the same request.
+        // Deterministic: a manifest always gives the same request.
         uid: format!("00000000-0000-4000-8000-{:012x}", index + 1),
         request_kind: Some(kind.clone()),
         request_resource: Some(resource.clone()),
@@ -237,7 +237,7 @@ fn request(
     }
 }
 
-/// The resource of a kind, by the rule that nearly all follow.
+/// The plural resource name of a kind, by the usual rule.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     if kind == "endpoints" {
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_named() {
+    fn a_value_that_is_not_an_object_is_an_error() {
         let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &options(true)).unwrap_err();
         assert_eq!(error.to_string(), "document 2 is not a Kubernetes object: it has no `apiVersion`");
         assert_eq!(cases(Vec::new(), &options(true)), Err(ManifestError::Empty));

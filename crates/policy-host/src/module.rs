@@ -1,5 +1,5 @@
-//! What a module's bytes tell before it runs: whether it is a policy, and the
-//! metadata that `kwctl annotate` wrote into it.
+//! Inspects a module before it runs: whether it is a policy, and the metadata that
+//! `kwctl annotate` added.
 
 use serde::Deserialize;
 use wasmi::Module;
@@ -8,10 +8,10 @@ use crate::{error::LoadError, runner};
 
 const METADATA_SECTION: &str = "io.kubewarden.metadata";
 const GUEST_CALL: &str = "__guest_call";
-/// A component's version and layer, where a module has its version.
+/// The version and layer of a component, in the bytes where a module has its version.
 const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 
-/// The part of a policy's metadata that decides how it is called.
+/// The part of a policy's metadata that determines how it is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
@@ -21,8 +21,8 @@ pub struct Metadata {
     pub policy_type: PolicyType,
     /// Whether the policy changes objects.
     pub mutating: bool,
-    /// The version of Kubewarden's protocol. `kwctl annotate` asks the policy for
-    /// it; a policy server does not load a module without.
+    /// The version of Kubewarden's protocol. `kwctl annotate` gets it from the policy; a
+    /// policy server does not load a module without it.
     pub protocol_version: Option<String>,
 }
 
@@ -63,13 +63,13 @@ pub enum PolicyType {
 }
 
 /// Reads a module and checks that it is a policy that this host can run, so that a wrong
-/// file is told apart from a broken policy. No metadata: the policy is not annotated.
+/// file gets a clear error. Returns no metadata if the policy is not annotated.
 pub(crate) fn inspect(wasm: &[u8]) -> Result<(Module, Option<Metadata>), LoadError> {
     if wasm.is_empty() {
         return Err(LoadError::NotWasm("the file is empty".to_owned()));
     }
     if !wasm.starts_with(b"\0asm") {
-        return Err(LoadError::NotWasm("it does not begin with the bytes `\\0asm`".to_owned()));
+        return Err(LoadError::NotWasm("it does not start with the bytes `\\0asm`".to_owned()));
     }
     if wasm.get(4..8) == Some(COMPONENT) {
         return Err(LoadError::NotPolicy(

@@ -12,14 +12,14 @@ use thiserror::Error;
 
 use crate::documents::{self, Dialect, SyntaxError};
 
-/// What happens to a policy's refusals and mutations.
+/// Whether a policy's rejections and mutations take effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// They count.
+    /// They take effect.
     #[default]
     Protect,
-    /// They are looked at only: every request passes unchanged.
+    /// They are only logged: every request is accepted unchanged.
     Monitor,
 }
 
@@ -27,58 +27,57 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyEntry {
-    /// Where the module is: a path or a `file://` URL.
+    /// The module's path or `file://` URL.
     pub module: String,
     /// See [`Mode`].
     #[serde(default)]
     pub policy_mode: Mode,
-    /// Whether a mutation passes; without it, it is a refusal.
+    /// Whether the policy may mutate. If not, a mutation is a rejection.
     #[serde(default)]
     pub allowed_to_mutate: Option<bool>,
-    /// What the policy is told with each request.
+    /// The settings, sent to the policy with each request.
     #[serde(default)]
     pub settings: Option<Map<String, Value>>,
-    /// The administrator's own words for every refusal.
+    /// The administrator's message for every rejection, instead of the policy's.
     #[serde(default)]
     pub message: Option<String>,
-    /// How long the policy may take, other than by default.
+    /// The time limit in seconds, if not the default.
     #[serde(default)]
     pub timeout_eval_seconds: Option<u64>,
 }
 
 impl PolicyEntry {
-    /// The settings as the policy gets them.
+    /// The settings in the form that the policy gets.
     #[must_use]
     pub fn settings(&self) -> Value {
         Value::Object(self.settings.clone().unwrap_or_default())
     }
 
-    /// What is wrong with the module's place for the policy server, which takes
-    /// URLs only.
+    /// Why the policy server would not accept the module's location: it requires a URL.
     #[must_use]
     pub fn place_note(&self) -> Option<String> {
         let path = match self.module.split_once("://") {
             None => &*self.module,
-            // What stands there would be a host.
+            // The first part would be a host name.
             Some(("file", path)) if !path.starts_with('/') && !path.starts_with("localhost/") => path,
             Some(_) => return None,
         };
         let path = Path::new(path);
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Some(format!(
-            "a policy server takes no path as module, only a URL: write `module: file://{}`",
+            "a policy server accepts only URLs as modules: write `module: file://{}`",
             path.display()
         ))
     }
 
-    /// How long the policy may take, if not as long as by default.
+    /// The time limit, if not the default.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_eval_seconds.map(Duration::from_secs)
     }
 }
 
-/// A `policies.yml` that cannot be served.
+/// An invalid `policies.yml`.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum PoliciesError {
@@ -86,15 +85,15 @@ pub enum PoliciesError {
     Syntax(#[from] SyntaxError),
     #[error("it must map the name of each policy to its module and settings")]
     NotAMap,
-    #[error("it names no policy")]
+    #[error("it contains no policy")]
     Empty,
-    #[error("policy `{0}`: groups of policies are not served by this host")]
+    #[error("policy `{0}`: policy groups are not supported")]
     Group(String),
-    #[error("a policy has an empty name; its name is the last part of its URL")]
+    #[error("the name of a policy must not be empty: it is the last part of the URL")]
     NoName,
-    #[error("policy `{0}`: a name cannot have a `/`")]
+    #[error("policy `{0}`: the name must not contain `/`")]
     Slash(String),
-    #[error("policy `{0}`: timeoutEvalSeconds must be at least 1; leave it out for the server's own limit")]
+    #[error("policy `{0}`: timeoutEvalSeconds must be at least 1; remove it to use the server's limit")]
     NoTime(String),
     #[error("policy `{policy}`: {source}")]
     Entry { policy: String, source: serde_json::Error },
@@ -122,7 +121,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, PolicyEntry>, PoliciesError>
         .collect()
 }
 
-/// Reads what belongs to one name.
+/// Reads one entry.
 pub fn entry(policy: &str, entry: Value) -> Result<PolicyEntry, PoliciesError> {
     let policy = policy.to_owned();
     if entry.get("policies").is_some() {
@@ -135,7 +134,7 @@ pub fn entry(policy: &str, entry: Value) -> Result<PolicyEntry, PoliciesError> {
     }
 }
 
-/// The place of a module is not on this machine.
+/// The module is not a local file.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("`{0}`: only a path or a file:// URL can be loaded; pull the policy first")]
 pub struct NotLocal(pub String);
@@ -151,7 +150,7 @@ pub fn local_path(location: &str) -> Result<PathBuf, NotLocal> {
     }
 }
 
-/// A URL writes a space as `%20`; anything that is no such escape stays.
+/// Decodes percent-encoding such as `%20`; anything else stays.
 fn percent_decoded(path: String) -> String {
     if !path.contains('%') {
         return path;
@@ -189,17 +188,17 @@ mod tests {
         let message = |text| parse(text).unwrap_err().to_string();
         assert_eq!(message("a: {}"), "policy `a`: missing field `module`");
         assert!(message("a: {module: x, policyMode: loud}").contains("unknown variant `loud`"));
-        assert!(message("a: {policies: {}}").contains("groups"));
+        assert!(message("a: {policies: {}}").contains("policy groups"));
         assert!(message("- a").contains("must map"));
-        assert!(message("'': {module: x}").contains("empty name"));
-        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: a name cannot have a `/`");
+        assert!(message("'': {module: x}").contains("must not be empty"));
+        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: the name must not contain `/`");
         assert!(message("a: {module: x, timeoutEvalSeconds: 0}").contains("must be at least 1"));
         assert!(message("a: {module: x, timeoutEvalSeconds: '2'}").contains("expected u64"));
-        // In YAML 1.2 `yes` is a word.
+        // In YAML 1.2, `yes` is a string.
         assert!(message("a: {module: x, allowedToMutate: yes}").contains("expected a boolean"));
         let on = parse("a: {module: x, settings: {b: on}}").unwrap();
         assert_eq!(on["a"].settings(), serde_json::json!({ "b": "on" }));
-        assert_eq!(message(""), "it names no policy");
+        assert_eq!(message(""), "it contains no policy");
     }
 
     #[test]

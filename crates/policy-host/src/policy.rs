@@ -1,4 +1,4 @@
-//! A policy, loaded once and called in a fresh instance each time.
+//! A policy that is loaded once and called in a fresh instance each time.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     runner::{Outcome, Runner},
 };
 
-/// The policy server's own limit.
+/// The policy server's default limit.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a policy is loaded.
@@ -30,14 +30,14 @@ impl Default for PolicyBuilder {
 }
 
 impl PolicyBuilder {
-    /// How long a call may take; `None` for as long as it likes.
+    /// The time limit of a call; `None` for no limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Who gets the lines that the guest logs.
+    /// Receives the lines that the guest logs.
     #[must_use]
     pub fn log(mut self, sink: LogSink) -> Self {
         self.log = Some(sink);
@@ -72,27 +72,27 @@ pub struct Policy {
     log: Option<LogSink>,
 }
 
-/// The response to a request, and why there was no proper one.
+/// The response to a request, and the error if the policy gave no answer.
 #[derive(Debug)]
 pub struct Review {
-    /// What the API server gets.
+    /// The response to the API server.
     pub response: AdmissionResponse,
-    /// The reason, if the policy gave no answer.
+    /// The error, if the policy gave no answer.
     pub failure: Option<CallError>,
 }
 
-/// What one call gave, and what it took from instantiation to response.
+/// The result of one call, and its cost from instantiation to response.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// The guest's response.
     pub response: Vec<u8>,
-    /// Units of work, the same on every machine: about one for each WebAssembly instruction.
+    /// Units of work, about one for each WebAssembly instruction: the same on every machine.
     pub fuel: u64,
-    /// The linear memory's greatest size, in bytes.
+    /// The peak size of the linear memory, in bytes.
     pub peak_memory: u64,
     /// The time in this host's interpreter.
     pub time: Duration,
-    /// The last host capability that the guest asked for and that there is not.
+    /// The last host capability that the guest called and this host does not offer.
     pub refused: Option<String>,
 }
 
@@ -107,37 +107,37 @@ impl Policy {
         Self::builder().bytes(wasm)
     }
 
-    /// Loads a policy with other limits, or with its log lines sent somewhere.
+    /// Loads a policy with these limits and this sink for its log lines.
     #[must_use]
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
 
-    /// The same policy with its log lines sent somewhere else.
+    /// The same policy with another sink for its log lines.
     #[must_use]
     pub fn with_log(&self, sink: LogSink) -> Self {
         Self { loaded: Arc::clone(&self.loaded), log: Some(sink) }
     }
 
-    /// The same policy, and its log lines from here on.
+    /// The same policy, and a collection of its log lines.
     #[must_use]
     pub fn with_logs(&self) -> (Self, Logs) {
         let logs = Logs::default();
         (self.with_log(logs.sink()), logs)
     }
 
-    /// What `kwctl annotate` wrote into the module, if it did.
+    /// The metadata of `kwctl annotate`, if the module has any.
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
         self.loaded.metadata.as_ref()
     }
 
-    /// Calls a waPC operation with any bytes, as the policy server would.
+    /// Calls a waPC operation with any payload, as the policy server would.
     pub fn call(&self, operation: &str, payload: &[u8]) -> Result<Vec<u8>, CallError> {
         self.observe(operation, payload).map(|observation| observation.response)
     }
 
-    /// Calls an operation, as [`Policy::call`] does, and says what it took.
+    /// Like [`Policy::call`], and measures the cost.
     pub fn observe(&self, operation: &str, payload: &[u8]) -> Result<Observation, CallError> {
         let run = self
             .loaded
@@ -163,13 +163,13 @@ impl Policy {
         }
     }
 
-    /// Asks the policy about a request. The guest's own answer; see
-    /// [`Policy::review`] for what the API server makes of it.
+    /// Calls `validate` and returns the guest's own answer. [`Policy::review`] turns it into
+    /// the response to the API server.
     pub fn validate(&self, request: &ValidateRequest, settings: &Value) -> Result<PolicyAnswer, CallError> {
         self.ask("validate", &request.payload(settings))
     }
 
-    /// Asks the policy about a request, and builds the response to it.
+    /// Calls `validate` and builds the response to the API server.
     #[must_use]
     pub fn review(&self, request: &ValidateRequest, settings: &Value) -> Review {
         let uid = request.uid();
@@ -184,7 +184,7 @@ impl Policy {
         }
     }
 
-    /// Asks the policy whether a policy server would start with these settings.
+    /// Calls `validate_settings`, as a policy server does when it starts.
     pub fn validate_settings(&self, settings: &Value) -> Result<SettingsAnswer, CallError> {
         self.ask("validate_settings", settings.to_string().as_bytes())
     }

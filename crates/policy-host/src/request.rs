@@ -1,4 +1,4 @@
-//! What a policy is asked: an admission request, or any JSON for a raw policy.
+//! The input of a policy: an admission request, or any JSON for a raw policy.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub struct GroupVersionResource {
     pub resource: String,
 }
 
-/// Who asks.
+/// The user who sent the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "UserInfo")]
 #[allow(missing_docs)]
@@ -77,14 +77,14 @@ pub struct UserInfo {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ValidateRequest {
-    /// What the API server asks.
+    /// A request of the API server.
     Admission(Box<AdmissionRequest>),
     /// Any JSON, for a policy of type `raw`.
     Raw(Value),
 }
 
 impl ValidateRequest {
-    /// From an `AdmissionRequest`, or the `AdmissionReview` around one.
+    /// Reads an `AdmissionRequest`, or the `AdmissionReview` around one.
     pub fn from_review(input: Value) -> Result<Self, RequestError> {
         let Value::Object(mut object) = input else {
             return Err(RequestError::NotAnObject);
@@ -116,7 +116,7 @@ impl ValidateRequest {
         }
     }
 
-    /// What a mutation is a mutation of. Nothing for a `DELETE`.
+    /// The object that a mutation changes. None for a `DELETE`.
     #[must_use]
     pub fn object(&self) -> Option<&Value> {
         match self {

@@ -1,4 +1,4 @@
-//! What a policy answers, and what the API server gets to see of it.
+//! The answer of a policy, and the response that the API server gets.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::{error::CallError, policies::Mode};
 /// The guest's own answer to `validate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyAnswer {
-    /// Whether the request may pass.
+    /// Whether the request is accepted.
     pub accepted: bool,
     /// Why not.
     pub message: Option<String>,
     /// The HTTP status that goes with the message.
     pub code: Option<u16>,
-    /// The whole object as it should be, if the policy changes it.
+    /// The whole object with the policy's changes, if there are any.
     pub mutated_object: Option<Value>,
-    /// For the audit log.
+    /// Annotations for the audit log.
     pub audit_annotations: Option<BTreeMap<String, String>>,
-    /// For the person at the other end.
+    /// Warnings for the user who sent the request.
     pub warnings: Option<Vec<String>>,
 }
 
@@ -53,7 +53,7 @@ pub struct AdmissionResponse {
     pub warnings: Option<Vec<String>>,
 }
 
-/// The only patch type there is.
+/// The only patch type that Kubernetes has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum PatchType {
@@ -61,7 +61,7 @@ pub enum PatchType {
     JsonPatch,
 }
 
-/// Why a request was refused.
+/// Why a request was rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct AdmissionStatus {
@@ -73,7 +73,7 @@ pub struct AdmissionStatus {
     pub code: Option<u16>,
 }
 
-/// Holds the policy's own message where the administrator's replaced it.
+/// Keeps the policy's own message when the administrator's replaces it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct StatusDetails {
@@ -123,7 +123,7 @@ impl AdmissionResponse {
         }
     }
 
-    /// What the API server gets when there is no answer.
+    /// The response to the API server if the policy gave no answer.
     #[must_use]
     pub fn from_failure(uid: &str, failure: &CallError) -> Self {
         let message = match failure {
@@ -141,7 +141,7 @@ impl AdmissionResponse {
         }
     }
 
-    /// The message of a refusal.
+    /// The message of a rejection.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.status.as_ref()?.message.as_deref()
@@ -156,7 +156,7 @@ impl AdmissionResponse {
         Ok(Some(serde_json::from_slice(&json)?))
     }
 
-    /// The object as the API server would go on with it.
+    /// The object with the patch applied.
     pub fn patched(&self, object: &Value) -> Result<Value, PatchError> {
         let mut object = object.clone();
         if let Some(patch) = self.decoded_patch()? {
@@ -165,9 +165,8 @@ impl AdmissionResponse {
         Ok(object)
     }
 
-    /// Applies what the administrator configured around the policy, in the
-    /// policy server's order: monitor mode, the right to mutate, and the message
-    /// of the administrator's own.
+    /// Applies the policy's configuration in the policy server's order: monitor mode,
+    /// permission to mutate, and the administrator's message.
     #[must_use]
     pub fn constrained(
         mut self,
@@ -210,7 +209,7 @@ impl AdmissionResponse {
     }
 }
 
-/// A patch that does not fit its object, which only a hand-made response has.
+/// A patch that cannot be applied to its object. Only a hand-made response has one.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum PatchError {

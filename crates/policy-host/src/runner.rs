@@ -9,14 +9,14 @@ use wasmi::{
 
 use crate::{log::LogSink, wapc, wasi};
 
-/// Fuel is given out in portions of some milliseconds; between two of them the clock is looked at.
+/// Fuel is handed out in portions that last some milliseconds; the clock is checked in between.
 const PORTION: u64 = 5_000_000;
-/// As deep as the policy server lets a guest recurse: its stack has 512 KiB.
+/// The recursion depth that the policy server's stack of 512 KiB allows.
 const RECURSION_DEPTH: usize = 10_000;
-/// The start functions of waPC, in their order.
+/// waPC's start functions, in the order in which they are called.
 const START_FUNCTIONS: [&str; 3] = ["_start", "_initialize", "wapc_init"];
 
-/// What the host's functions know of a call.
+/// The state of a call that the host's functions share.
 #[derive(Default)]
 pub(crate) struct Guest {
     pub operation: Vec<u8>,
@@ -29,21 +29,21 @@ pub(crate) struct Guest {
     pub log: Option<LogSink>,
 }
 
-/// How a call ended.
+/// The outcome of a call.
 pub(crate) enum Outcome {
     Response(Vec<u8>),
     GuestError(String),
     Trap(String),
     Interrupted,
-    /// The instance could not be made, or a start function failed.
+    /// The instance could not be created, or a start function failed.
     NotStarted(String),
 }
 
-/// One call and what it took, from instantiation to response.
+/// One call and its cost, from instantiation to response.
 pub(crate) struct Run {
     pub outcome: Outcome,
     pub stderr: String,
-    /// A host capability that the guest asked for and that there is not.
+    /// A host capability that the guest called and this host does not offer.
     pub refused: Option<String>,
     pub fuel: u64,
     pub memory: u64,
@@ -69,7 +69,7 @@ pub(crate) fn parse(wasm: &[u8]) -> Result<Module, wasmi::Error> {
     let mut config = Config::default();
     config.consume_fuel(true);
     config.set_max_recursion_depth(RECURSION_DEPTH);
-    // Lazily, a function's first call would cost the fuel of its translation.
+    // With lazy compilation, a function's first call would also cost the fuel of its translation.
     config.compilation_mode(CompilationMode::Eager);
     Module::new(&Engine::new(&config), wasm)
 }
@@ -86,7 +86,7 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Calls an operation in a fresh instance. The limit is for each function that is called.
+    /// Calls an operation in a fresh instance. The time limit applies to each function separately.
     pub(crate) fn run(
         &self,
         operation: &str,
@@ -123,11 +123,11 @@ impl Runner {
     }
 }
 
-/// A call under way.
+/// A call in progress.
 struct Call {
     store: Store<Guest>,
     limit: Option<Duration>,
-    /// All the fuel that it was given.
+    /// All fuel handed out so far.
     given: u64,
 }
 
@@ -176,7 +176,7 @@ impl Call {
         }
     }
 
-    /// Calls a function until it returns or its time is over.
+    /// Calls a function until it returns or its time limit is reached.
     fn invoke<P: WasmParams, R: WasmResults>(
         &mut self,
         function: TypedFunc<P, R>,

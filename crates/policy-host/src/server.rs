@@ -1,4 +1,4 @@
-//! Policies behind HTTP, at the policy server's paths and in its formats, so
+//! Serves policies over HTTP with the policy server's paths and formats, so
 //! that an API server cannot tell the difference.
 //!
 //! | path | in | out |
@@ -31,10 +31,10 @@ use crate::{
     policies::{self, NotLocal, PolicyEntry},
 };
 
-/// The policy server's limit of a request's body.
+/// The policy server's limit for the body of a request.
 pub const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
-/// A policy that cannot be served, so that the server does not start.
+/// Why a policy cannot be served. The server then does not start.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum ServeError {
@@ -48,7 +48,7 @@ pub enum ServeError {
     Settings(String),
 }
 
-/// A policy with its entry of `policies.yml`.
+/// A policy with its entry in `policies.yml`.
 pub struct Served {
     policy: Policy,
     entry: PolicyEntry,
@@ -56,8 +56,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// Loads a policy and has it validate its settings. `timeout` is for an
-    /// entry that has none of its own.
+    /// Loads a policy and validates its settings with it. `timeout` applies to entries
+    /// without a timeout of their own.
     pub fn load(entry: PolicyEntry, timeout: Option<Duration>, log: LogSink) -> Result<Self, ServeError> {
         let policy = Policy::builder()
             .timeout(entry.timeout().or(timeout))
@@ -72,15 +72,15 @@ impl Served {
         Ok(Self { policy, entry, settings })
     }
 
-    /// Why the policy server would not start with this entry, though this host
-    /// does; and what to do about it.
+    /// Why the policy server would not start with this entry, although this host does, and
+    /// what to do about it.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let annotated = self.policy.metadata().is_some_and(|metadata| metadata.protocol_version.is_some());
         let unannotated = (!annotated).then(|| {
             format!(
-                "a policy server does not start with this module, which has no metadata with a protocol \
-                 version: write it in with `kwctl annotate -m metadata.yml -o annotated-policy.wasm {}`",
+                "a policy server does not start with this module, because it has no metadata with a protocol \
+                 version: add it with `kwctl annotate -m metadata.yml -o annotated-policy.wasm {}`",
                 self.entry.module.strip_prefix("file://").unwrap_or(&self.entry.module)
             )
         });
@@ -88,7 +88,7 @@ impl Served {
     }
 }
 
-/// A request that was answered, for a log.
+/// An answered request, for the log.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub struct Event<'a> {
@@ -99,27 +99,27 @@ pub struct Event<'a> {
     pub took: Duration,
 }
 
-/// Takes each event.
+/// Receives each event.
 pub type EventSink = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
-/// What all requests share.
+/// The state that all requests share.
 pub struct Server {
     policies: BTreeMap<String, Served>,
-    /// A guest computes without a pause, so no more run at once than can.
+    /// Limits the requests in progress: guests only compute, so more would not be faster.
     workers: Arc<Semaphore>,
     exempt_namespace: Option<String>,
     events: EventSink,
 }
 
 impl Server {
-    /// A server of these policies that runs so many requests at once.
+    /// A server for these policies that processes this many requests at once.
     #[must_use]
     pub fn new(policies: BTreeMap<String, Served>, workers: usize, events: EventSink) -> Self {
         Self { policies, workers: Arc::new(Semaphore::new(workers.max(1))), exempt_namespace: None, events }
     }
 
-    /// Accepts everything in this namespace unseen, as the policy server does
-    /// for its own.
+    /// Accepts every request of this namespace without calling a policy, as the policy server
+    /// does for its own.
     #[must_use]
     pub fn always_accept(mut self, namespace: Option<String>) -> Self {
         self.exempt_namespace = namespace;
@@ -176,8 +176,8 @@ impl Server {
     }
 }
 
-/// The routes of the readiness probe. The policy server has them on a port of
-/// their own, without TLS, and listens there only once it can answer requests.
+/// The routes of the readiness probe. The policy server serves them on a separate port
+/// without TLS, and listens there only when it can answer requests.
 pub fn readiness() -> Router {
     Router::new().route("/readiness", get(|| async { StatusCode::OK }))
 }
@@ -188,8 +188,8 @@ enum Origin {
     Audit,
 }
 
-// The names of the two are seen by who sends something else: they are the policy
-// server's, as is what is asked of `kind` and `apiVersion`.
+// The names of these two types appear in error messages, so they are the policy server's, as
+// are the requirements on `kind` and `apiVersion`.
 #[derive(Deserialize)]
 struct AdmissionReviewRequest {
     #[serde(rename = "kind")]
@@ -226,8 +226,7 @@ async fn validate(
     admission(server, policy, review, Origin::Validate).await
 }
 
-// Here and below, what is no JSON of this form is refused in axum's way, which is
-// plain text: so does the policy server.
+// Here and below, axum rejects other JSON with a plain text error, as in the policy server.
 async fn audit(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
@@ -269,7 +268,7 @@ async fn evaluate(
     let worker = Arc::clone(&server);
     let permit = Arc::clone(&server.workers).acquire_owned().await.map_err(|_| ApiError::internal())?;
     task::spawn_blocking(move || {
-        // With the work, which goes on when nobody waits for it any more.
+        // Held by the work itself, which continues if the client disconnects.
         let _permit = permit;
         worker.review(&policy, &request, origin).ok_or_else(|| ApiError {
             status: StatusCode::NOT_FOUND,
@@ -280,7 +279,7 @@ async fn evaluate(
     .map_err(|_| ApiError::internal())?
 }
 
-/// An error of HTTP rather than of a policy.
+/// An HTTP error that does not come from a policy.
 struct ApiError {
     status: StatusCode,
     message: String,

@@ -1,4 +1,4 @@
-//! waPC's functions, by which the guest takes its call and gives its answer.
+//! waPC's host functions, with which the guest reads its payload and returns its answer.
 //!
 //! <https://wapc.io/docs/spec/>
 
@@ -55,7 +55,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<(), LinkerError> {
             Ok::<_, Error>(i32::from(granted))
         },
     )?;
-    // The only capability, logging, answers with nothing.
+    // Logging, the only capability, returns nothing.
     linker.func_wrap(MODULE, "__host_response", |_: u32| {})?;
     linker.func_wrap(MODULE, "__host_response_len", || 0_u32)?;
     linker.func_wrap(MODULE, "__host_error", |mut caller: Caller<'_, Guest>, at: u32| {
@@ -69,7 +69,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> Result<(), LinkerError> {
     Ok(())
 }
 
-/// waPC's lengths are `i32`; more cannot be in a 32-bit memory.
+/// waPC's lengths are `i32`, and a 32-bit memory cannot hold more.
 pub(crate) fn length(bytes: &[u8]) -> i32 {
     i32::try_from(bytes.len()).unwrap_or(i32::MAX)
 }

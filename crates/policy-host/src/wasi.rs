@@ -20,10 +20,10 @@ const ENOSYS: i32 = 52;
 
 const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
-/// More of a guest's standard error is not kept: it is for one message.
+/// The limit for a guest's standard error, of which only a panic's message is needed.
 const STDERR_BYTES: usize = 16 * 1024;
 
-/// Links what the module imports of WASI.
+/// Links the module's imports from WASI.
 pub(crate) fn link(linker: &mut Linker<Guest>, module: &Module) -> Result<(), LinkerError> {
     linker.func_wrap(MODULE, "random_get", |mut caller: Caller<'_, Guest>, at: u32, length: u32| {
         let mut bytes = read(&caller, at, length)?;
@@ -51,7 +51,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Li
         if let ExternType::Func(function) = import.ty()
             && function.results() == [ValType::I32]
         {
-            // What is linked already stays.
+            // Functions that are already linked stay.
             let _ = linker.func_new(MODULE, import.name(), function.clone(), |_, _, results| {
                 results.fill(Val::I32(ENOSYS));
                 Ok(())
@@ -61,7 +61,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Li
     Ok(())
 }
 
-/// Writes what a list of (address, length) pairs points at.
+/// Writes the buffers that a list of (address, length) pairs points to.
 fn fd_write(
     mut caller: Caller<'_, Guest>,
     fd: i32,

@@ -1,16 +1,16 @@
 //! The pod that a workload's controller would create from its template.
 //!
-//! A policy sees a Deployment twice: once itself, and once for each pod that
-//! the controllers make of it. This module makes such a pod the way they do,
-//! with their owner references, labels and generated names.
+//! A policy gets a Deployment itself, and later each pod that the controllers
+//! create for it. This module creates such a pod as they do, with owner
+//! references, labels and generated names.
 
 use serde_json::{Map, Value, json};
 
-/// Stands in for the ids that a cluster would assign.
+/// Placeholder for the UIDs that a cluster would assign.
 const OWNER_UID: &str = "00000000-0000-4000-8000-0000000000aa";
-/// Stands in for the hash of the template, in the controllers' alphabet.
+/// Placeholder for the hash of the template, in the controllers' alphabet.
 const TEMPLATE_HASH: &str = "5d4f8c7b9d";
-/// Stands in for the minute that a `CronJob`'s run is named after.
+/// Placeholder for the minute in the name of a `CronJob`'s run.
 const SCHEDULED_MINUTE: &str = "29000000";
 
 /// A pod as a controller would create it.
@@ -32,7 +32,7 @@ enum Kind {
     ReplicationController,
     Job,
     CronJob,
-    /// A custom resource with a pod template where the kinds of Kubernetes have it.
+    /// A custom resource that has its pod template at the same path as Kubernetes' own kinds.
     Custom,
 }
 
@@ -55,7 +55,7 @@ impl Kind {
         })
     }
 
-    /// What the pod belongs to, and the controller that makes it.
+    /// The pod's owner, and the controller that creates it.
     fn owner(self, object: &Value, workload: &str) -> (Owner, &'static str) {
         let owner = |api_version: &str, kind: &str, name: String| Owner {
             api_version: api_version.to_owned(),
@@ -114,8 +114,8 @@ struct Owner {
     name: String,
 }
 
-/// Whether an object is of a kind that Kubernetes does not have itself. Its controller
-/// may create pods, whether or not the object shows them.
+/// Whether an object is a custom resource. Its controller may create pods even if the object
+/// has no pod template.
 #[must_use]
 pub fn is_custom(object: &Value) -> bool {
     let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -123,8 +123,8 @@ pub fn is_custom(object: &Value) -> bool {
     group.contains('.') && !group.ends_with(".k8s.io")
 }
 
-/// The pod of a workload's template. `None` for what is no workload, and for
-/// one that has no template.
+/// The pod of a workload's template. `None` for objects that are not workloads, and for
+/// workloads without a template.
 #[must_use]
 pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
     let kind = Kind::of(workload)?;
@@ -160,8 +160,8 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
             metadata.remove("labels");
         }
     }
-    // Only a StatefulSet names its pods itself. The others leave it to the API
-    // server, which does so after admission: the policy sees no name.
+    // Only a StatefulSet names its pods. The others leave it to the API server, which does so
+    // after admission: the policy sees no name.
     if kind == Kind::StatefulSet {
         metadata.insert("name".to_owned(), json!(format!("{name}-0")));
     }
@@ -183,7 +183,7 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<TemplatePod> {
     })
 }
 
-/// What a `StatefulSet` adds to make its pod the one of its ordinal.
+/// Adds the parts of a `StatefulSet`'s pod that depend on its ordinal.
 fn identify(spec: &mut Value, set: &Value, name: &str) {
     let Some(spec) = spec.as_object_mut() else {
         return;
@@ -206,7 +206,7 @@ fn identify(spec: &mut Value, set: &Value, name: &str) {
     }
     let own = spec.entry("volumes").or_insert_with(|| Value::Array(Vec::new()));
     if let Value::Array(own) = own {
-        // A claim takes the place of a volume of the same name.
+        // A claim replaces a volume of the same name.
         own.retain(|volume| volumes.iter().all(|claim| claim["name"] != volume["name"]));
         volumes.append(own);
         *own = volumes;
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(pod["metadata"]["labels"], json!({ "app": "web" }));
             assert_eq!(pod["metadata"]["generateName"], "web-");
         }
-        // A template of something else, as cert-manager's and Flux's kinds have it.
+        // A template that is not of a pod, as in cert-manager's and Flux's kinds.
         let mut certificate = workload("example.com/v1", "Bundle");
         certificate["spec"]["template"] = json!({ "spec": { "secretName": "tls" } });
         assert_eq!(template_pod(&certificate, "shop"), None);

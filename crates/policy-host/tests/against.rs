@@ -1,4 +1,4 @@
-//! `policy-host run --against`: a pod of the chart's webhook beside the policy's.
+//! `policy-host run --against`: compares a pod of the chart's webhook with the policy's.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,11 +8,11 @@ use std::{fs, process::Command};
 
 use policy_host::against::{self, Difference, REASONS};
 use serde_json::{Value, json};
-use support::Behaviour;
+use support::Behavior;
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
-/// As the API server shows it, with its defaults and the app's token.
+/// The webhook's pod as the API server returns it, with defaults and the app's token.
 fn webhooks() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -55,7 +55,7 @@ fn original() -> Value {
     })
 }
 
-/// As a policy makes it of the original.
+/// The policy's pod for the same original.
 fn policys() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -115,7 +115,7 @@ fn what_a_cluster_adds_is_no_difference() {
 }
 
 #[test]
-fn what_nobody_meant_has_no_reason() {
+fn an_unintended_difference_has_no_reason() {
     for (pointer, value, path) in [
         (
             "/spec/initContainers/1/args/2",
@@ -150,7 +150,7 @@ fn what_nobody_meant_has_no_reason() {
         let found = unexplained(&webhooks(), &ours);
         assert!(found.iter().any(|difference| difference.path == path), "{path}: {found:?}");
     }
-    // The app's containers stay in their order.
+    // The app's containers keep their order.
     let mut ours = policys();
     ours["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "side" }));
     assert!(unexplained(&webhooks(), &ours).iter().any(|it| it.path == "containers in order"));
@@ -175,12 +175,12 @@ fn the_webhook_keeps_the_pod_as_it_was() {
     assert_eq!(against::original(&json!({})), None);
 }
 
-/// `policy-host run --against`, with a policy that answers with this pod.
+/// `policy-host run --against`, with a policy that returns this pod.
 fn run(theirs: &Value, ours: &Value, more: &[&str]) -> (i32, String, String) {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let answer = json!({ "accepted": true, "mutated_object": ours });
-    fs::write(path("policy.wasm"), support::policy(&Behaviour::Answer(answer))).unwrap();
+    fs::write(path("policy.wasm"), support::policy(&Behavior::Answer(answer))).unwrap();
     fs::write(path("theirs.json"), theirs.to_string()).unwrap();
     fs::write(path("pod.json"), policys().to_string()).unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_policy-host"))
@@ -199,8 +199,8 @@ fn the_differences_are_shown_by_their_reasons() {
     let (status, stdout, stderr) = run(&webhooks(), &policys(), &[]);
     assert_eq!(status, 0, "{stderr}");
     for expected in [
-        "Pod shop/web-1: 9 differences, all of them meant",
-        "  the init container runs its program directly, without a shell\n    containers[consul-connect-inject-init].command: ",
+        "Pod shop/web-1: 9 differences, all of them intended",
+        "  the init container runs its program directly instead of in a shell\n    containers[consul-connect-inject-init].command: ",
         "containers[consul-dataplane].is: container → native sidecar",
     ] {
         assert!(stdout.contains(expected), "{expected}: {stdout}");
@@ -209,20 +209,20 @@ fn the_differences_are_shown_by_their_reasons() {
     ours["spec"]["initContainers"][1]["image"] = json!("dataplane:2");
     let (status, stdout, stderr) = run(&webhooks(), &ours, &["-r", "pod.json"]);
     assert_eq!(status, 11, "{stderr}");
-    assert!(stdout.contains("10 differences, 1 of them for no known reason"), "{stdout}");
+    assert!(stdout.contains("10 differences, 1 of them for an unknown reason"), "{stdout}");
     assert!(stdout.contains("containers[consul-dataplane].image: dataplane:1 → dataplane:2"), "{stdout}");
 }
 
 #[test]
-fn what_cannot_be_compared_is_told() {
+fn what_cannot_be_compared_is_an_error() {
     let mut plain = webhooks();
     plain["metadata"]["annotations"] = json!({});
     let (status, _, stderr) = run(&plain, &policys(), &[]);
-    assert!(status == 4 && stderr.contains("not a pod that Consul's webhook has injected"), "{stderr}");
+    assert!(status == 4 && stderr.contains("this pod was not injected by Consul's webhook"), "{stderr}");
     let (status, _, stderr) = run(&json!({ "kind": "Deployment" }), &policys(), &[]);
     assert!(status == 4 && stderr.contains("kubectl get pod NAME -o yaml"), "{stderr}");
     let mut reduced = webhooks();
     reduced["metadata"]["annotations"][format!("{PREFIX}original-pod")] = json!("{}");
     let (status, _, stderr) = run(&reduced, &policys(), &[]);
-    assert!(status == 4 && stderr.contains("give the workload or pod"), "{stderr}");
+    assert!(status == 4 && stderr.contains("pass the original pod or workload"), "{stderr}");
 }

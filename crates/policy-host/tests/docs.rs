@@ -1,5 +1,5 @@
-//! The documentation: its links lead somewhere, and what the policy and its
-//! scripts say can be looked up in it.
+//! The documentation: its links are valid, and the messages of the policy and its scripts can
+//! be looked up in it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -38,7 +38,7 @@ fn prose(text: &str) -> String {
     lines.fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// The anchors of a document's headings, as GitHub generates them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let prose = prose(text);
     let headings =
@@ -57,7 +57,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What stands in the round brackets of `[text](target)`.
+/// The targets of `[text](target)`.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let targets = prose.split("](").skip(1);
@@ -152,7 +152,7 @@ fn every_reason_can_be_looked_up() {
     }
 }
 
-/// The texts in double quotes after these words, in all scripts of the pod.
+/// The double-quoted strings after these commands in all scripts.
 fn script_messages() -> Vec<(String, String)> {
     let mut messages = Vec::new();
     for path in files("src/mode/agent/scripts", ".sh") {
@@ -178,7 +178,7 @@ fn script_messages() -> Vec<(String, String)> {
     messages
 }
 
-/// The text between a shell's expansions.
+/// The parts of a string between the shell's expansions.
 fn literal_pieces(message: &str) -> Vec<String> {
     let (mut pieces, mut piece, mut rest) = (Vec::new(), String::new(), message.chars().peekable());
     while let Some(character) = rest.next() {
@@ -207,7 +207,7 @@ fn literal_pieces(message: &str) -> Vec<String> {
     pieces
 }
 
-/// The first few words that stand together: what somebody would search for.
+/// The first few consecutive words, for which a user would search.
 fn head(pieces: &[String]) -> Option<String> {
     let parts = pieces.iter().flat_map(|piece| piece.split([':', ';', '(', ')', ',']));
     let mut parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>());
@@ -248,7 +248,7 @@ const INSTRUCTIONS: &[&str] = &[
     "write ",
 ];
 
-/// The string literals of the policy's code that are sentences.
+/// The string literals in the policy's code that are sentences.
 fn policy_messages() -> Vec<(String, String)> {
     let mut messages = Vec::new();
     for path in files("src", ".rs") {
@@ -298,7 +298,7 @@ fn every_message_of_the_policy_can_be_looked_up() {
 }
 
 #[test]
-fn every_difference_from_the_original_is_told() {
+fn every_difference_from_the_original_is_documented() {
     let text = read("docs/migrate.md");
     let tests = read("tests/conformance.rs") + &read("tests/dataplane_conformance.rs");
     let reasons: Vec<_> =
@@ -307,18 +307,18 @@ fn every_difference_from_the_original_is_told() {
     for reason in &reasons {
         assert!(text.contains(&format!("\n- {reason}\n")), "docs/migrate.md lacks: {reason}");
     }
-    // And none that is not one.
+    // No bullet without a reason.
     let section = text.split("## What differs, and why").nth(1).unwrap();
     let told = section.lines().filter(|line| line.starts_with("- ")).count();
-    assert_eq!(told, reasons.len(), "docs/migrate.md tells of a difference that is none");
+    assert_eq!(told, reasons.len(), "docs/migrate.md lists a difference that does not exist");
 }
 
 /// The values in the documentation are for agent mode.
 const AGENT: helm::Options<'_> =
     helm::Options { mode: Some(helm::Mode::Agent), ca_cert: None, release: None, namespace: None };
 
-/// Values of the Helm chart, policies and settings: each of them is what it says it is,
-/// and whoever translates the values has a policy that injects.
+/// The values of the Helm chart, policies and settings in the documentation are valid, and
+/// translated values give a policy that injects.
 #[test]
 fn the_yaml_in_the_documentation_is_right() {
     let (mut values, mut settings) = (0, 0);

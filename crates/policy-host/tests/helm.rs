@@ -1,4 +1,4 @@
-//! Where the values of Consul's chart are found, and which of them are left out.
+//! Where the values of Consul's chart are found, and which of them are omitted.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use policy_host::{
 };
 use serde_json::{Value, json};
 
-/// Agent mode, whatever the values ask for.
+/// Agent mode, whatever the values are.
 const AGENT: Options<'_> = Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
 
 fn translated(text: &str) -> Result<Translation, HelmError> {
@@ -50,7 +50,7 @@ fn a_helm_release_of_flux() {
     let notes = notes(FLUX);
     for expected in [
         "the values are read from spec.values of HelmRelease flux-system/mesh",
-        "spec.valuesFrom has the ConfigMap consul-values, whose values are not read here",
+        "spec.valuesFrom has the ConfigMap consul-values, whose values are not read",
         "spec.valuesFrom has the Secret consul-acls",
     ] {
         assert!(notes.contains(expected), "{expected}: {notes}");
@@ -89,7 +89,7 @@ fn an_application_of_argo_cd_has_values_as_a_text() {
     assert!(notes(&text).contains("from spec.source.helm of Application argocd/consul"), "{}", notes(&text));
 }
 
-/// As Argo CD has it: the object stands in place of the text, and parameters over both.
+/// As in Argo CD: the object replaces the string, and parameters override both.
 #[test]
 fn an_application_of_argo_cd_has_values_as_an_object_and_parameters() {
     let text = application(
@@ -115,8 +115,8 @@ fn an_application_of_argo_cd_has_values_as_an_object_and_parameters() {
     );
     for expected in [
         "spec.source.helm.parameters sets connectInject.sidecarProxy.concurrency to 4",
-        "spec.source.helm.parameters sets connectInject.k8sDenyNamespaces[0], which is not read here",
-        "spec.source.helm names the file values/prod.yaml, whose values are not read here",
+        "spec.source.helm.parameters sets connectInject.k8sDenyNamespaces[0], which is not supported here",
+        "spec.source.helm names the file values/prod.yaml, whose values are not read",
     ] {
         assert!(notes(&text).contains(expected), "{expected}: {}", notes(&text));
     }
@@ -132,7 +132,7 @@ fn an_application_of_argo_cd_has_several_sources() {
 ",
     );
     assert_eq!(settings(&text), json!({ "default": true }));
-    // Charts of one's own, from a repository: which one has Consul as a dependency?
+    // Custom charts from a repository: which one has Consul as a dependency?
     let text =
         application("  sources:\n  - {path: a, helm: {values: ''}}\n  - {path: b, helm: {values: ''}}\n");
     assert_eq!(translated(&text).unwrap_err(), HelmError::NoValues("Application argocd/consul".to_owned()));
@@ -197,8 +197,8 @@ releases:
     assert!(error.starts_with("the file has no values of the chart; "), "{error}");
 }
 
-/// The chart's templates write a quoted value as they write one without quotes, but `if` takes any
-/// text for true.
+/// The chart's templates write quoted and unquoted values alike, but `if` treats any string as
+/// true.
 #[test]
 fn quoted_values() {
     let text = "connectInject: {default: 'true', sidecarProxy: {concurrency: '4', resources: {limits: {cpu: '1'}}},\
@@ -221,7 +221,7 @@ fn anchors_in_a_block_of_their_own() {
 }
 
 #[test]
-fn the_object_with_the_values_stands_among_others() {
+fn the_object_with_the_values_is_found_among_others() {
     let others = "apiVersion: v1\nkind: Namespace\nmetadata: {name: consul}\n---\n\
                   apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: hashicorp}\n---";
     assert_eq!(settings(&format!("{others}{FLUX}")), settings(FLUX));
@@ -234,16 +234,16 @@ fn the_object_with_the_values_stands_among_others() {
 }
 
 #[test]
-fn what_has_no_values_is_named() {
+fn a_document_without_values_is_an_error() {
     let error = translated("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n").unwrap_err().to_string();
-    assert!(error.starts_with("Service web has no values of the chart; give a values file"), "{error}");
+    assert!(error.starts_with("Service web has no values of the chart; pass a values file"), "{error}");
     let broken = application("  source:\n    chart: consul\n    helm:\n      values: 'a: b: c'\n");
     let error = translated(&broken).unwrap_err().to_string();
     assert!(error.starts_with("spec.source.helm.values: not valid YAML at line 1"), "{error}");
     assert_eq!(translated("[1]").unwrap_err(), HelmError::NotAnObject);
 }
 
-/// Helm makes no path of a key with dots, and neither does the translation.
+/// Neither Helm nor the translation treats a key with dots as a path.
 #[test]
 fn a_key_with_dots_is_no_path() {
     let translation = translated(
@@ -256,7 +256,7 @@ fn a_key_with_dots_is_no_path() {
         .iter()
         .map(|outcome| (outcome.key.as_str(), outcome.fate, outcome.text.as_str()))
         .collect();
-    let dots = "one key with dots in its name, which Helm does not read as a path";
+    let dots = "a single key with dots, which Helm does not read as a path";
     assert_eq!(
         said,
         [
@@ -272,7 +272,7 @@ fn a_key_with_dots_is_no_path() {
     );
 }
 
-/// What `helm get values --all` has of chart 0.43, and of today's chart.
+/// The output of `helm get values --all` for chart 0.43 and for today's chart.
 #[test]
 fn the_charts_own_resources_are_left_out() {
     let old = json!({
@@ -285,10 +285,10 @@ fn the_charts_own_resources_are_left_out() {
     assert_eq!(translation.settings, json!({}));
     assert_eq!(translation.outcomes.len(), 8);
     for outcome in &translation.outcomes {
-        assert!(outcome.text.starts_with("left out: "), "{outcome:?}");
+        assert!(outcome.text.starts_with("omitted: "), "{outcome:?}");
         assert!(outcome.text.contains("is the chart's default"), "{outcome:?}");
     }
-    // Somebody's own amounts are theirs.
+    // The user's own amounts are kept.
     let mut own = old;
     own["connectInject"]["initContainer"]["resources"]["limits"] = json!({ "memory": "300Mi", "cpu": "1" });
     assert_eq!(
@@ -296,5 +296,5 @@ fn the_charts_own_resources_are_left_out() {
         json!({ "initContainer": { "resources": { "limits": { "memory": "300Mi", "cpu": "1" } } } })
     );
     let small = json!({ "global": { "consulSidecarContainer": { "resources": { "limits": { "memory": "64Mi" } } } } });
-    assert!(helm::translate(&small, &AGENT).unwrap().outcomes[0].text.contains("would be killed"));
+    assert!(helm::translate(&small, &AGENT).unwrap().outcomes[0].text.contains("or it is killed"));
 }

@@ -11,7 +11,7 @@ fn translate(values: &Value) -> Translation {
     translation
 }
 
-/// The settings without those that every translation has.
+/// The settings, less those that every translation has.
 fn own_settings(values: &Value) -> Value {
     let mut settings = translate(values).settings;
     assert_eq!(settings["mode"], "dataplane");
@@ -92,7 +92,7 @@ fn every_value_that_reaches_a_pod_is_a_setting() {
 }
 
 #[test]
-fn the_values_of_the_injector_stand_over_the_global_ones() {
+fn the_values_of_the_injector_override_the_global_ones() {
     let values = json!({
         "global": { "imageK8S": "a:1", "logLevel": "warn", "metrics": { "enabled": true } },
         "connectInject": {
@@ -120,15 +120,15 @@ fn addresses_and_names_are_the_releases() {
     );
     let notes = translation.notes.join("\n");
     for expected in [
-        "the mode is dataplane, since client.enabled is false",
+        "the mode is dataplane, because client.enabled is false",
         "kubectl get secret -n hashi mesh-consul-ca-cert -o jsonpath='{.data.tls\\.crt}'",
         "kubectl exec -n hashi deploy/mesh-consul-connect-injector -c sidecar-injector -- cat /etc/resolv.conf",
     ] {
         assert!(notes.contains(expected), "{expected}: {notes}");
     }
-    assert!(!notes.contains("shows yours"), "{notes}");
-    // Nobody said which release it is.
-    assert!(translate(&values).notes.join("\n").contains("`helm list -A` shows yours"));
+    assert!(!notes.contains("if yours is another one"), "{notes}");
+    // The release is unknown.
+    assert!(translate(&values).notes.join("\n").contains("if yours is another one (`helm list -A`)"));
     let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
     let with_ca = helm::translate(&values, &Options { ca_cert: Some(ca), ..options }).unwrap();
     assert_eq!(with_ca.settings["tls"]["caCert"], ca);
@@ -173,7 +173,7 @@ fn servers_outside_of_the_cluster() {
         })
     );
     assert!(!translate(&values).notes.join("\n").contains("tls.caCert is missing"));
-    assert!(text(&values, "externalServers.hosts").1.contains("from the first of them"));
+    assert!(text(&values, "externalServers.hosts").1.contains("the first host"));
     let plain = json!({ "client": { "enabled": false }, "externalServers": { "enabled": true, "hosts": ["a.example.com"] } });
     assert_eq!(own_settings(&plain)["servers"], json!({ "address": "a.example.com", "httpPort": 8501 }));
     let mut values = values;
@@ -181,7 +181,7 @@ fn servers_outside_of_the_cluster() {
     assert_eq!(own_settings(&values)["servers"]["address"], "b.example.com");
     values["externalServers"]["hosts"] = json!(["exec=discover -q addrs provider=aws"]);
     let (fate, said) = text(&values, "externalServers.hosts");
-    assert!(fate == Fate::Elsewhere && said.contains("write servers.address"), "{said}");
+    assert!(fate == Fate::Elsewhere && said.contains("set servers.address"), "{said}");
     assert_eq!(translate(&values).settings["servers"].get("address"), None);
     values["externalServers"] = json!({ "enabled": true, "host": [] });
     assert_eq!(text(&values, "externalServers.host").0, Fate::Unknown);
@@ -196,14 +196,16 @@ fn an_auth_method_of_ones_own_turns_acls_on() {
 #[test]
 fn what_the_values_cannot_say_is_noted() {
     let notes = |values: Value| translate(&values).notes.join("\n");
-    let dns = "dns.nameservers is missing";
+    let dns = "dns.nameservers is not set";
     assert!(notes(json!({})).contains(dns));
     assert!(notes(json!({ "dns": { "enabled": "-", "enableRedirection": "-" } })).contains(dns));
     assert!(!notes(json!({ "dns": { "enableRedirection": false } })).contains(dns));
     let direct = json!({ "connectInject": { "transparentProxy": { "defaultEnabled": false } } });
     assert!(!notes(direct.clone()).contains(dns));
     assert_eq!(own_settings(&direct)["dns"], json!({ "enabled": false }));
-    for expected in ["-L consul.hashicorp.com/transparent-proxy", "accessLogs.path", "must not both inject"] {
+    for expected in
+        ["-L consul.hashicorp.com/transparent-proxy", "accessLogs.path", "must not inject the same pods"]
+    {
         assert!(notes(json!({})).contains(expected), "{expected}");
     }
 }
@@ -219,7 +221,7 @@ fn the_charts_controllers_have_to_stay() {
 }
 
 #[test]
-fn what_does_not_reach_a_pod_has_a_word() {
+fn values_that_do_not_reach_a_pod_are_reported() {
     let values = json!({
         "global": { "image": "hashicorp/consul:2.0.3", "datacenter": "dc1", "metrics": { "enableAgentMetrics": true } },
         "server": { "replicas": 3 }, "client": { "enabled": false }, "ui": { "enabled": true },

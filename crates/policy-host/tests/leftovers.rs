@@ -1,5 +1,5 @@
-//! `examples/consul/leftovers.sh`, which docs/migrate.md has people run, between a stand-in
-//! for kubectl and one for Consul's catalog. Needs jq and curl, as `make tools` brings them.
+//! `examples/consul/leftovers.sh` of docs/migrate.md, with fakes of kubectl and of Consul's
+//! catalog. Needs jq and curl, which `make tools` installs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/consul/leftovers.sh");
 
-/// A pod's entry as the chart's controller registers it.
+/// A pod's catalog entry as the chart's controller registers it.
 fn instance(id: &str, pod: &str, address: &str, uid: Option<&str>) -> Value {
     let mut meta = json!({ "pod-name": pod, "k8s-namespace": "shop" });
     if let Some(uid) = uid {
@@ -28,7 +28,7 @@ fn instance(id: &str, pod: &str, address: &str, uid: Option<&str>) -> Value {
     json!({ "ID": id, "Service": "web", "Address": address, "Meta": meta })
 }
 
-/// Answers as Consul's catalog; what is deregistered, and each token, comes out of the channel.
+/// A fake of Consul's catalog; sends deregistrations and tokens to the channel.
 fn catalog() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -86,7 +86,7 @@ fn catalog() -> (String, mpsc::Receiver<String>) {
     (address, receive)
 }
 
-/// The script with its arguments, in a cluster of one node and four pods.
+/// Runs the script in a cluster of one node and four pods.
 fn run(consul: &str, arguments: &[&str]) -> Output {
     let pods: Vec<Value> = [
         ("web-1", "u1", "10.1.0.1"),
@@ -133,8 +133,8 @@ fn instances_of_pods_that_are_gone_are_listed_and_with_remove_removed() {
     let expected =
         "web-1-web on a-virtual, of the pod shop/web-1\ndb-1-db on a-virtual, of the pod shop/db-1\n";
     assert_eq!(text(&ran.stdout), expected);
-    // The node is another cluster's, or gone.
-    assert!(text(&ran.stderr).contains("left alone: web-3-web on gone-virtual"), "{}", text(&ran.stderr));
+    // The node belongs to another cluster, or was deleted.
+    assert!(text(&ran.stderr).contains("skipped: web-3-web on gone-virtual"), "{}", text(&ran.stderr));
     assert!(events.try_iter().all(|event| event == "token secret"));
 
     assert!(run(&consul, &["another"]).stdout.is_empty());
@@ -160,7 +160,7 @@ fn instances_of_pods_that_are_gone_are_listed_and_with_remove_removed() {
 }
 
 #[test]
-fn without_an_answer_nothing_is_said_to_be_clean() {
+fn without_an_answer_nothing_is_reported_as_clean() {
     let ran = run("127.0.0.1:1", &["--remove"]);
     assert!(!ran.status.success() && ran.stdout.is_empty(), "{ran:?}");
     let ran = run("127.0.0.1:1", &["--no-such-thing"]);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use policy_host::{CallError, Level, LoadError, Policy, ValidateRequest};
 use serde_json::{Value, json};
-use support::{Behaviour, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, annotated, policy, policy_with};
 
-fn load(behaviour: &Behaviour) -> Policy {
-    load_bytes(&policy(behaviour)).unwrap()
+fn load(behavior: &Behavior) -> Policy {
+    load_bytes(&policy(behavior)).unwrap()
 }
 
 fn load_bytes(wasm: &[u8]) -> Result<Policy, LoadError> {
@@ -32,7 +32,7 @@ fn request(object: Option<&Value>) -> ValidateRequest {
 
 #[test]
 fn an_accepted_request_gets_kwctls_response() {
-    let review = load(&Behaviour::Answer(accept())).review(&request(None), &json!({}));
+    let review = load(&Behavior::Answer(accept())).review(&request(None), &json!({}));
     assert!(review.failure.is_none());
     assert_eq!(
         serde_json::to_string(&review.response).unwrap(),
@@ -46,7 +46,7 @@ fn a_rejection_carries_message_and_code() {
         "accepted": false, "message": "no", "code": 422,
         "warnings": ["w"], "audit_annotations": { "k": "v" },
     });
-    let review = load(&Behaviour::Answer(answer)).review(&request(None), &json!({}));
+    let review = load(&Behavior::Answer(answer)).review(&request(None), &json!({}));
     assert_eq!(
         serde_json::to_string(&review.response).unwrap(),
         r#"{"uid":"u-1","allowed":false,"status":{"message":"no","code":422},"auditAnnotations":{"k":"v"},"warnings":["w"]}"#
@@ -59,7 +59,7 @@ fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
     let mut after = before.clone();
     after["spec"]["containers"] = json!([{ "name": "d" }, { "name": "c", "env": [1] }]);
     let answer = json!({ "accepted": true, "mutated_object": after });
-    let policy = load(&Behaviour::Answer(answer));
+    let policy = load(&Behavior::Answer(answer));
 
     let response = policy.review(&request(Some(&before)), &json!({})).response;
     assert!(response.patch_type.is_some());
@@ -74,8 +74,8 @@ fn a_mutated_object_becomes_a_patch_that_leads_to_it() {
 }
 
 #[test]
-fn a_trap_is_told_with_its_reason() {
-    let policy = load(&Behaviour::Trap);
+fn a_trap_is_reported_with_its_reason() {
+    let policy = load(&Behavior::Trap);
     let error = policy.call("validate", b"{}").unwrap_err();
     assert!(matches!(&error, CallError::Trap { reason, .. } if reason.contains("unreachable")), "{error}");
     let review = policy.review(&request(None), &json!({}));
@@ -90,7 +90,7 @@ fn a_trap_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_panic_is_told_in_the_guests_words_and_wasi_has_no_more_than_that() {
+fn a_panics_message_is_reported_and_wasi_offers_nothing_else() {
     let wasm = wat::parse_str(
         r#"(module
           (import "wasi_snapshot_preview1" "fd_write"
@@ -116,7 +116,7 @@ fn a_panic_is_told_in_the_guests_words_and_wasi_has_no_more_than_that() {
 
 #[test]
 fn an_endless_loop_is_interrupted_and_the_policy_still_works() {
-    let policy = load(&Behaviour::Loop);
+    let policy = load(&Behavior::Loop);
     let began = Instant::now();
     let error = policy.call("validate", b"{}").unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error}");
@@ -129,15 +129,15 @@ fn an_endless_loop_is_interrupted_and_the_policy_still_works() {
 }
 
 #[test]
-fn a_guests_error_is_its_own_words() {
-    let error = load(&Behaviour::Error("out of cheese")).call("validate", b"").unwrap_err();
+fn a_guests_error_is_reported_verbatim() {
+    let error = load(&Behavior::Error("out of cheese")).call("validate", b"").unwrap_err();
     assert!(matches!(&error, CallError::Guest { message, .. } if message == "out of cheese"));
     assert_eq!(error.as_reported(), "Guest call failure: out of cheese");
 }
 
 #[test]
 fn an_answer_of_another_format_is_an_error() {
-    let policy = load(&Behaviour::Bytes(b"[]".to_vec()));
+    let policy = load(&Behavior::Bytes(b"[]".to_vec()));
     let error = policy.validate(&request(None), &json!({})).unwrap_err();
     assert!(matches!(error, CallError::Answer { .. }), "{error}");
     let response = policy.review(&request(None), &json!({})).response;
@@ -147,7 +147,7 @@ fn an_answer_of_another_format_is_an_error() {
 #[test]
 fn log_lines_are_collected() {
     let line = json!({ "level": "info", "message": "hello", "pod": "web" });
-    let (policy, logs) = load(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line)).with_logs();
+    let (policy, logs) = load(&Behavior::HostCall(["kubewarden", "tracing", "log"], line)).with_logs();
     policy.call("validate", b"").unwrap();
     let lines = logs.take();
     assert_eq!(lines.len(), 1);
@@ -158,16 +158,16 @@ fn log_lines_are_collected() {
 
 #[test]
 fn other_host_capabilities_are_refused() {
-    let policy = load(&Behaviour::HostCall(["kubewarden", "net", "v1/dns_lookup_host"], json!("x")));
+    let policy = load(&Behavior::HostCall(["kubewarden", "net", "v1/dns_lookup_host"], json!("x")));
     let CallError::Guest { message, .. } = policy.call("validate", b"").unwrap_err() else {
         unreachable!("the guest returns the refusal as an error")
     };
-    assert!(message.contains("kubewarden/net/v1/dns_lookup_host is not available"), "{message}");
+    assert!(message.contains("kubewarden/net/v1/dns_lookup_host is not supported"), "{message}");
 }
 
 #[test]
 fn a_call_is_measured_and_the_same_call_takes_the_same_fuel() {
-    let policy = load(&Behaviour::Answer(accept()));
+    let policy = load(&Behavior::Answer(accept()));
     let first = policy.observe("validate", b"{}").unwrap();
     let second = policy.observe("validate", b"{}").unwrap();
     assert_eq!(first.response, accept().to_string().into_bytes());
@@ -177,9 +177,9 @@ fn a_call_is_measured_and_the_same_call_takes_the_same_fuel() {
 }
 
 #[test]
-fn settings_and_protocol_version_are_asked_for() {
+fn settings_are_validated_and_the_protocol_version_is_read() {
     let answer = json!({ "valid": false, "message": "a\nb" });
-    let wasm = policy_with(&Behaviour::Trap, &Behaviour::Answer(answer));
+    let wasm = policy_with(&Behavior::Trap, &Behavior::Answer(answer));
     let policy = load_bytes(&wasm).unwrap();
     let answer = policy.validate_settings(&json!({ "x": 1 })).unwrap();
     assert_eq!((answer.valid, answer.message.as_deref()), (false, Some("a\nb")));
@@ -188,7 +188,7 @@ fn settings_and_protocol_version_are_asked_for() {
 
 #[test]
 fn a_policy_is_called_from_many_threads() {
-    let policy = load(&Behaviour::Answer(accept()));
+    let policy = load(&Behavior::Answer(accept()));
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -201,7 +201,7 @@ fn a_policy_is_called_from_many_threads() {
 }
 
 #[test]
-fn what_is_no_policy_is_refused_by_what_it_is() {
+fn a_file_that_is_not_a_policy_is_refused_with_its_kind() {
     let refusal = |bytes: &[u8]| load_bytes(bytes).err().unwrap();
     assert!(matches!(refusal(b""), LoadError::NotWasm(_)));
     assert!(matches!(refusal(b"(module)"), LoadError::NotWasm(_)));
@@ -215,8 +215,8 @@ fn what_is_no_policy_is_refused_by_what_it_is() {
 }
 
 #[test]
-fn an_annotated_policy_tells_what_it_is() {
-    let wasm = policy(&Behaviour::Answer(accept()));
+fn the_metadata_of_an_annotated_policy_is_read() {
+    let wasm = policy(&Behavior::Answer(accept()));
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
     let policy = load_bytes(&annotated(wasm.clone(), &metadata)).unwrap();
     assert!(policy.metadata().unwrap().mutating);

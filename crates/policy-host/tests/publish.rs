@@ -1,4 +1,4 @@
-//! What is published says the same everywhere, and what the built policy does.
+//! Published files agree with each other and with the built policy.
 
 #![allow(clippy::unwrap_used)]
 
@@ -25,7 +25,7 @@ fn annotation<'a>(metadata: &'a Value, name: &str) -> &'a str {
     metadata["annotations"][name].as_str().unwrap_or_else(|| panic!("no annotation {name}"))
 }
 
-/// The kinds that the rules of `metadata.yml` name, in their order.
+/// The kinds in the rules of `metadata.yml`, in order.
 fn kinds(metadata: &Value) -> Vec<&'static str> {
     let rules = metadata["rules"].as_array().unwrap();
     let resources = rules.iter().flat_map(|rule| rule["resources"].as_array().unwrap());
@@ -108,7 +108,7 @@ fn author(metadata: &Value) -> (&str, &str) {
     (name, rest.strip_suffix('>').unwrap())
 }
 
-/// An object of this kind whose pods ask for injection.
+/// An object of this kind whose pods request injection.
 fn object(kind: &str, on_itself: bool) -> Value {
     let asks = json!({ (format!("{PREFIX}connect-inject")): "true" });
     let spec = json!({ "containers": [{ "name": "web", "image": "web:1" }], "restartPolicy": "Always" });
@@ -155,9 +155,9 @@ fn manifest_of(path: &str) -> Value {
     documents::parse_one(block.unwrap().split("```").next().unwrap()).unwrap()
 }
 
-/// What `kwctl scaffold artifacthub` makes of the metadata and the questions, with
-/// an owner's own text on how to install it. Provider and recommendations are what
-/// kwctl writes for every policy: they are not in the metadata.
+/// The output of `kwctl scaffold artifacthub` for the metadata and the questions, with this
+/// project's installation text. kwctl writes the same provider and recommendations for every
+/// policy: they are not in the metadata.
 fn artifact_hub_package() -> Value {
     let metadata = document("metadata.yml");
     let text = |name: &str| annotation(&metadata, name).to_owned();
@@ -195,9 +195,9 @@ fn artifact_hub_package() -> Value {
     package
 }
 
-/// `UPDATE=1 cargo test -p policy-host --test publish` writes the file anew.
+/// `UPDATE=1 cargo test -p policy-host --test publish` updates the file.
 #[test]
-fn artifact_hub_is_told_what_the_metadata_says() {
+fn artifact_hub_gets_what_the_metadata_says() {
     let (path, expected) = ("artifacthub-pkg.yml", artifact_hub_package());
     if env::var_os("UPDATE").is_some() && document(path) != expected {
         let head = "# Artifact Hub's view of the policy, made of metadata.yml and questions-ui.yml:\n\
@@ -217,7 +217,7 @@ fn artifact_hub_is_told_what_the_metadata_says() {
     assert!(created.len() == 20 && created.bytes().enumerate().all(form), "{created}");
 }
 
-/// Every step of every job, with the file it is in.
+/// All steps of all jobs, with their files.
 fn steps() -> Vec<(String, Value)> {
     let mut steps = Vec::new();
     for path in files(".github/workflows", ".yml") {
@@ -272,7 +272,7 @@ fn workflows_use_what_is_pinned_and_run_what_is_there() {
             }
         }
     }
-    // What is pinned says to people which version that is.
+    // Pinned digests have the version as a comment.
     for path in files(".github/workflows", ".yml") {
         for line in read(&path).lines().filter(|line| line.contains("uses: ") && line.contains('@')) {
             assert!(line.contains(" # v"), "{}: {line}", path.display());
@@ -370,14 +370,14 @@ fn the_questions_are_the_settings() {
 }
 
 #[test]
-fn the_questions_of_a_group_stand_together() {
+fn the_questions_of_a_group_are_adjacent() {
     let questions = questions();
     let mut groups: Vec<_> = questions.iter().map(|question| question["group"].as_str().unwrap()).collect();
     groups.dedup();
     assert_eq!(groups.len(), groups.iter().collect::<BTreeSet<_>>().len(), "{groups:?}");
 }
 
-/// What a form sends that nobody filled in, or where one answer differs.
+/// The settings of an empty form, or of a form with one different answer.
 fn form(answer: Option<(&str, Value)>) -> Value {
     let mut form = json!({});
     let questions = questions();
@@ -389,7 +389,7 @@ fn form(answer: Option<(&str, Value)>) -> Value {
         let conditions =
             question.get("show_if").and_then(Value::as_str).into_iter().flat_map(|all| all.split("&&"));
         let mut conditions = conditions.map(|condition| condition.split_once('=').unwrap());
-        // What is not shown is not sent.
+        // Hidden questions are not sent.
         let is_met = |(name, wanted): (&str, &str)| value(name).to_string().trim_matches('"') == wanted;
         if conditions.all(is_met) {
             merge(&mut form, nested(variable(question), value(variable(question))));
@@ -410,7 +410,7 @@ fn merge(into: &mut Value, from: Value) {
 }
 
 #[test]
-fn a_form_that_nobody_filled_in_is_valid() {
+fn an_empty_form_is_valid() {
     assert_eq!(refusal(&form(None)), None);
     for question in questions() {
         for option in question.get("options").and_then(Value::as_array).into_iter().flatten() {
@@ -419,7 +419,7 @@ fn a_form_that_nobody_filled_in_is_valid() {
     }
 }
 
-/// A condition is of other questions, on values that they can have.
+/// Conditions refer to other questions, and to values that these can have.
 #[test]
 fn conditions_are_of_other_questions() {
     let questions = questions();
@@ -441,7 +441,7 @@ fn conditions_are_of_other_questions() {
             assert!(values.contains(&value) && name != variable(question), "{condition}");
         }
     }
-    // What is switched by a setting beside it is shown with it alone.
+    // Settings that need a switch are shown only if it is on.
     for (switch, block) in
         [("tls.enabled", "tls."), ("acls.enabled", "acls."), ("centralConfig.enabled", "centralConfig.")]
     {
@@ -458,7 +458,7 @@ fn conditions_are_of_other_questions() {
     }
 }
 
-/// Every object of the examples, with the file that it is in. Kustomizations are left out.
+/// All objects in the examples with their files, except kustomizations.
 fn examples() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for path in files("examples", ".yaml") {
@@ -500,8 +500,8 @@ fn the_policies_of_the_examples_are_the_metadata_with_valid_settings() {
         if policy["kind"] == "AdmissionPolicy" {
             continue; // It is its own namespace's.
         }
-        // System namespaces are left alone, and the one that Kubewarden itself is in. Further
-        // expressions only select fewer namespaces.
+        // System namespaces and Kubewarden's own are excluded. Further expressions only select
+        // fewer namespaces.
         let expressions = spec["namespaceSelector"]["matchExpressions"].as_array().unwrap();
         assert_eq!(expressions[0]["key"], "kubernetes.io/metadata.name", "{path}");
         let named: BTreeSet<_> =
@@ -593,7 +593,7 @@ fn the_custom_resources_fit_their_definitions() {
         let mut flaws = Vec::new();
         misfits(&object, schema, &path, &mut flaws);
         assert!(flaws.is_empty(), "{flaws:#?}");
-        // The check itself: a field that is not there is found.
+        // The check itself: it finds an unknown field.
         let mut wrong = object;
         wrong["spec"]["mutatign"] = json!(true);
         misfits(&wrong, schema, &path, &mut flaws);
@@ -603,7 +603,7 @@ fn the_custom_resources_fit_their_definitions() {
     assert_eq!(checked.len(), 3, "{checked:?}");
 }
 
-/// What an API server would refuse or drop by a structural schema.
+/// What an API server would reject or drop with a structural schema.
 fn misfits(value: &Value, schema: &Value, at: &str, flaws: &mut Vec<String>) {
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
@@ -636,7 +636,7 @@ fn misfits(value: &Value, schema: &Value, at: &str, flaws: &mut Vec<String>) {
     for (key, field) in object {
         let at = format!("{at}.{key}");
         match (properties.get(key), additional) {
-            // `metadata` is every object's, and not described.
+            // All objects have `metadata`, which schemas do not describe.
             (Some(field_schema), _) if key == "metadata" && field_schema.get("properties").is_none() => (),
             (Some(field_schema), _) => misfits(field, field_schema, &at, flaws),
             (None, Value::Object(_)) => misfits(field, additional, &at, flaws),

@@ -1,4 +1,4 @@
-//! The schema and the documentation say what the built policy does.
+//! The schema and the reference documentation agree with the built policy.
 
 #![allow(clippy::unwrap_used)]
 
@@ -30,8 +30,8 @@ fn every_setting_is_described_and_its_default_is_valid() {
     }
 }
 
-/// Each default, written out, changes nothing: neither where it stands alone nor beside
-/// what gives it an effect.
+/// Writing out a default changes nothing, neither alone nor together with the settings that
+/// give it an effect.
 #[test]
 fn the_schemas_defaults_are_the_policys() {
     let pod = json!({
@@ -68,7 +68,7 @@ fn the_schemas_defaults_are_the_policys() {
     }
 }
 
-/// What the policy makes of a pod, as it answers.
+/// The policy's answer for a pod.
 fn mutated(pod: &Value, settings: &Value) -> Value {
     let request = json!({
         "uid": "u", "kind": { "group": "", "version": "v1", "kind": "Pod" },
@@ -92,7 +92,7 @@ fn every_type_error_is_refused_by_name() {
             ("array", json!([[]])),
             ("object", json!({ "cpu": [] })),
         ] {
-            // What is of the right type here has a wrong value in it.
+            // A value of the right type is wrong in another way.
             if types.contains(&kind) && !matches!(kind, "array" | "object") {
                 continue;
             }
@@ -145,7 +145,7 @@ fn the_schema_has_the_keys_that_the_policy_knows() {
     }
 }
 
-/// An entry of the documentation: a heading of the third level with a name in backticks, and what stands below it.
+/// An entry of the documentation: a third-level heading with a name in backticks, and the text below it.
 struct Entry {
     name: String,
     default: String,
@@ -215,7 +215,7 @@ fn the_documented_settings_do_what_is_documented() {
     }
 }
 
-/// What becomes of a pod with these annotations: problems, then warnings.
+/// The problems and warnings for a pod with these annotations.
 fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
     let mut all = Map::from_iter([(format!("{PREFIX}connect-inject"), json!("true"))]);
     for (name, value) in annotations {
@@ -270,7 +270,7 @@ fn the_documented_annotations_do_what_is_documented() {
     }
 }
 
-/// The rows of a table about the Helm chart: the keys, and what it says of them.
+/// The rows of a table about the Helm chart: the keys and their descriptions.
 fn helm_rows(mode: Mode) -> Vec<(Vec<String>, String)> {
     let text = read("docs/settings.md");
     let heading = match mode {
@@ -284,7 +284,7 @@ fn helm_rows(mode: Mode) -> Vec<(Vec<String>, String)> {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let mut keys: Vec<String> = Vec::new();
         for name in cells[0].split('`').skip(1).step_by(2).filter(|name| *name != "ports") {
-            // `.default` after `connectInject.enabled` is its neighbour.
+            // `.default` after `connectInject.enabled` is short for `connectInject.default`.
             let block = keys.last().and_then(|last| last.rsplit_once('.')).map(|(block, _)| block.to_owned());
             keys.push(if name.starts_with('.') { block.unwrap() + name } else { name.to_owned() });
         }
@@ -293,7 +293,7 @@ fn helm_rows(mode: Mode) -> Vec<(Vec<String>, String)> {
     .collect()
 }
 
-/// What becomes of a key with each of some values.
+/// How a key is translated with each of these values.
 fn fates(mode: Mode, key: &str) -> Vec<(Fate, String)> {
     let samples = [
         json!(true),
@@ -306,7 +306,7 @@ fn fates(mode: Mode, key: &str) -> Vec<(Fate, String)> {
     ];
     let outcomes = samples.into_iter().flat_map(|sample| {
         let mut values = nested(key, sample);
-        // What some keys depend on.
+        // Keys that others depend on.
         if key != "global.acls.manageSystemACLs" {
             values["global"]["acls"]["manageSystemACLs"] = json!(true);
         }
@@ -332,7 +332,7 @@ fn the_helm_tables_say_what_becomes_of_their_keys() {
             for key in keys {
                 let fates = fates(mode, &key);
                 let is = |wanted: Fate| fates.iter().any(|(fate, _)| *fate == wanted);
-                // Of what stands in backticks, some is a setting.
+                // Some of the words in backticks are settings.
                 let named: Vec<&str> =
                     says.split('`').skip(1).step_by(2).filter(|name| *name != "-").collect();
                 let names_a_setting = |(fate, text): &(Fate, String)| {
@@ -371,10 +371,10 @@ fn what_the_helm_tables_leave_out_is_about_a_deployment() {
     }
 }
 
-/// What stands in a values file's block and is copied into the settings is either
-/// valid there or answered with what becomes of it.
+/// A block of a values file that is copied into the settings is either valid there or rejected
+/// with the translation of its keys.
 #[test]
-fn every_key_of_the_charts_block_has_a_word_of_its_own_in_the_settings() {
+fn every_key_of_the_charts_block_gets_a_specific_message_in_the_settings() {
     for key in helm::keys(Mode::Agent).filter_map(|key| key.strip_prefix("connectInject.")) {
         let message = refusal(&nested(key, json!(7))).unwrap_or_default();
         assert!(!message.contains("is unknown"), "{message}");

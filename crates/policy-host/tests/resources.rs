@@ -1,5 +1,5 @@
-//! What docs/resources.md says of the injected containers' resources, and the settings
-//! that it gives for quotas, limit ranges and the class `Guaranteed`.
+//! The resources of the injected containers in docs/resources.md, and its settings for quotas,
+//! limit ranges and the class `Guaranteed`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use policy_host::{ValidateRequest, documents, manifest};
 use serde_json::{Value, json};
 use support::project::{policy, read};
 
-/// The injected containers that these settings make: name and resources.
+/// The injected containers with these settings: name and resources.
 fn injected(settings: &Value) -> Vec<(String, Value)> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -32,7 +32,7 @@ fn injected(settings: &Value) -> Vec<(String, Value)> {
     containers.iter().map(of).collect()
 }
 
-/// The settings under a heading of the page.
+/// The settings in a section of the page.
 fn settings_under(heading: &str) -> Value {
     let page = read("docs/resources.md");
     let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -95,7 +95,7 @@ fn the_limit_range_is_kept() {
     }
 }
 
-/// As the API server has it: every container has limits, and requests the same.
+/// The API server's rule: every container has limits and equal requests.
 #[test]
 fn a_guaranteed_pod_stays_so() {
     for (what, request, limit) in bounds(&settings_under("Guaranteed QoS")) {

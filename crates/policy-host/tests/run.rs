@@ -1,4 +1,4 @@
-//! `policy-host run` and what surrounds it: output and exit status.
+//! Output and exit status of `policy-host run`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Behaviour, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
 const POD: &str = "\
@@ -41,7 +41,7 @@ spec:
       - {name: web, image: 'web:1'}
 ";
 
-/// A folder with a policy in it, and the command on them.
+/// A folder with a policy, in which to run the command.
 struct Bench {
     folder: TempDir,
     wasm: PathBuf,
@@ -61,12 +61,12 @@ impl Bench {
         Self { folder, wasm: path }
     }
 
-    fn of(behaviour: &Behaviour) -> Self {
-        Self::new(&policy(behaviour))
+    fn of(behavior: &Behavior) -> Self {
+        Self::new(&policy(behavior))
     }
 
     fn answering(answer: Value) -> Self {
-        Self::of(&Behaviour::Answer(answer))
+        Self::of(&Behavior::Answer(answer))
     }
 
     fn file(&self, name: &str, content: &str) -> String {
@@ -212,14 +212,14 @@ fn a_manifest_gives_a_diff_and_a_summary() {
 ✓ Pod default/web injected
   reason      it asks
   service     web
-  port        none: it only dials out
+  port        none: it only calls others
   containers  proxy  sidecar    envoy:1
 "
     );
 }
 
 #[test]
-fn a_workload_is_asked_about_and_so_is_its_pod() {
+fn a_workload_and_its_pod_are_both_requests() {
     let bench = Bench::answering(rejecting());
     let ran = bench.run(DEPLOYMENT, &["-o", "summary"]);
     assert_eq!(
@@ -240,7 +240,7 @@ fn a_workload_is_asked_about_and_so_is_its_pod() {
 }
 
 #[test]
-fn several_documents_and_lists_are_asked_about_one_by_one() {
+fn several_documents_and_lists_are_run_one_by_one() {
     let bench = Bench::answering(accept());
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c" } }] });
@@ -274,16 +274,16 @@ fn a_diff_without_a_change_says_why() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_ask() {
+fn colors_are_for_terminals_and_on_request() {
     let bench = Bench::answering(injecting());
     assert!(!bench.run(POD, &[]).stdout.contains('\u{1b}'));
     assert!(bench.run(POD, &["--color", "always"]).stdout.contains("\u{1b}[32m+  annotations:"));
 }
 
 #[test]
-fn invalid_settings_are_told_in_the_policys_words() {
+fn invalid_settings_are_reported_with_the_policys_message() {
     let answer = json!({ "valid": false, "message": "the settings have 2 problems\n- a\n- b" });
-    let bench = Bench::new(&policy_with(&Behaviour::Trap, &Behaviour::Answer(answer)));
+    let bench = Bench::new(&policy_with(&Behavior::Trap, &Behavior::Answer(answer)));
     let ran = bench.run(POD, &["--settings-json", "{\"x\": 1}"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
     assert_eq!(
@@ -294,16 +294,16 @@ fn invalid_settings_are_told_in_the_policys_words() {
 
 #[test]
 fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
-    for (behaviour, status, message) in [
-        (Behaviour::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
-        (Behaviour::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
-        (Behaviour::Bytes(b"{}".to_vec()), 7, "cannot be understood: missing field `accepted`"),
-        (Behaviour::Loop, 8, "`validate` took longer than 1s\n  hint: --timeout 0"),
+    for (behavior, status, message) in [
+        (Behavior::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
+        (Behavior::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
+        (Behavior::Bytes(b"{}".to_vec()), 7, "is invalid: missing field `accepted`"),
+        (Behavior::Loop, 8, "`validate` took longer than 1s\n  hint: use --timeout 0"),
     ] {
-        let ran = Bench::of(&behaviour).run(&request().to_string(), &["--timeout", "1"]);
+        let ran = Bench::of(&behavior).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
         assert!(ran.stderr.contains(message), "{}", ran.stderr);
-        // kwctl's response is there all the same.
+        // kwctl prints a response, too.
         let response: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(response["status"]["code"], 500);
     }
@@ -335,13 +335,13 @@ fn what_cannot_be_used_is_named_with_its_place() {
         (
             vec!["run", &pod, "-r", &pod],
             5,
-            "pod.yaml: there is no manifest of a policy in it\n  hint: as POLICY",
+            "pod.yaml: does not contain the manifest of a policy\n  hint: POLICY must be",
         ),
-        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: there is no document in it"),
+        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: it contains no document"),
         (
             vec!["run", wasm, "-r", &pod, "-s", &twice],
             4,
-            "twice.yaml: not valid YAML at line 2, column 1: the key `a` is there twice",
+            "twice.yaml: not valid YAML at line 2, column 1: duplicate key `a`",
         ),
         (vec!["run", wasm], 2, "--request-path"),
         (vec!["run", wasm, "-r", &pod, "-e", "opa"], 2, "kubewarden"),
@@ -358,7 +358,7 @@ fn what_cannot_be_used_is_named_with_its_place() {
 
 #[test]
 fn a_raw_policy_gets_the_input_as_it_is() {
-    let wasm = policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": [2] })));
+    let wasm = policy(&Behavior::Answer(json!({ "accepted": true, "mutated_object": [2] })));
     let metadata = json!({ "rules": [], "mutating": true, "policyType": "raw" });
     for (bench, arguments) in
         [(Bench::new(&wasm), &["--raw"][..]), (Bench::new(&annotated(wasm, &metadata)), &[])]
@@ -385,7 +385,7 @@ fn manifest(module: &str, rest: &str) -> String {
 }
 
 #[test]
-fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
+fn the_manifest_of_a_policy_is_run_as_its_policy_server_would() {
     let bench = Bench::answering(json!({ "accepted": true, "mutated_object": { "a": 2 } }));
     let url = format!("file://{}", bench.wasm.display());
     let ask = |manifest: &str, arguments: &[&str]| {
@@ -399,7 +399,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
     let ran = ask(&manifest(&url, "  mutating: true\n"), &[]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(response(&ran)["patchType"], "JSONPatch");
-    // kubectl's reading: yes is true.
+    // As kubectl reads it: yes is true.
     assert_eq!(response(&ask(&manifest(&url, "  mutating: yes\n"), &[]))["allowed"], true);
 
     let ran = ask(&manifest(&url, "  mutating: false\n"), &[]);
@@ -410,7 +410,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
     let ran = ask(&manifest(&url, "  mode: monitor\n"), &[]);
     assert_eq!((&response(&ran)["allowed"], response(&ran).get("patch")), (&json!(true), None));
 
-    // All policies of a file are asked the same.
+    // All policies of a file get the same requests.
     let two = manifest(&url, "  mutating: true\n");
     let ran = ask(&format!("{two}---\n{two}"), &["-s", "elsewhere.yaml"]);
     assert_eq!((ran.status, ran.stdout.lines().count()), (0, 2), "{}", ran.stderr);
@@ -428,7 +428,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
             manifest(&url, "  mutating: true\n").replace("  module", "  modul"),
             vec![],
             4,
-            "a policy's spec has no field `modul`; it has backgroundAudit, ",
+            "a policy's spec has no field `modul`; its fields are backgroundAudit, ",
         ),
         (
             manifest(&url, "").replace(&format!("  module: {url}\n"), "  mutating: true\n"),
@@ -442,7 +442,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
             manifest(&url, "").replace("Policy\n", "PolicyGroup\n"),
             vec![],
             5,
-            "groups of policies are not run",
+            "policy groups are not supported",
         ),
         (manifest(&url, ""), vec!["--raw"], 4, "--raw option cannot be used with a YAML file"),
     ] {
@@ -455,7 +455,7 @@ fn the_manifest_of_a_policy_is_asked_as_its_policy_server_would_answer() {
 #[test]
 fn the_guests_log_goes_to_standard_error() {
     let line = json!({ "level": "debug", "message": "hello", "file": "src/a.rs", "line": 7 });
-    let bench = Bench::of(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
+    let bench = Bench::of(&Behavior::HostCall(["kubewarden", "tracing", "log"], line));
     assert_eq!(bench.run(POD, &["-o", "summary"]).stderr, "");
     assert_eq!(bench.run(POD, &["-o", "summary", "-v"]).stderr, "policy log: DEBUG hello (src/a.rs:7)\n");
 }

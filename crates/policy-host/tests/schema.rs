@@ -1,7 +1,7 @@
-//! `settings.schema.json` and the built policy take and refuse the same settings.
+//! `settings.schema.json` and the built policy accept the same settings.
 //!
-//! What is valid is valid for both. What the policy refuses the schema refuses,
-//! too, but for what JSON Schema cannot say: [`UNSAYABLE`].
+//! The schema also rejects what the policy rejects, except for the rules that JSON Schema cannot
+//! express: [`UNSAYABLE`].
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,8 +13,8 @@ use regex::Regex;
 use serde_json::{Value, json};
 use support::project::{refusal, schema, setting, settings};
 
-/// The part of JSON Schema 2020-12 that the schema is written in. A keyword that
-/// this does not know fails, so that none is passed over.
+/// A validator for the subset of JSON Schema 2020-12 that the schema uses. Unknown keywords
+/// are errors.
 struct Validator(BTreeMap<String, Regex>);
 
 impl Validator {
@@ -98,7 +98,7 @@ const UNSAYABLE: &[&str] = &[
     // Arithmetic.
     "must not exceed the limit",
     "must equal the limit",
-    // A shell's grammar.
+    // Shell syntax.
     "has an unclosed quote",
     " is not allowed: ",
     "Envoy does not start with ",
@@ -110,10 +110,10 @@ const UNSAYABLE: &[&str] = &[
     "must contain only certificates",
     "must not contain a private key",
     "must contain a PEM certificate",
-    // 1.0 is an integer there.
+    // 1.0 is an integer in JSON Schema.
     ".0: must be an integer",
     "e0: must be an integer",
-    // Dataplane mode's addresses and names.
+    // Addresses and names of dataplane mode.
     "must be a DNS name",
     "must not be a command",
     "must be an IP address",
@@ -122,11 +122,11 @@ const UNSAYABLE: &[&str] = &[
     // Rules that depend on another setting.
     "requires Consul namespaces",
     "must be false with openshift: true",
-    // Durations: their bounds, and fractions of more places than a nanosecond has.
+    // Bounds of durations, and fractions below a nanosecond.
     "must be a duration",
 ];
 
-/// Whether the settings are valid, if both say the same.
+/// Whether the settings are valid. Fails if schema and policy disagree.
 fn agreed(validator: &Validator, schema: &Value, settings: &Value) -> Result<bool, String> {
     let valid = validator.valid(schema, settings);
     let Some(message) = refusal(settings) else {
@@ -139,7 +139,7 @@ fn agreed(validator: &Validator, schema: &Value, settings: &Value) -> Result<boo
     Ok(false)
 }
 
-/// Texts that are right in one place and wrong in others.
+/// Strings that are valid in one setting and invalid in others.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -350,7 +350,7 @@ fn what_depends_on_another_setting_is_in_the_schema_where_it_can_be() {
     }
 }
 
-/// The same throws every time.
+/// The same sequence in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -359,7 +359,7 @@ impl Dice {
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
 
-    /// A text with a character more, less or exchanged.
+    /// A string with a character added, removed or replaced.
     fn mutated(&mut self, text: &str) -> String {
         const ALPHABET: &[char] = &[
             'a', 'Z', '0', '9', '-', '_', '.', '/', ':', '@', '*', '+', ' ', '\n', 'm', 'M', 'i', 'e', 's',

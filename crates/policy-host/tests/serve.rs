@@ -20,21 +20,21 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use support::{Behaviour, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, annotated, policy, policy_with};
 use tempfile::TempDir;
 
-/// A running server; ended when dropped.
+/// A running server, which stops when dropped.
 struct Host {
     child: Child,
     stdout: BufReader<ChildStdout>,
     api: SocketAddr,
     readiness: SocketAddr,
-    /// What it logged before it served.
+    /// The log before it was ready.
     notes: String,
 }
 
 impl Host {
-    /// Serves `entries`, lines of a policies.yml.
+    /// Serves `entries`, the lines of a policies.yml.
     fn start(folder: &Path, entries: &str, arguments: &[&str]) -> Self {
         let mut child = command(folder, entries, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -58,7 +58,7 @@ impl Host {
         exchange(stream, "POST", path, body)
     }
 
-    /// The answer's status, type and body.
+    /// The status, content type and body of the response.
     fn answer(&self, path: &str, body: &str) -> (u16, String, String) {
         answered(TcpStream::connect(self.api).unwrap(), "POST", path, body)
     }
@@ -71,7 +71,7 @@ impl Host {
         answer["response"].clone()
     }
 
-    /// Ends the server as Kubernetes would, and returns the rest of its log.
+    /// Stops the server as Kubernetes would, and returns the rest of its log.
     fn terminate(mut self) -> (i32, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -115,7 +115,7 @@ fn answered(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
          Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // A body that is too long may be refused before all of it is sent.
+    // A body that is too long may be refused before it is sent completely.
     let _ = stream.write_all(body.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -128,7 +128,7 @@ fn answered(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
     (status, kind.unwrap_or_default(), body.to_owned())
 }
 
-/// Writes a policy and returns its line of a policies.yml.
+/// Writes a policy and returns its line for a policies.yml.
 fn module(folder: &Path, name: &str, wasm: &[u8]) -> String {
     let path = folder.join(format!("{name}.wasm"));
     fs::write(&path, wasm).unwrap();
@@ -152,7 +152,7 @@ fn review(object: &Value) -> Value {
 }
 
 fn mutating() -> Vec<u8> {
-    policy(&Behaviour::Answer(json!({ "accepted": true, "mutated_object": { "a": 2 } })))
+    policy(&Behavior::Answer(json!({ "accepted": true, "mutated_object": { "a": 2 } })))
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn reviews_are_answered_as_the_policy_server_does() {
     let folder = TempDir::new().unwrap();
     let mutate = module(folder.path(), "mutate", &mutating());
     let answer = json!({ "accepted": false, "message": "no" });
-    let reject = module(folder.path(), "reject", &policy(&Behaviour::Answer(answer)));
+    let reject = module(folder.path(), "reject", &policy(&Behavior::Answer(answer)));
     let host = Host::start(
         folder.path(),
         &format!(
@@ -208,9 +208,9 @@ fn reviews_are_answered_as_the_policy_server_does() {
 }
 
 #[test]
-fn what_is_no_review_is_an_http_error() {
+fn an_invalid_review_is_an_http_error() {
     let folder = TempDir::new().unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
 
     let (status, error) = host.post("/validate/other", &review(&json!({})).to_string());
@@ -226,11 +226,11 @@ fn what_is_no_review_is_an_http_error() {
     assert_eq!(host.post("/validate/p", &long.to_string()).0, 413);
 }
 
-/// The two routes that no API server calls answer in plain text.
+/// The two routes that the API server does not call return plain text.
 #[test]
-fn what_is_no_json_is_refused_in_the_policy_servers_words() {
+fn invalid_json_is_refused_with_the_policy_servers_message() {
     let folder = TempDir::new().unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
 
     let broken = "Failed to parse the request body as JSON: EOF while parsing an object at line 1 column 1";
@@ -248,7 +248,7 @@ fn what_is_no_json_is_refused_in_the_policy_servers_words() {
         assert_eq!((status, kind.as_str()), (422, "text/plain; charset=utf-8"), "{path}");
         assert!(body.contains("missing field `request`"), "{body}");
     }
-    // No policy of this name is the same everywhere.
+    // All routes report an unknown policy in the same way.
     let (status, kind, _) = host.answer("/audit/other", &review(&json!({})).to_string());
     assert_eq!((status, kind.as_str()), (404, "application/json"));
 
@@ -269,11 +269,11 @@ fn what_is_no_json_is_refused_in_the_policy_servers_words() {
     assert!(message.contains("invalid type: null, expected struct AdmissionReviewRequest"), "{message}");
 }
 
-/// Where the policy server would not start, this host does, and says so.
+/// This host starts where the policy server would not, and prints a warning.
 #[test]
-fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
+fn a_policy_that_the_policy_server_would_not_load_is_reported_with_the_remedy() {
     let folder = TempDir::new().unwrap();
-    let wasm = policy(&Behaviour::Answer(accept()));
+    let wasm = policy(&Behavior::Answer(accept()));
     let bare = module(folder.path(), "bare", &wasm);
     let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
     let halfway = module(folder.path(), "halfway", &annotated(wasm.clone(), &metadata));
@@ -288,14 +288,14 @@ fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
     assert_eq!(notes.len(), 3, "{notes:?}");
     for (note, expected) in notes.iter().zip([
         format!(
-            "WARN  policy `bare`: a policy server does not start with this module, which has no metadata \
-                 with a protocol version: write it in with `kwctl annotate -m metadata.yml -o \
+            "WARN  policy `bare`: a policy server does not start with this module, because it has no \
+                 metadata with a protocol version: add it with `kwctl annotate -m metadata.yml -o \
                  annotated-policy.wasm {}`",
             folder.path().join("bare.wasm").display()
         ),
         "WARN  policy `halfway`: a policy server does not start with this module".to_owned(),
         format!(
-            "WARN  policy `path`: a policy server takes no path as module, only a URL: write `module: \
+            "WARN  policy `path`: a policy server accepts only URLs as modules: write `module: \
                  file://{}`",
             file("whole.wasm")
         ),
@@ -307,8 +307,8 @@ fn what_the_policy_server_would_not_load_is_told_with_the_remedy() {
 #[test]
 fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
     let folder = TempDir::new().unwrap();
-    let slow = module(folder.path(), "slow", &policy(&Behaviour::Loop));
-    let quick = module(folder.path(), "quick", &policy(&Behaviour::Answer(accept())));
+    let slow = module(folder.path(), "slow", &policy(&Behavior::Loop));
+    let quick = module(folder.path(), "quick", &policy(&Behavior::Answer(accept())));
     let host = Host::start(
         folder.path(),
         &format!("slow: {{{slow}, timeoutEvalSeconds: 1}}\nquick: {{{quick}}}\n"),
@@ -330,7 +330,7 @@ fn a_slow_policy_is_interrupted_and_holds_up_no_other() {
 fn a_guests_log_line_is_one_line() {
     let folder = TempDir::new().unwrap();
     let line = json!({ "level": "warning", "message": "look\nout", "pod": "web" });
-    let guest = policy(&Behaviour::HostCall(["kubewarden", "tracing", "log"], line));
+    let guest = policy(&Behavior::HostCall(["kubewarden", "tracing", "log"], line));
     let entry = module(folder.path(), "p", &guest);
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &[]);
     host.validate("p", &review(&json!({})));
@@ -347,7 +347,7 @@ fn https_is_spoken_with_the_certificate_given() {
     let key = folder.path().join("tls.key");
     fs::write(&certificate, certified.cert.pem()).unwrap();
     fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let entry = module(folder.path(), "p", &policy(&Behaviour::Answer(accept())));
+    let entry = module(folder.path(), "p", &policy(&Behavior::Answer(accept())));
     let files = ["--cert-file", certificate.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
     let host = Host::start(folder.path(), &format!("p: {{{entry}}}\n"), &files);
 
@@ -364,7 +364,7 @@ fn https_is_spoken_with_the_certificate_given() {
     let mut stream = StreamOwned::new(tls, TcpStream::connect(host.api).unwrap());
     let (status, answer) = exchange(&mut stream, "POST", "/validate/p", &review(&json!({})).to_string());
     assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
-    // Nothing but HTTP/1.1, as the policy server.
+    // Only HTTP/1.1, like the policy server.
     assert_eq!(stream.conn.alpn_protocol(), None);
 }
 
@@ -373,23 +373,23 @@ fn it_does_not_start_with_what_it_cannot_serve() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let invalid = policy_with(
-        &Behaviour::Trap,
-        &Behaviour::Answer(json!({ "valid": false, "message": "unknown key\n- x" })),
+        &Behavior::Trap,
+        &Behavior::Answer(json!({ "valid": false, "message": "unknown key\n- x" })),
     );
     let invalid = module(folder, "invalid", &invalid);
-    let fine = module(folder, "fine", &policy(&Behaviour::Trap));
+    let fine = module(folder, "fine", &policy(&Behavior::Trap));
     let missing = folder.join("nowhere.wasm");
     for (entries, arguments, status, message) in [
         (format!("p: {{{invalid}}}"), vec![], 1, "policy `p`: Policy settings are invalid: unknown key\n- x"),
         (format!("p: {{module: {}}}", missing.display()), vec![], 3, "policy `p`: "),
         ("p: {module: 'registry://example.com/p:1'}".to_owned(), vec![], 3, "pull the policy first"),
         ("p: [".to_owned(), vec![], 4, "policies.yml: not valid YAML at line 1"),
-        (String::new(), vec![], 4, "it names no policy"),
-        (format!("a/b: {{{fine}}}"), vec![], 4, "policies.yml: policy `a/b`: a name cannot have a `/`"),
-        (format!("'': {{{fine}}}"), vec![], 4, "a policy has an empty name"),
+        (String::new(), vec![], 4, "it contains no policy"),
+        (format!("a/b: {{{fine}}}"), vec![], 4, "policies.yml: policy `a/b`: the name must not contain `/`"),
+        (format!("'': {{{fine}}}"), vec![], 4, "the name of a policy must not be empty"),
         (format!("p: {{{fine}, allowedToMutate: yes}}"), vec![], 4, "string \"yes\", expected a boolean"),
         (format!("p: {{{fine}, timeoutEvalSeconds: 0}}"), vec![], 4, "timeoutEvalSeconds must be at least 1"),
-        (format!("p: {{{fine}}}\np: {{{fine}}}"), vec![], 4, "the key `p` is there twice"),
+        (format!("p: {{{fine}}}\np: {{{fine}}}"), vec![], 4, "duplicate key `p`"),
         (format!("p: {{{fine}}}"), vec!["--cert-file", "/nowhere"], 2, "--key-file"),
         (
             format!("p: {{{fine}}}"),

@@ -103,10 +103,10 @@ connectInject:
   failurePolicy: Ignore
 ";
 
-/// Agent mode, whatever the values ask for.
+/// Agent mode, whatever the values are.
 const AGENT: Options<'_> = Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
 
-/// The certificate of nobody.
+/// A certificate without a key.
 const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 
 struct Ran {
@@ -122,7 +122,7 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_policy-host"))
         .arg("settings")
         .args(arguments)
-        // Where the default of --policy is.
+        // The directory in which the default of --policy exists.
         .current_dir(root)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -138,7 +138,7 @@ fn host(arguments: &[&str], stdin: &str) -> Ran {
     }
 }
 
-/// The settings of a values file, which the policy took, and the report.
+/// The settings from a values file, which must be valid, and the report.
 fn translated(values: &str) -> (Value, String) {
     let ran = host(&["--from-helm", "-", "--mode", "agent"], values);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
@@ -153,7 +153,7 @@ fn valid_settings_are_called_so() {
 }
 
 #[test]
-fn all_problems_are_told_and_so_is_what_is_unwise() {
+fn all_problems_and_notes_are_reported() {
     let ran = host(&["-"], "defualt: true\nenabled: 1\nimageConsul: consul\n");
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
     for expected in
@@ -187,7 +187,7 @@ fn a_policys_manifest_is_taken_for_its_settings() {
     assert_eq!(ran.status, 4, "{}", ran.stderr);
 }
 
-/// kwctl and the policy server read YAML 1.2, where `yes` is a word; kubectl does not.
+/// kwctl and the policy server read YAML 1.2, in which `yes` is a string; kubectl does not.
 #[test]
 fn settings_alone_are_read_as_by_kwctl_and_manifests_as_by_kubectl() {
     for word in ["yes", "on", "y"] {
@@ -261,7 +261,7 @@ fn the_chart_of_consul_1_9() {
             "initContainer": { "resources": { "requests": { "memory": "120Mi" } } },
         })
     );
-    // Without the certificate the settings are not whole, and the remedy is told.
+    // Without the certificate, the settings are incomplete, and the report has the remedy.
     let ran = host(&["--from-helm", "-"], CONSUL_1_9);
     assert_eq!(ran.status, 1);
     assert!(ran.stderr.contains(r"mesh-ca -o jsonpath='{.data.ca\.crt}'"), "{}", ran.stderr);
@@ -288,7 +288,7 @@ fn todays_chart() {
         "connectInject.transparentProxy.defaultEnabled",
         "spec.failurePolicy",
         "connect-service-upstreams",
-        "must not both inject",
+        "must not inject the same pods",
     ] {
         assert!(report.contains(expected), "{expected}: {report}");
     }
@@ -335,9 +335,7 @@ fn what_the_values_leave_open_is_noted() {
     let (_, notes) = texts(
         &json!({ "connectInject": { "enabled": true }, "global": { "image": "hashicorp/consul:1.20.1" } }),
     );
-    for expected in
-        ["write an imageEnvoy that goes with it", "transparently", "client.enabled is not written"]
-    {
+    for expected in ["set an imageEnvoy that it supports", "transparent proxy", "client.enabled is not set"] {
         assert!(notes.contains(expected), "{expected}: {notes}");
     }
     let whole = json!({
@@ -377,7 +375,7 @@ fn every_key_is_accounted_for() {
     }
 }
 
-/// What real values files have, beyond the charts' own defaults.
+/// Real values files, beyond the charts' defaults.
 #[test]
 fn values_as_people_write_them() {
     let translate = |values: Value| helm::translate(&values, &AGENT).unwrap();
@@ -387,13 +385,13 @@ fn values_as_people_write_them() {
         "tls": { "enabled": true, "caCert": { "secretName": "pki/cert/ca" } },
     } }));
     assert!(vault.contains("vault read -field=certificate pki/cert/ca >ca.pem"), "{vault}");
-    // Up to chart 0.14 the method has the release's name.
+    // Up to chart 0.14, the method's name begins with the release's.
     let old = translate(json!({ "global": { "name": "mesh", "bootstrapACLs": true } }));
     assert_eq!(old.settings.pointer("/acls/authMethod"), None);
     assert!(old.notes.iter().any(|note| note.contains("R-consul-k8s-auth-method")), "{:?}", old.notes);
     let own = notes(json!({ "nameOverride": "mesh", "global": { "acls": { "manageSystemACLs": true } } }));
     assert!(own.contains("R-mesh-k8s-auth-method"), "{own}");
-    // Beside other charts' blocks, and with a global that is none.
+    // With other charts' blocks, and with a `global` that is not an object.
     let nested = translate(json!({
         "server": { "port": 80 }, "global": { "enabled": true },
         "consul": { "global": "x", "connectInject": { "default": true } },
@@ -410,7 +408,7 @@ fn values_as_people_write_them() {
     let moved = json!({ "client": { "extraConfig": "{\"ports\": {\"http\": \"8600\"}}" } });
     assert_eq!(translate(moved).settings, json!({ "agent": { "httpPort": 8600 } }));
     let broken = json!({ "client": { "extraConfig": "ports {" } });
-    assert!(text(broken, "client.extraConfig").contains("write agent.httpPort"));
+    assert!(text(broken, "client.extraConfig").contains("set agent.httpPort"));
 }
 
 #[test]
@@ -434,11 +432,11 @@ fn a_typo_is_answered_with_the_nearest_key_and_a_status_of_its_own() {
     for expected in [
         "did you mean connectInject.default?",
         "did you mean client?",
-        "left out, since no chart has it so: clinet, connectInject.defualt",
+        "unknown keys, omitted from the settings: clinet, connectInject.defualt",
     ] {
         assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
     }
-    // What the policy refuses is worse.
+    // Settings that the policy rejects take precedence.
     assert_eq!(
         host(&["--from-helm", "-", "--mode", "agent"], "clinet: {}\nconnectInject: {default: 1}\n").status,
         1
@@ -456,24 +454,25 @@ fn the_charts_own_injector_being_off_leaves_the_policy_on() {
         let outcome =
             translation.outcomes.iter().find(|outcome| outcome.key == "connectInject.enabled").unwrap();
         assert!(outcome.text.contains("the policy's `enabled` stays true"), "{}", outcome.text);
-        assert!(!translation.notes.join("\n").contains("must not both inject"));
+        assert!(!translation.notes.join("\n").contains("must not inject the same pods"));
     }
     for values in [
         json!({}),
         json!({ "connectInject": { "enabled": "-" } }),
         json!({ "connectInject": { "enabled": true } }),
     ] {
-        assert!(texts(&values).1.contains("must not both inject"), "{values}");
+        assert!(texts(&values).1.contains("must not inject the same pods"), "{values}");
     }
     let inherited = helm::translate(&json!({ "connectInject": { "enabled": "-" } }), &AGENT).unwrap();
     assert_eq!(inherited.settings, json!({ "enabled": true }));
-    assert!(texts(&json!({})).1.contains("true in the charts from 1.0 on and false in those before"));
+    assert!(texts(&json!({})).1.contains("true from chart 1.0 on and false before"));
 }
 
-/// In the chart an empty list is a way to have its injector do nothing.
+/// In the chart, an empty list makes the injector do nothing.
 #[test]
-fn an_empty_list_of_namespaces_is_not_carried_over_and_that_is_told() {
-    for (default, pods) in [(false, "the pods that ask by annotation"), (true, "ALL PODS of all namespaces")]
+fn an_empty_list_of_namespaces_is_not_carried_over_and_that_is_reported() {
+    for (default, pods) in
+        [(false, "pods with the annotation connect-inject"), (true, "ALL PODS of all namespaces")]
     {
         let values =
             json!({ "connectInject": { "enabled": true, "default": default, "k8sAllowNamespaces": [] } });
@@ -492,7 +491,7 @@ fn what_helm_prints_above_the_values_is_no_key() {
     }
 }
 
-/// Helm lays an outer chart's `global` over that of its dependencies.
+/// In Helm, an outer chart's `global` overrides that of its dependencies.
 #[test]
 fn the_values_of_a_chart_with_consul_as_a_dependency() {
     let (settings, report) = translated(
@@ -510,22 +509,20 @@ fn the_values_of_a_chart_with_consul_as_a_dependency() {
 fn consul_namespaces_are_as_the_chart_has_them() {
     let values = json!({ "global": { "enableConsulNamespaces": true } });
     let (_, notes) = texts(&values);
-    assert!(notes.contains("mirroringK8S is not written"), "{notes}");
+    assert!(notes.contains("mirroringK8S is not set"), "{notes}");
     let values = json!({
         "global": { "enableConsulNamespaces": true, "acls": { "manageSystemACLs": true } },
         "connectInject": { "consulNamespaces": { "mirroringK8S": false } },
     });
     let translation = helm::translate(&values, &AGENT).unwrap();
     assert_eq!(translation.settings["crossNamespaceACLPolicy"], "cross-namespace-policy");
-    assert!(!translation.notes.join("\n").contains(
-        "is not written: its default is true in the charts from 1.0 on and false in those before, and"
-    ));
+    assert!(!translation.notes.join("\n").contains("mirroringK8S is not set"));
 }
 
 #[test]
 fn what_only_the_last_charts_of_0_x_have_is_known() {
     let (outcomes, _) = texts(&json!({ "connectInject": { "prepareDataplanesUpgrade": true } }));
-    assert!(outcomes[0].1.contains("the original injector's own deployment"), "{outcomes:?}");
+    assert!(outcomes[0].1.contains("the deployment of Consul's injector"), "{outcomes:?}");
 }
 
 #[test]

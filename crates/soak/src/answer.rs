@@ -1,4 +1,4 @@
-//! The policy's answer, and what is promised of every answer.
+//! The policy's answer, and the requirements for each answer.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads an answer, whose form must be right; see [`Answer::keeps_its_form`].
+    /// Parses an answer and checks it with [`Answer::keeps_its_form`].
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let answer: Answer = serde_json::from_slice(bytes)
             .map_err(|error| format!("{error} in the answer {}", shown(bytes)))?;
@@ -45,7 +45,7 @@ impl Answer {
         self.message.as_deref().unwrap_or_else(|| panic!("no message: {self:?}"))
     }
 
-    /// What holds for every answer, whatever was asked.
+    /// The requirements for each answer to any input.
     fn keeps_its_form(&self) -> Result<(), &'static str> {
         let promise = |kept: bool, broken| if kept { Ok(()) } else { Err(broken) };
         let name = self.reason();
@@ -66,7 +66,7 @@ impl Answer {
         for warning in &self.warnings {
             promise(!warning.is_empty() && warning.len() < 256, "a warning that the API server drops")?;
             promise(warning.chars().all(is_harmless), "a warning that misleads")?;
-            // What to do follows the cause, or is a rule. A text that was cut may have lost it.
+            // A message has a remedy or a rule, which a truncated text may have lost.
             let remedies = ["; ", " must "];
             let remedy = remedies.iter().any(|part| warning.contains(part)) || warning.ends_with("...");
             promise(remedy, "a warning with nothing to do about it")?;
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-/// The beginning of what may be megabytes.
+/// The beginning of a text that may be megabytes long.
 pub fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.char_indices().nth(4_000) {

@@ -1,5 +1,5 @@
-//! What somebody might write who means harm: shell, the kubelet's expansion, ways
-//! out of JSON, HCL and URLs, characters that mislead.
+//! Malicious input: shell syntax, the kubelet's expansion, escapes from JSON, HCL and URLs, and
+//! misleading characters.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// A value of `test_data/hostile-values.json`.
 #[derive(Debug, Deserialize)]
 pub struct Hostile {
-    /// A word for it, for messages and for names of objects.
+    /// A short name for messages and names of objects.
     pub name: String,
     pub value: String,
 }

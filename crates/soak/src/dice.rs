@@ -1,11 +1,11 @@
-//! Chance that is the same on every machine.
+//! Pseudorandom numbers that are the same on every machine.
 
 /// <https://prng.di.unimi.it/splitmix64.c>
 #[derive(Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// The dice of one input of a seed.
+    /// The generator for one input of a seed.
     pub fn of(seed: u64, index: u64) -> Self {
         let mut dice = Dice(seed);
         dice.0 = dice.next() ^ index;

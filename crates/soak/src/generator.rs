@@ -1,4 +1,4 @@
-//! Mutations of the sample requests and settings, by their structure.
+//! Structural mutations of the sample requests and settings.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use crate::catalogue::HOSTILE;
 use crate::dice::Dice;
 use crate::{REQUEST_LIMIT, sample};
 
-/// What one call asks.
+/// One input.
 #[derive(Debug)]
 pub struct Input {
     /// `validate` or `validate_settings`.
@@ -16,7 +16,7 @@ pub struct Input {
     pub payload: Vec<u8>,
 }
 
-/// Makes the inputs of a seed, each from its number alone.
+/// Generates the inputs of a seed. An input depends only on the seed and its number.
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
@@ -29,7 +29,7 @@ impl Generator {
         Generator { seed, payloads: sample::payloads(), settings: sample::settings() }
     }
 
-    /// The input of that number, always the same one.
+    /// The input with this number, always the same one.
     pub fn input(&self, index: u64) -> Input {
         let mut dice = Dice::of(self.seed, index);
         loop {
@@ -75,7 +75,7 @@ pub fn pointers(value: &Value) -> Vec<String> {
     all
 }
 
-/// What stands where something else should.
+/// A value of a wrong type.
 static VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let values = json!([
         null, true, false, 0, -1, 1.5, -0.0, 1e300, 65536, i64::MIN, u64::MAX,
@@ -129,7 +129,7 @@ fn value(dice: &mut Dice) -> Value {
     }
 }
 
-/// Changes one thing somewhere.
+/// Makes one random change.
 fn mutate(whole: &mut Value, dice: &mut Dice) {
     let pointers = pointers(whole);
     let (donor, place): (&String, &String) = (dice.pick(&pointers), dice.pick(&pointers));
@@ -174,8 +174,8 @@ fn change_items(items: &mut Vec<Value>, donor: Value, dice: &mut Dice) {
     }
 }
 
-/// Changes the text of a string: something hostile in its midst, or a piece of it
-/// gone or there twice. Anything else becomes a string.
+/// Changes a string: inserts something hostile, or removes or repeats a part. Any other value
+/// becomes a string.
 fn garble(place: &mut Value, dice: &mut Dice) {
     let text = place.as_str().map_or_else(|| place.to_string(), str::to_owned);
     let mut characters: Vec<char> = text.chars().collect();
@@ -200,7 +200,7 @@ fn garble(place: &mut Value, dice: &mut Dice) {
     *place = json!(characters.into_iter().collect::<String>());
 }
 
-/// Makes a list or an object as great as Kubernetes stores it.
+/// Enlarges a list or an object to the maximum that Kubernetes stores.
 fn overgrow(whole: &mut Value, dice: &mut Dice) {
     let mut pointers = pointers(whole);
     pointers
@@ -230,12 +230,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_is_made_of_its_seed_and_number_alone() {
+    fn an_input_depends_only_on_its_seed_and_number() {
         let payload = |seed, index| Generator::new(seed).input(index).payload;
         assert_eq!(payload(1, 77), payload(1, 77));
         assert_ne!(payload(1, 77), payload(1, 78));
         assert_ne!(payload(1, 77), payload(2, 77));
-        // Neighbouring seeds share nothing, either.
+        // Inputs of adjacent seeds are different, too.
         assert_ne!(payload(1, 78), payload(2, 77));
     }
 

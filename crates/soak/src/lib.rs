@@ -1,7 +1,8 @@
-//! Requests for the built policy, made from a seed, and what holds for every answer.
+//! Generates requests for the built policy from a seed, and checks the requirements for each
+//! answer.
 //!
-//! `cargo test` asks about some thousands of them, `make soak` about a million, and
-//! `make fuzz` holds its answers against the same promises.
+//! `cargo test` runs several thousand of them, and `make soak` a million. `make fuzz` checks
+//! its answers against the same requirements.
 
 mod answer;
 pub mod catalogue;
@@ -16,5 +17,5 @@ pub use generator::{Generator, Input, pointers};
 #[cfg(feature = "host")]
 pub use trial::{FUEL_LIMIT, MEMORY_LIMIT, Outcome, Trial, load};
 
-/// The policy server refuses a longer request.
+/// The policy server's limit for a request.
 pub const REQUEST_LIMIT: usize = 2 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! `soak`: asks a policy about a million hostile inputs.
+//! `soak`: runs a policy on a million hostile inputs.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -16,40 +16,40 @@ use policy_host::Policy;
 use serde::{Deserialize, Serialize};
 use soak::{Generator, Outcome, Trial};
 
-/// Asks a built policy about hostile requests and settings. Each has to get an
-/// answer with little work, in little memory, and with a message if it is a refusal.
+/// Run a built policy on hostile requests and settings
 ///
-/// An interrupted run goes on where it was, as long as the policy is the same.
+/// Each input must get an answer within the limits for work and memory, and each rejection must
+/// have a message. An interrupted run is resumed if the policy is the same.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The module
     #[arg(default_value = "policy.wasm")]
     policy: PathBuf,
-    /// How many inputs
+    /// The number of inputs
     #[arg(long, default_value_t = 1_000_000)]
     count: u64,
-    /// Which inputs; without it another million each time
+    /// The seed of the inputs [default: a new one for each run]
     #[arg(long)]
     seed: Option<u64>,
-    /// Only the input of this number, with what is answered; needs --seed
+    /// Run only the input with this number, and print the answer; requires --seed
     #[arg(long, requires = "seed")]
     input: Option<u64>,
-    /// The folder for the state of the run and for inputs that fail
+    /// The directory for the state of the run and for failed inputs
     #[arg(long, default_value = "target/soak")]
     folder: PathBuf,
 }
 
-/// Inputs are handed out and remembered in blocks of so many.
+/// The number of inputs in a block, the unit in which they are handed out and recorded.
 const BLOCK: u64 = 500;
 
-/// How far a run is, as it is kept in a file.
+/// The progress of a run, which is saved to a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    /// A run goes on only with the same module.
+    /// A run is resumed only with the same module.
     module: u64,
     seed: u64,
     count: u64,
-    /// All before this number are done.
+    /// All inputs before this number are done.
     done: u64,
     tally: Tally,
 }
@@ -93,12 +93,12 @@ impl Tally {
     }
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Shared {
     state: State,
-    /// The next block to be handed out.
+    /// The next block to hand out.
     next: u64,
-    /// Blocks that are done while an earlier one is not.
+    /// Finished blocks after an unfinished one.
     ahead: Vec<(u64, Tally)>,
     failure: Option<(u64, String)>,
 }
@@ -179,7 +179,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         println!("The input is in {}. Again: make soak SEED={seed} INPUT={index}", path.display());
         return Ok(false);
     }
-    // What is complete is no run to go on with.
+    // A finished run is not resumed.
     fs::remove_file(&file).map_err(|error| at(&file, error))?;
     let tally = shared.state.tally;
     println!("done in {}: {}", spoken(began.elapsed()), told(&tally));
@@ -190,7 +190,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     Ok(true)
 }
 
-/// The run that was interrupted, or a new one.
+/// The interrupted run, or a new one.
 fn begin(arguments: &Arguments, wasm: &[u8], file: &Path) -> State {
     let mut hasher = DefaultHasher::new();
     wasm.hash(&mut hasher);
@@ -226,7 +226,7 @@ fn work(shared: &Mutex<Shared>, generator: &Generator, policy: &Policy) {
     }
 }
 
-/// Shows how far it is and keeps it, until it is over.
+/// Prints and saves the progress until the run is finished.
 fn report(shared: &Mutex<Shared>, first: u64, began: Instant, file: &Path, over: &AtomicBool) {
     let terminal = stdout().is_terminal();
     let every = Duration::from_secs(if terminal { 1 } else { 15 });
@@ -240,7 +240,7 @@ fn report(shared: &Mutex<Shared>, first: u64, began: Instant, file: &Path, over:
                 progress(&shared.state, first, began.elapsed()),
             )
         };
-        // Written beside it and renamed: an interruption leaves the old or the new.
+        // Written to another file and renamed, so that an interruption leaves a complete file.
         let beside = file.with_extension("new");
         let written = fs::write(&beside, kept).and_then(|()| fs::rename(&beside, file));
         if let Err(error) = written {
@@ -283,7 +283,7 @@ fn told(tally: &Tally) -> String {
     )
 }
 
-/// Asks about one input and shows all of it.
+/// Runs one input and prints everything about it.
 fn one(arguments: &Arguments, policy: &Policy, seed: u64, index: u64) -> Result<bool, String> {
     let input = Generator::new(seed).input(index);
     let path = arguments.folder.join(format!("seed-{seed}-input-{index}"));

@@ -1,4 +1,4 @@
-//! Requests, pods and settings that have something in every place that the policy reads.
+//! Requests, pods and settings in which each field that the policy reads is set.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub fn creation(pod: &Value) -> Value {
     request(["", "Pod"], "CREATE", pod, &Value::Null)
 }
 
-/// A request about an object of that group and kind.
+/// A request with an object of this group and kind.
 pub fn request([group, kind]: [&str; 2], operation: &str, object: &Value, old: &Value) -> Value {
     json!({
         "uid": "u", "kind": { "group": group, "version": "v1", "kind": kind },
@@ -21,7 +21,7 @@ pub fn request([group, kind]: [&str; 2], operation: &str, object: &Value, old: &
     })
 }
 
-/// Payloads about pods and workloads, with and without settings.
+/// Payloads with pods and workloads, with and without settings.
 pub fn payloads() -> Vec<Value> {
     let full = pod(ANNOTATIONS);
     let mut grpc = pod(&[]);
@@ -64,7 +64,7 @@ pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("transparent-proxy", "true"),
 ];
 
-/// A pod with these annotations of the injector, beside everything else that the policy reads.
+/// A pod with these annotations of the injector, and all other fields that the policy reads.
 pub fn pod(annotations: &[(&str, &str)]) -> Value {
     let named =
         annotations.iter().map(|(name, value)| (format!("consul.hashicorp.com/{name}"), json!(value)));

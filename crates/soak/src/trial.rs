@@ -1,4 +1,4 @@
-//! One input, asked of the policy.
+//! Runs the policy on one input.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -9,15 +9,14 @@ use policy_host::{LoadError, LogEntry, Policy, SettingsAnswer};
 use crate::answer::{Answer, shown};
 use crate::generator::Input;
 
-/// What no call may take.
+/// The limit for the memory of a call.
 pub const MEMORY_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// The work that no call may do, in instructions of WebAssembly: what compiled code does in
-/// about the two seconds that the policy server gives it. Unlike time, it is the same on every
-/// machine.
+/// The limit for the work of a call, in WebAssembly instructions: about what compiled code does
+/// in the policy server's limit of two seconds. Unlike time, it does not depend on the machine.
 pub const FUEL_LIMIT: u64 = 2_000_000_000;
 
-/// This only ends a call that never returns; the interpreter is slower than the policy server.
+/// Only for calls that never return, because the interpreter is slower than the policy server.
 const ENDLESS: Duration = Duration::from_secs(15);
 
 /// Loads a policy for trials.
@@ -25,7 +24,7 @@ pub fn load(wasm: &[u8]) -> Result<Policy, LoadError> {
     Policy::builder().timeout(Some(ENDLESS)).bytes(wasm)
 }
 
-/// What became of an input.
+/// The outcome of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Accepted,
@@ -33,7 +32,7 @@ pub enum Outcome {
     Rejected,
 }
 
-/// An answer as it was promised, and what it took.
+/// An answer that meets the requirements, and its cost.
 #[derive(Debug)]
 pub struct Trial {
     pub outcome: Outcome,
@@ -43,7 +42,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Asks; an error says which promise was broken.
+    /// Runs the input. An error states the requirement that was not met.
     pub fn of(policy: &Policy, input: &Input) -> Result<Self, String> {
         let (policy, logs) = policy.with_logs();
         let ask = || policy.observe(input.operation, &input.payload);
@@ -71,7 +70,7 @@ impl Trial {
     }
 }
 
-/// A line of the log is one line, and does nothing to the terminal that shows it.
+/// A log line must be a single line without terminal control characters.
 fn check_log(lines: &[LogEntry]) -> Result<(), String> {
     let mut messages = lines.iter().filter_map(|line| line.message.as_deref());
     match messages.find(|message| !message.chars().all(is_harmless)) {

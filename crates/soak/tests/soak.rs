@@ -1,4 +1,4 @@
-//! The command, on modules that are made to fail.
+//! The command, with modules that fail on purpose.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 const ACCEPT: &str = r#"{"accepted":true,"audit_annotations":{"connect-inject-reason":"opted-out: No."}}"#;
 
-/// A module with so many pages of memory that does something first, finds all
-/// settings valid, and answers every request with this text.
+/// A module with this many pages of memory that runs some code first, accepts all settings, and
+/// answers each request with this text.
 fn module(answer: &str, pages: u32, first: &str) -> Vec<u8> {
     let data = |text: &str| text.replace('"', "\\\"");
     let valid = r#"{"valid":true}"#;
@@ -36,7 +36,7 @@ fn module(answer: &str, pages: u32, first: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// A command about that module in that folder.
+/// The command with this module in this folder.
 fn command(folder: &Path, module: &[u8], arguments: &[&str]) -> Command {
     let policy = folder.join("policy.wasm");
     fs::write(&policy, module).unwrap();
@@ -54,9 +54,9 @@ fn shown(output: &Output) -> String {
 }
 
 #[test]
-fn a_failure_is_told_with_its_input_and_how_to_have_it_again() {
+fn a_failure_is_reported_with_its_input_and_how_to_reproduce_it() {
     let silent = r#"{"accepted":false,"code":422,"message":"","audit_annotations":{"connect-inject-reason":"rejected: No."}}"#;
-    // The capability's name is what stands at the beginning of the memory.
+    // The capability's name is at the beginning of the memory.
     let host_call = "(drop (call $host_call (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)
         (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)))";
     for (module, told) in [
@@ -92,11 +92,11 @@ fn all_that_is_well_is_summed_up() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_with_the_same_module_alone() {
+fn an_interrupted_run_is_resumed_only_with_the_same_module() {
     let folder = tempfile::tempdir().unwrap();
     let module_of_run = module(ACCEPT, 1, "");
     let count = ["--count", "100000000"];
-    // Runs until it has kept some progress, and is then killed.
+    // Runs until it has saved some progress, and is then killed.
     let interrupted = |module: &[u8], arguments: &[&str]| {
         let state = folder.path().join("soak/state.json");
         let before = fs::read(&state).unwrap_or_default();

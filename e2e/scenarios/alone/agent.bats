@@ -131,7 +131,7 @@ created() {
         consul_get "catalog/service/$service-sidecar-proxy" | jq -c '.[] | [.ServiceID, .CreateIndex]'
     done
 }
-heartbeats_taken() { k logs "$1" -c consul-connect-lifecycle-sidecar | grep -c "takes the heartbeat"; }
+heartbeats_taken() { k logs "$1" -c consul-connect-lifecycle-sidecar | grep -c "accepts the heartbeat"; }
 taken_again() { (($(heartbeats_taken "$1") > $2)); }
 
 @test "agent-down: pods that start meanwhile wait for it, and those that end do end" {

@@ -12,7 +12,7 @@ use crate::k8s::kubelet::EnvText;
 /// After this time without a heartbeat, Consul removes a registration.
 const DEREGISTER_AFTER: &str = "10m";
 
-/// The names are the original injector's, which people's dashboards know.
+/// The names are the original injector's, which dashboards may use.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Check {
@@ -30,7 +30,7 @@ pub struct Heartbeat {
     deregister_critical_service_after: &'static str,
 }
 
-/// A check that is critical where any of a service's is.
+/// A check that is critical if one of the service's checks is.
 #[derive(Debug, Serialize)]
 pub struct Alias {
     name: &'static str,
@@ -49,8 +49,8 @@ pub struct AgentCheck {
     thresholds: Option<Thresholds>,
 }
 
-/// What the agent sends. Every target begins with the pod's address; an IPv6 address is put
-/// into brackets by the init container.
+/// The request of a check. Every target begins with the pod's address; the init container puts an
+/// IPv6 address into brackets.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Request {
@@ -69,7 +69,7 @@ pub enum Request {
     },
 }
 
-/// How many results in a row change the state.
+/// The number of consecutive results that change the state.
 #[derive(Debug, Serialize)]
 pub struct Thresholds {
     pub success_before_passing: u64,
@@ -77,9 +77,8 @@ pub struct Thresholds {
 }
 
 impl Check {
-    /// The check of a registration that the lifecycle sidecar passes every `period`. Its id has
-    /// the pod's address, so that a pod that takes over the name has another one. The scripts
-    /// make the same id.
+    /// The check that the lifecycle sidecar passes every `period`. Its ID contains the pod's address,
+    /// so that it differs for a later pod with the same name. The scripts build the same ID.
     pub fn heartbeat(id: &EnvText, period: Millis) -> Self {
         Check::Heartbeat(Heartbeat {
             name: "Pod",
@@ -93,7 +92,7 @@ impl Check {
         Check::Alias(Alias { name: "Destination Alias", alias_service: service_id.clone() })
     }
 
-    /// Whether Envoy listens.
+    /// Checks that Envoy listens.
     pub fn public_listener(port: u16) -> Self {
         Check::Agent(AgentCheck {
             name: "Proxy Public Listener",
@@ -122,7 +121,7 @@ impl Request {
             http: at_pod(scheme, port, path),
             method: "GET",
             header,
-            // As the kubelet does.
+            // Like the kubelet.
             tls_skip_verify: https.then_some(true),
         }
     }
@@ -131,7 +130,7 @@ impl Request {
         Request::Tcp { tcp: at_pod("", port, "") }
     }
 
-    /// Without a service the agent asks for the whole server.
+    /// Without a service, the agent checks the whole server.
     pub fn grpc(port: u16, service: &str) -> Self {
         let path = if service.is_empty() { String::new() } else { format!("/{service}") };
         Request::Grpc { grpc: at_pod("", port, &path) }
@@ -146,7 +145,7 @@ fn seconds(number: u64) -> String {
     format!("{number}s")
 }
 
-/// Two heartbeats may be lost before the pod counts as gone.
+/// The pod is considered gone after three missed heartbeats.
 fn ttl(period: Millis) -> Millis {
     Millis(period.0.saturating_mul(3).max(period.0.saturating_add(10_000)))
 }

@@ -25,7 +25,7 @@ pub fn container(injection: &Injection<'_>) -> Container {
     }
 }
 
-/// Envoy refuses a flag that it gets twice, so a flag of the user's replaces the injector's.
+/// Envoy does not start with a flag given twice, so the user's flags override the policy's.
 fn args(injection: &Injection<'_>) -> Vec<String> {
     let settings = &injection.settings.envoy;
     let extra = injection.service.envoy_args.as_ref().unwrap_or(&settings.extra_args);
@@ -40,8 +40,8 @@ fn args(injection: &Injection<'_>) -> Vec<String> {
     args
 }
 
-/// Beside an ordinary sidecar the pod is not ready before Envoy listens. With native ones, the
-/// lifecycle sidecar's postStart waits for that.
+/// With ordinary sidecars, the pod is not ready before Envoy listens. With native sidecars, the
+/// lifecycle sidecar's postStart hook waits for Envoy.
 fn public_listener(port: u16) -> Probe {
     Probe {
         tcp_socket: Some(TCPSocketAction { host: None, port: IntOrString::Int(port.into()) }),

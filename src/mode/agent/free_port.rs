@@ -1,4 +1,4 @@
-//! Which ports of the pod's network are free.
+//! Finds ports that the pod does not use.
 
 use std::collections::BTreeSet;
 

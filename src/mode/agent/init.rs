@@ -1,4 +1,5 @@
-//! The init container: it waits for the agent, registers the pod and writes Envoy's bootstrap.
+//! The init container waits for the agent, registers the pod and writes Envoy's bootstrap
+//! configuration.
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -10,12 +11,12 @@ use crate::mode::shared::env::{expanded, field, literal};
 
 pub fn container(injection: &Injection<'_>) -> anyhow::Result<Container> {
     let settings = injection.settings;
-    // The registration refers to it.
+    // Referenced in the registration.
     let mut env = vec![field("POD_NAMESPACE", "metadata.namespace")];
     env.extend(injection.agent_env());
     env.extend(injection.bootstrap_env());
     env.push(expanded("CONNECT_INJECT_REGISTRATION", &injection.registration));
-    // The lifecycle sidecar finds it in the shared volume.
+    // The lifecycle sidecar reads it from the shared volume.
     if let Some(tls) = &settings.tls {
         env.push(literal("CONNECT_INJECT_TLS_CA", &tls.ca_cert));
     }

@@ -1,4 +1,4 @@
-//! What the injected containers are built from, and what they have in common.
+//! The data from which the injected containers are built, and their common parts.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
@@ -26,11 +26,11 @@ pub struct Injection<'a> {
     pub namespace: Option<&'a Namespace>,
     pub ports: EnvoyPorts,
     pub service_id: EnvText,
-    /// As the value of a variable.
+    /// The value of a variable.
     pub registration: String,
-    /// The service's port, where only the lifecycle sidecar sees whether anything listens on it.
+    /// The service's port, if only the lifecycle sidecar checks that something listens on it.
     pub listener_port: Option<u16>,
-    /// The time from the pod's deletion to its end by force.
+    /// The time between the pod's deletion and the kill signal.
     pub grace_seconds: u64,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Injection<'a> {
         })
     }
 
-    /// A container without a command.
+    /// The common parts of a container, without a command.
     pub fn container(&self, name: &str, image: &str, resources: &Resources) -> Container {
         Container {
             name: name.to_owned(),
@@ -75,7 +75,7 @@ impl<'a> Injection<'a> {
         self.settings.native_sidecars.then(|| "Always".to_owned())
     }
 
-    /// How the scripts reach the agent, and what they register and keep.
+    /// The address of the agent, and the service and tokens that the scripts manage.
     pub fn agent_env(&self) -> Vec<EnvVar> {
         let Settings { tls, agent, acl_auth_method, .. } = self.settings;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -105,22 +105,22 @@ impl<'a> Injection<'a> {
         env
     }
 
-    /// What Envoy's bootstrap is written from.
+    /// Options for Envoy's bootstrap configuration.
     pub fn bootstrap_env(&self) -> Vec<EnvVar> {
         let mut env = vec![
             number("CONNECT_INJECT_GRPC_PORT", self.settings.agent.grpc_port),
             number("CONNECT_INJECT_ENVOY_ADMIN", self.ports.admin),
         ];
         let metrics = &self.service.metrics;
-        // Consul's own default needs no flag, which the command line has only since 1.10.
+        // The flag exists since Consul 1.10, and is not needed for the default.
         if metrics.enabled && metrics.path != scrape::PATH {
             env.push(literal("CONNECT_INJECT_SCRAPE_PATH", &metrics.path));
         }
         env
     }
 
-    /// Ordinary sidecars get their TERM together with the app: how long they wait for its end,
-    /// and the port on which they see that it still listens.
+    /// Ordinary sidecars get SIGTERM together with the app: how long they wait for the app to stop,
+    /// and the port on which it listens until then.
     pub fn linger_env(&self) -> Vec<EnvVar> {
         if self.settings.native_sidecars {
             return Vec::new();
@@ -133,7 +133,7 @@ impl<'a> Injection<'a> {
     }
 }
 
-/// Nobody can see when an app without a port has ended: it gets a part of the time.
+/// An app without a port gives no sign that it has stopped, so the sidecars wait a part of the time.
 fn linger_seconds(grace: u64, has_port: bool) -> u64 {
     let until_end = if has_port { grace.saturating_sub(5) } else { 0 };
     until_end.max(grace / 3).max(1).min(grace)

@@ -1,4 +1,4 @@
-//! The lifecycle sidecar: the pod's heartbeat to the agent.
+//! The lifecycle sidecar sends the pod's heartbeat to the agent.
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -10,7 +10,7 @@ use crate::mode::shared::env::{field, literal};
 pub fn container(injection: &Injection<'_>) -> Container {
     let settings = injection.settings;
     let mut env = injection.agent_env();
-    // It may log in again, by the pod's whole name; then Envoy gets another bootstrap.
+    // It may have to log in again and write a new bootstrap configuration.
     if settings.acl_auth_method.is_some() {
         env.push(field("POD_NAMESPACE", "metadata.namespace"));
         env.extend(injection.bootstrap_env());

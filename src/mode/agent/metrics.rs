@@ -56,7 +56,7 @@ fn free_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut Annotation
     }
 }
 
-/// Prometheus scrapes one port of a pod by these annotations.
+/// Warns of annotations for Prometheus that are replaced: they select one port of a pod.
 fn warn_of_replaced(scrape: &Scrape, pod: &Candidate<'_>, reader: &mut AnnotationReader<'_, '_>) {
     for (name, value) in scrape.annotations() {
         let own = pod.metadata.annotations.get(&name).and_then(Value::as_str);

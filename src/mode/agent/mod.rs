@@ -1,5 +1,5 @@
-//! Agent mode: the pod registers itself with the Consul agent of its node and runs Envoy
-//! beside the app.
+//! Agent mode: the pod registers itself with the Consul agent on its node, and runs Envoy beside
+//! the app.
 
 mod checks;
 mod envoy;
@@ -35,7 +35,7 @@ use injection::Injection;
 use names::{ENVOY, LIFECYCLE};
 use service_spec::ServiceSpec;
 
-/// What is added to the pod; no plan where the findings have a problem.
+/// Plans the additions to the pod; `None` if the findings have a problem.
 pub fn plan(
     pod: &Candidate<'_>,
     settings: &Settings,
@@ -79,14 +79,14 @@ pub fn plan(
 }
 
 /// The additions to both lists of containers. Native sidecars start before the user's init
-/// containers, which can use the mesh.
+/// containers, which can then use the mesh.
 fn containers(injection: &Injection<'_>) -> anyhow::Result<(Additions, Additions)> {
     let init = init::container(injection)?;
     let (envoy, lifecycle) = (envoy::container(injection), lifecycle::container(injection));
     let (first, last) = match injection.settings.native_sidecars {
-        // The lifecycle sidecar holds the containers after it back until Envoy listens.
+        // The containers after the lifecycle sidecar do not start until Envoy listens.
         true => (vec![init, envoy, lifecycle], Vec::new()),
-        // The heartbeats do not wait for Envoy's image.
+        // Heartbeats start without waiting for Envoy's image.
         false => (vec![init], vec![lifecycle, envoy]),
     };
     Ok((Additions { first, last: Vec::new() }, Additions { first: Vec::new(), last }))
@@ -107,7 +107,7 @@ fn check_pod_resources(
     pod_resources::check(pod, &injected, findings);
 }
 
-/// Service and port are written back where the pod does not have them.
+/// The annotations for service and port are added to pods that do not have them.
 fn annotations(
     pod: &Candidate<'_>,
     service: &ServiceSpec,
@@ -132,7 +132,7 @@ fn status() -> (String, String) {
     (format!("{PREFIX}{STATUS}"), "injected".to_owned())
 }
 
-/// Where the app reaches an upstream.
+/// The address at which the app reaches an upstream.
 fn listener(upstream: &Upstream) -> Listener {
     Listener {
         service: upstream.name.to_string(),

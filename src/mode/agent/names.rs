@@ -1,5 +1,5 @@
-//! The names of the injected containers and volumes: the original injector's, so that
-//! people's dashboards and habits keep working.
+//! The names of the injected containers and volumes. They are the original injector's, so that
+//! dashboards and scripts keep working.
 
 use crate::mode::shared::INIT_CONTAINER;
 use crate::mode::shared::volumes::{DATA, TOKEN};
@@ -9,6 +9,6 @@ pub const ENVOY: &str = "consul-connect-envoy-sidecar";
 pub const LIFECYCLE: &str = "consul-connect-lifecycle-sidecar";
 pub const CONTAINERS: &[&str] = &[INIT, ENVOY, LIFECYCLE];
 
-/// Takes the place where the API server would mount the app's own token.
+/// An empty volume where the API server would otherwise mount the app's own token.
 pub const NO_TOKEN_VOLUME: &str = "consul-connect-inject-no-token";
 pub const VOLUMES: &[&str] = &[DATA, TOKEN, NO_TOKEN_VOLUME];

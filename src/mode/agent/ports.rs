@@ -1,12 +1,12 @@
-//! The ports that Envoy takes in the pod's network.
+//! The ports on which Envoy listens.
 
 use super::free_port::{next_free, taken};
 use super::service_spec::ServiceSpec;
 use crate::k8s::pod::PodSpec;
 
-/// Where other proxies connect to; the original injector has always taken this port.
+/// The port for connections from other proxies; the same as the original injector's.
 const PUBLIC: u16 = 20000;
-/// Envoy's admin interface, on loopback.
+/// The port of Envoy's admin interface, on loopback.
 const ADMIN: u16 = 19000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct EnvoyPorts {
 }
 
 impl EnvoyPorts {
-    /// The usual ports, or the next ones that neither the pod nor an upstream uses.
+    /// The default ports, or the next ones that neither the pod nor an upstream uses.
     pub fn choose(service: &ServiceSpec, spec: &PodSpec<'_>) -> Self {
         let mut taken = taken(service.port_number(), &service.upstreams, spec);
         taken.extend(service.metrics.enabled.then_some(service.metrics.port));

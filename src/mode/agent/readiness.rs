@@ -12,25 +12,24 @@ use crate::k8s::kubelet::EnvText;
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::{ports, probe_path};
 
-/// A check starts critical and first runs up to one interval late, in seconds.
+/// In seconds. A check starts critical and first runs after up to one interval, so it is short.
 const LONGEST_INTERVAL: u64 = 2;
 
 const USER_AGENT: &str = "User-Agent";
 
-/// The check that stands for the readiness probe of the container that owns the service's
-/// port.
+/// The check for the readiness probe of the container that has the service's port.
 pub fn of_service(port: u16, spec: &PodSpec<'_>) -> Option<Check> {
     let lists_port = |container: &&Container<'_>| {
         container.ports.iter().any(|listed| ports::is_tcp(listed) && ports::number(listed) == Some(port))
     };
     let owner = spec.running().find(lists_port);
-    // A port that nobody lists can only be the only container's.
+    // A port that no container lists must belong to the only container.
     let owner = owner.or_else(|| spec.containers.first().filter(|_| spec.running().count() == 1))?;
     check(owner, owner.readiness_probe.as_ref()?)
 }
 
-/// The check that does what the probe does, if Consul can: the agent runs beside the pod, so
-/// that it runs no `exec`, and a host of the probe's own would be another one there.
+/// The equivalent check, if there is one. The agent runs outside of the pod: it cannot run `exec`
+/// probes, and a probe's host could be a different one there.
 fn check(container: &Container<'_>, probe: &Probe) -> Option<Check> {
     let request = request(container, probe)?;
     let or = |value: Option<i32>, default: u64| {
@@ -40,7 +39,7 @@ fn check(container: &Container<'_>, probe: &Probe) -> Option<Check> {
     let interval = period.min(LONGEST_INTERVAL);
     let scaled = |times: u64| times.saturating_mul(period).div_ceil(interval).min(100_000);
     let thresholds = Thresholds {
-        // The first success counts at once, further ones a period each.
+        // The first success counts immediately, each further one after a period.
         success_before_passing: 1 + scaled(or(probe.success_threshold, 1).saturating_sub(1)),
         failures_before_critical: scaled(or(probe.failure_threshold, 3)),
     };
@@ -64,7 +63,7 @@ fn request(container: &Container<'_>, probe: &Probe) -> Option<Request> {
     Some(Request::grpc(port, grpc.service.as_deref().unwrap_or_default()))
 }
 
-/// Values by the canonical name: Consul would send a `host` beside its own `Host`.
+/// Values by canonical name: Consul would send `host` in addition to its own `Host`.
 fn headers(http: &HTTPGetAction) -> BTreeMap<EnvText, Vec<EnvText>> {
     let mut headers: BTreeMap<EnvText, Vec<EnvText>> = BTreeMap::new();
     for header in http.http_headers.iter().flatten() {
@@ -76,8 +75,8 @@ fn headers(http: &HTTPGetAction) -> BTreeMap<EnvText, Vec<EnvText>> {
     headers
 }
 
-/// As Go's `http.CanonicalHeaderKey`: words begin with an upper-case letter and go on with
-/// lower-case ones. What is no header's name stays as it is.
+/// Like Go's `http.CanonicalHeaderKey`: each word starts with an upper-case letter and continues in
+/// lower case. Invalid names are not changed.
 fn canonical(name: &str) -> String {
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return name.to_owned();

@@ -1,5 +1,5 @@
-//! What the pod registers with the agent: the service and its sidecar proxy, as one document
-//! for `consul services register`.
+//! The registration of the service and its sidecar proxy with the agent: a document for
+//! `consul services register`.
 //!
 //! <https://developer.hashicorp.com/consul/docs/reference/service>
 
@@ -17,8 +17,7 @@ use crate::k8s::kubelet::EnvText;
 use crate::mode::shared::upstream_env::LOOPBACK;
 use crate::problem::{Findings, Flaw};
 
-/// What the name and the id of a proxy end with, after those of its service. The scripts end
-/// the id in the same way.
+/// The suffix of a proxy's name and ID, after those of its service. The scripts have it, too.
 const PROXY_SUFFIX: &str = "-sidecar-proxy";
 
 /// The service, then its proxy.
@@ -60,7 +59,7 @@ struct Proxy {
     upstreams: Vec<ProxyUpstream>,
 }
 
-/// What Envoy's bootstrap is written from.
+/// Options for Envoy's bootstrap configuration.
 #[derive(Debug, Serialize)]
 struct ProxyConfig {
     envoy_prometheus_bind_addr: EnvText,
@@ -84,7 +83,7 @@ pub fn service_id(service: &ServiceSpec) -> EnvText {
 }
 
 impl Registration {
-    /// `readiness` is the check that the service is ready, where Consul's agent can make it.
+    /// `readiness` checks that the service is ready, if Consul's agent can do that.
     pub fn new(
         service: &ServiceSpec,
         namespace: Option<&Namespace>,
@@ -107,8 +106,8 @@ impl Registration {
             checks: Vec::new(),
         };
         let heartbeat = Check::heartbeat(&id, service.sync_period);
-        // The other checks are critical while the service is not ready or Envoy is away; with
-        // a heartbeat of its own, the proxy stays registered as long as the pod is there.
+        // The other checks are critical while the service is not ready or Envoy does not run. With
+        // its own heartbeat, the proxy stays registered as long as the pod exists.
         let every_third = Millis(service.sync_period.0.saturating_mul(3));
         let proxy_checks = vec![
             Check::public_listener(public_port),
@@ -144,14 +143,14 @@ impl Registration {
         }
     }
 
-    /// The registration as the value of a variable: JSON in which the kubelet fills in what it
-    /// knows of the pod.
+    /// The registration as JSON, for an environment variable in which the kubelet expands references
+    /// to fields of the pod.
     pub fn document(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 }
 
-/// On Linux, a single string of a process's environment has at most 128 KiB.
+/// Checks the size: on Linux, an environment variable has at most 128 KiB.
 pub fn check_size(document: &str, findings: &mut Findings) {
     const LIMIT: usize = 100 * 1024;
     let size = document.len();

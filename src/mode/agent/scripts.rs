@@ -1,7 +1,7 @@
-//! The scripts of the injected containers: `scripts/*.sh`, as `build.rs` prepares them.
+//! The scripts of the injected containers: `scripts/*.sh`, prepared by `build.rs`.
 //!
-//! Each pod is stored and sent with its scripts, so it has only the parts that its settings
-//! and annotations need. A script calls a part where the variables say that the pod has it.
+//! Each pod is stored and sent with its scripts, so it has only the parts that its settings and
+//! annotations require. Variables tell the scripts which parts the pod has.
 
 use k8s_openapi::api::core::v1::{ExecAction, Lifecycle, LifecycleHandler};
 
@@ -17,8 +17,8 @@ const ENVOY_PRE_STOP: &str = script!("envoy-pre-stop.sh");
 const LIFECYCLE_POST_START: &str = script!("lifecycle-post-start.sh");
 const LIFECYCLE_PRE_STOP: &str = script!("lifecycle-pre-stop.sh");
 
-/// The init container's command. It gets the part that both containers share as an argument
-/// and leaves it in the shared volume for the lifecycle sidecar.
+/// The init container's command. The common part is an argument, which the init container saves
+/// in the shared volume for the lifecycle sidecar.
 pub fn init(injection: &Injection<'_>) -> Vec<String> {
     let settings = injection.settings;
     let acls = settings.acl_auth_method.is_some();
@@ -47,15 +47,15 @@ pub fn lifecycle(injection: &Injection<'_>) -> Vec<String> {
     ]))
 }
 
-/// Where sidecars are ordinary containers, Envoy waits for the app's end.
+/// If sidecars are ordinary containers, Envoy waits until the app has stopped.
 pub fn envoy_hooks(native_sidecars: bool) -> Option<Lifecycle> {
     (!native_sidecars)
         .then(|| Lifecycle { pre_stop: Some(hook(ENVOY_PRE_STOP.to_owned())), ..Default::default() })
 }
 
-/// At first, a native sidecar keeps the kubelet from starting the containers after it until
-/// Envoy listens: the kubelet takes a second longer to act on a startup probe. At the end, the
-/// sidecar takes the pod out of load balancing, and an ordinary one then waits as Envoy does.
+/// The postStart hook of a native sidecar delays the start of the containers after it until Envoy
+/// listens; a startup probe would take a second longer. The preStop hook removes the pod from load
+/// balancing; that of an ordinary sidecar then waits like Envoy's.
 pub fn lifecycle_hooks(native_sidecars: bool) -> Lifecycle {
     Lifecycle {
         post_start: native_sidecars.then(|| hook(LIFECYCLE_POST_START.to_owned())),

@@ -1,4 +1,4 @@
-//! The `service-defaults` entry that says the service's protocol.
+//! The `service-defaults` entry with the service's protocol.
 //!
 //! <https://developer.hashicorp.com/consul/docs/reference/config-entry/service-defaults>
 

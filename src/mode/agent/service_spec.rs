@@ -18,7 +18,7 @@ use crate::problem::{Findings, Problem};
 use crate::settings::ModeName;
 use crate::settings::resources::Resources;
 
-/// The keys of the metadata that the injector writes.
+/// The metadata keys that the policy sets.
 const RESERVED_METADATA: &[&str] = &[POD_NAME_KEY, K8S_NAMESPACE_KEY];
 
 /// The service that a pod registers, with the defaults filled in.

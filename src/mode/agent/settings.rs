@@ -11,7 +11,7 @@ use crate::settings::image::Release;
 use crate::settings::reader::SettingsReader;
 use crate::settings::resources::{Defaults, Resources, resources};
 
-/// The defaults that are not those of both modes.
+/// The defaults of agent mode.
 pub mod default {
     use super::Defaults;
 

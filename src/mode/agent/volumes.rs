@@ -16,7 +16,7 @@ pub fn volumes(settings: &Settings) -> Vec<Volume> {
     volumes
 }
 
-/// The mounts of the containers that talk to Consul.
+/// The mounts of the containers that call Consul.
 pub fn consul_mounts(settings: &Settings) -> Vec<VolumeMount> {
     let token = if settings.acl_auth_method.is_some() { TOKEN } else { NO_TOKEN_VOLUME };
     vec![mount(DATA, DATA_PATH), read_only(mount(token, TOKEN_PATH))]

@@ -1,8 +1,8 @@
-//! The loopback address of the pod, on which Envoy and consul-dataplane talk to the app.
+//! The loopback address through which Envoy, consul-dataplane and the app connect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Which of a pod's addresses are used.
+/// Whether a pod's IPv4 or IPv6 addresses are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Addresses {
     pub dual_stack: bool,
@@ -13,7 +13,7 @@ impl Addresses {
         if self.dual_stack { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
     }
 
-    /// The beginning of a URL of the pod itself.
+    /// A URL of the pod itself, without a path.
     pub fn url(self, port: u16) -> String {
         format!("http://{}", SocketAddr::new(self.loopback(), port))
     }

@@ -1,14 +1,14 @@
-//! Names that people, tools and the endpoints controller know.
+//! Names that users, tools and the endpoints controller rely on.
 
 use crate::mode::shared::INIT_CONTAINER;
 
-/// Begins the name of each init container, or is it.
+/// The name of the init container. With several services, a prefix.
 pub const INIT: &str = INIT_CONTAINER;
 pub const SIDECAR: &str = "consul-dataplane";
 
-/// The controller registers the pods that have it as a label.
+/// The label value of pods that the controller registers.
 pub const MANAGED_BY_CONTROLLER: &str = "consul-k8s-endpoints-controller";
 pub const INJECTED: &str = "injected";
 
-/// Of Envoy's admin interface, counted up by the number of the proxy in the pod.
+/// The port of the first Envoy's admin interface; each further proxy's is one higher.
 pub const ADMIN_PORT: u16 = 19000;

@@ -1,4 +1,4 @@
-//! The proxy's container: consul-dataplane logs in to Consul, runs Envoy and answers DNS.
+//! The proxy's container: consul-dataplane logs in to Consul, runs Envoy and answers DNS queries.
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 
@@ -109,7 +109,7 @@ fn admin_port(proxy: &Proxy<'_>) -> u16 {
     ADMIN_PORT.saturating_add(proxy.index)
 }
 
-/// The controller finds a pod's tokens by what the login says about the pod.
+/// The controller finds a pod's tokens by the metadata of the login.
 fn env(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<EnvVar> {
     let pod = "pod=$(POD_NAMESPACE)/$(POD_NAME)";
     let mut env = vec![
@@ -128,7 +128,7 @@ fn env(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<EnvVar> {
         env.push(field("DP_ENVOY_READY_BIND_ADDRESS", "status.podIP"));
     }
     if proxy.service.is_some() {
-        // The startup probe's command is another process, which asks the first proxy otherwise.
+        // The startup probe's command would otherwise check the first proxy.
         env.push(literal("DP_ENVOY_ADMIN_BIND_PORT", &admin_port(proxy).to_string()));
     }
     env

@@ -1,4 +1,4 @@
-//! The init container: it waits until the pod is registered, writes the proxy's id for
+//! The init container waits until the pod is registered, writes the proxy's ID for
 //! consul-dataplane, and redirects the pod's traffic.
 
 use crate::consul::service_name::ServiceName;

@@ -1,12 +1,12 @@
-//! The defaults of the settings that are not those of both modes, and their bounds.
+//! The defaults and bounds of dataplane mode's settings.
 
 use crate::settings::resources::Defaults;
 
 pub const IMAGE_K8S: &str = "hashicorp/consul-k8s-control-plane:2.0.3";
 pub const IMAGE_DATAPLANE: &str = "hashicorp/consul-dataplane:2.0.3";
-/// What the injected pods say that they are of.
+/// The version in the annotations of injected pods.
 pub const K8S_VERSION: &str = "v2.0.3";
-/// Of a release `consul` in the namespace `consul`.
+/// The address for a release `consul` in the namespace `consul`.
 pub const ADDRESS: &str = "consul-server.consul.svc";
 pub const HTTP_PORT: u16 = 8500;
 pub const HTTPS_PORT: u16 = 8501;
@@ -27,6 +27,6 @@ pub const SIDECAR: Defaults = Defaults { requests: &[], limits: &[] };
 pub const INIT: Defaults =
     Defaults { requests: &[("cpu", "50m"), ("memory", "25Mi")], limits: &[("memory", "150Mi")] };
 
-/// The longest time that a setting or an annotation may ask for, in seconds.
+/// The maximum of times in settings and annotations, in seconds.
 pub const SECONDS_LIMIT: u32 = 86_400;
 pub const CONCURRENCY_LIMIT: u32 = 1024;

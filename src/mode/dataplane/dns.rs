@@ -1,4 +1,4 @@
-//! DNS through Consul: the proxy answers names such as `web.virtual.consul`.
+//! Consul DNS: the proxy resolves names such as `web.virtual.consul`.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Arguments for Envoy, which consul-dataplane starts with arguments of its own.
+//! Arguments for Envoy, in addition to those of consul-dataplane.
 
 use crate::annotations::names::ENVOY_ARGS;
 use crate::annotations::reader::AnnotationReader;

@@ -8,9 +8,9 @@ use crate::annotations::names::{LIVENESS_FAILURE_SECONDS, PROXY_HEALTH_CHECK, ST
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::settings::reader::SettingsReader;
 
-/// Where other proxies connect to, counted up by the number of the proxy in the pod.
+/// The first proxy's port for connections from other proxies; each further proxy's is one higher.
 pub const INBOUND_PORT: u16 = 20000;
-/// Where Envoy answers probes.
+/// The first Envoy's port for probes; each further proxy's is one higher.
 pub const READY_PORT: u16 = 21000;
 
 /// The settings `sidecarProxy.defaultStartupFailureSeconds` and `.defaultLivenessFailureSeconds`.
@@ -31,16 +31,15 @@ impl HealthDefaults {
 
 #[derive(Debug)]
 pub struct HealthChecks {
-    /// Whether Envoy answers HTTP probes on a port of its own.
+    /// Whether Envoy answers HTTP probes on a separate port.
     pub ready_port: bool,
-    /// Zero: no such probe.
+    /// Zero means no probe.
     startup_failure_seconds: u32,
     liveness_failure_seconds: u32,
 }
 
 impl HealthChecks {
-    /// A Job's proxy ends before its container is gone, so that only an annotation adds a
-    /// liveness probe.
+    /// A Job's proxy stops before its container does, so only an annotation adds a liveness probe.
     pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &HealthDefaults, job: bool) -> Self {
         let startup = reader.number(STARTUP_FAILURE_SECONDS, 0, SECONDS_LIMIT);
         let liveness = reader.number(LIVENESS_FAILURE_SECONDS, 0, SECONDS_LIMIT);
@@ -55,7 +54,7 @@ impl HealthChecks {
         }
     }
 
-    /// What a probe of the proxy with this number in the pod asks.
+    /// The handler of probes of the proxy with this number in the pod.
     pub fn handler(&self, index: u16) -> Probe {
         let port = |first: u16| IntOrString::Int(first.saturating_add(index).into());
         if self.ready_port {

@@ -1,4 +1,4 @@
-//! What the injected containers are built from.
+//! The data from which the injected containers are built.
 
 use super::pod_options::PodOptions;
 use super::proxy::{Proxy, Token};

@@ -1,4 +1,4 @@
-//! The proxy as a native sidecar: an init container that goes on running beside the app.
+//! The proxy as a native sidecar.
 
 use k8s_openapi::api::core::v1::{ExecAction, Probe};
 
@@ -11,7 +11,7 @@ use crate::annotations::names::{
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::settings::reader::SettingsReader;
 
-/// The times of the startup probe, which the containers after the proxy wait for.
+/// The times of the startup probe. The containers after the proxy start when it succeeds.
 #[derive(Debug, Clone)]
 pub struct NativeProbe {
     delay_seconds: u32,
@@ -43,7 +43,7 @@ impl NativeProbe {
 
     /// The startup probe of the proxy with this number in the pod.
     pub fn startup(&self, addresses: Addresses, health: &HealthChecks, index: u16) -> Probe {
-        // The command asks Envoy at 127.0.0.1, where it does not listen in dual stack.
+        // The command calls Envoy at 127.0.0.1, where it does not listen in dual-stack mode.
         let handler = match addresses.dual_stack {
             true => health.handler(index),
             false => {
@@ -63,7 +63,7 @@ impl NativeProbe {
     }
 }
 
-/// The startup probe of a native sidecar; `None` where the proxy is an ordinary container.
+/// The startup probe of a native sidecar; `None` if the proxy is an ordinary container.
 pub fn read(
     reader: &mut AnnotationReader<'_, '_>,
     by_default: bool,

@@ -25,7 +25,7 @@ fn probe<'p>(container: &'p Container<'_>, kind: &str) -> Option<&'p Probe> {
     container.probes().find(|(field, _)| *field == kind).map(|(_, probe)| probe)
 }
 
-/// The new ports of the HTTP probes, for each container in the order of [`KINDS`].
+/// The new ports of the HTTP probes: by container, in the order of [`KINDS`].
 pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
     if spec.containers.len() > CONTAINERS_LIMIT {
         let why = format!(
@@ -157,7 +157,7 @@ impl<'a> OriginalPod<'a> {
     }
 }
 
-/// A port that a probe may name.
+/// A port that a probe can refer to by name.
 fn named_port(port: &k8s_openapi::api::core::v1::ContainerPort) -> Option<OriginalPort<'_>> {
     Some(OriginalPort { name: ports::name(port)?, container_port: port.container_port })
 }

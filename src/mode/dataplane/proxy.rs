@@ -1,4 +1,4 @@
-//! One proxy of the pod. A pod of several services has one for each.
+//! A proxy of the pod. A pod with several services has one proxy for each.
 
 use k8s_openapi::api::core::v1::VolumeMount;
 
@@ -7,20 +7,20 @@ use crate::mode::shared::volumes::{DATA_PATH, TOKEN, TOKEN_PATH, Volume, mount, 
 
 #[derive(Debug)]
 pub struct Proxy<'a> {
-    /// Counted from 0; its ports are counted up by it.
+    /// Starts at 0, and is added to the proxy's ports.
     pub index: u16,
-    /// The service's name where the pod has several; it ends the names of the containers.
+    /// The service's name if the pod has several; a suffix of the containers' names.
     pub service: Option<&'a str>,
     /// `None`: ACLs are off.
     pub token: Option<Token<'a>>,
 }
 
-/// Where the token is with which the proxy logs in.
+/// The token with which the proxy logs in.
 #[derive(Debug)]
 pub enum Token<'a> {
-    /// The policy's own, of the pod's service account.
+    /// The injected token of the pod's service account.
     Pod,
-    /// That of the service account of another service, in a Secret of the same name.
+    /// The token of another service's account, in a Secret with the service's name.
     Service(&'a str),
 }
 
@@ -33,7 +33,7 @@ impl Proxy<'_> {
         self.named(constants::SIDECAR)
     }
 
-    /// Where the init container writes the proxy's id.
+    /// The file to which the init container writes the proxy's ID.
     pub fn id_file(&self) -> String {
         self.named(&format!("{DATA_PATH}/proxyid"))
     }

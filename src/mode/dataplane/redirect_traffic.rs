@@ -52,7 +52,7 @@ impl Excluded {
     }
 }
 
-/// The items of a comma-separated list, each checked.
+/// The validated items of a comma-separated list.
 fn items(
     reader: &mut AnnotationReader<'_, '_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! The services of the pod: one, or several, each with a proxy of its own.
+//! The services of the pod: one, or several with a proxy each.
 
 use super::constants::{INIT, SIDECAR};
 use super::settings::Settings;
@@ -51,7 +51,7 @@ impl Services {
         services
     }
 
-    /// Whether each service has a proxy of its own.
+    /// Whether there are several services, each with its own proxy.
     pub fn are_several(&self) -> bool {
         self.names.len() > 1
     }
@@ -191,7 +191,7 @@ fn default_ports(pod: &Candidate<'_>) -> (Vec<Port>, Option<String>) {
     (ports, written_back)
 }
 
-/// Warns where the ports may be meant otherwise.
+/// Warns if other ports may have been intended.
 fn warn_of_other_ports(
     reader: &mut AnnotationReader<'_, '_>,
     pod: &Candidate<'_>,

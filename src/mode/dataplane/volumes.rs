@@ -1,5 +1,5 @@
-//! Volumes and mounts: the injected ones, those of the user for the proxy, and the injected
-//! volume in containers of the app.
+//! Volumes and mounts: the injected ones, the user's for the proxy, and the injected volume in
+//! containers of the app.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub const NAMES: &[&str] = &[DATA, TOKEN, ACCESS_LOGS];
 /// The volumes and mounts in the annotations.
 #[derive(Debug, Default)]
 pub struct UserVolumes {
-    /// As they are written: the API server checks what they hold.
+    /// As written in the annotation: the API server validates them.
     pub volumes: Vec<Value>,
     pub sidecar_mounts: Vec<VolumeMount>,
     /// The positions of the app's containers that get the injected volume.

@@ -1,5 +1,5 @@
-//! What the injection writes into the pod's metadata, for the chart's controllers, the CNI
-//! plugin, and people.
+//! The annotations and labels of an injected pod, for the chart's controllers, the CNI plugin and
+//! users.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::annotations::names::{
 use crate::annotations::reader::parse_bool;
 use crate::mode::candidate::Candidate;
 
-/// What kubectl takes for `logs` and `exec` without a container's name.
+/// The container that kubectl uses for `logs` and `exec` by default.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 pub fn annotations(
@@ -56,8 +56,8 @@ pub fn annotations(
     Ok(annotations)
 }
 
-/// What the controller decides by the chart's own defaults and the namespace's labels, where
-/// the pod does not say it.
+/// Options for which the controller would otherwise use the chart's defaults and the namespace's
+/// labels.
 fn resolved(pod: &Candidate<'_>, injection: &Injection<'_>, write: &mut impl FnMut(&str, String)) {
     let options = injection.options;
     let written = |name: &str| pod.annotations.get(name).filter(|written| !written.is_empty());
@@ -80,7 +80,7 @@ fn resolved(pod: &Candidate<'_>, injection: &Injection<'_>, write: &mut impl FnM
     }
 }
 
-/// The controller reads it only where probes are overwritten.
+/// The controller reads it only if probes are overwritten.
 fn original_pod(pod: &Candidate<'_>, injection: &Injection<'_>) -> serde_json::Result<String> {
     let overwritten = injection.options.transparent_proxy.as_ref();
     serde_json::to_string(&match overwritten.is_some_and(|proxy| !proxy.probe_ports.is_empty()) {

@@ -4,7 +4,7 @@ use crate::consul::namespace::{ConsulNamespaces, Namespace};
 use crate::mode::candidate::Candidate;
 use crate::problem::Findings;
 
-/// `None`: Consul namespaces are off, or the findings say why there is none.
+/// `None` if Consul namespaces are disabled, or if the findings have a problem.
 pub fn of(
     pod: &Candidate<'_>,
     settings: Option<&ConsulNamespaces>,

@@ -4,17 +4,17 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
 
 use crate::k8s::kubelet;
 
-/// A variable with a value in which the kubelet expands nothing.
+/// A variable with a literal value.
 pub fn literal(name: &str, value: &str) -> EnvVar {
     expanded(name, &kubelet::literal(value))
 }
 
-/// A variable with a value that may refer to variables before it.
+/// A variable whose value may refer to earlier variables.
 pub fn expanded(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
 }
 
-/// A variable that the kubelet fills in from the pod.
+/// A variable with the value of a field of the pod.
 ///
 /// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
 pub fn field(name: &str, path: &str) -> EnvVar {

@@ -1,4 +1,4 @@
-//! What the modes have in common.
+//! Code that both modes use.
 
 pub mod block_values;
 pub mod consul_namespace;
@@ -13,5 +13,5 @@ pub mod upstream_env;
 pub mod upstream_ports;
 pub mod volumes;
 
-/// The name of the init container, or its beginning, in every mode.
+/// The name of the init container, or its prefix, in both modes.
 pub const INIT_CONTAINER: &str = "consul-connect-inject-init";

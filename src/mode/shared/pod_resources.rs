@@ -1,5 +1,5 @@
-//! Resources of the pod as a whole: the API server refuses a pod whose containers request
-//! more together than the pod does, or one of whose containers has a higher limit.
+//! Pod-level resources: the API server rejects a pod whose containers together request more than
+//! the pod, or have a higher limit.
 //!
 //! <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
 

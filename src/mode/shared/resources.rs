@@ -1,4 +1,4 @@
-//! Resources of the injected containers, in Kubernetes' form.
+//! Resources of the injected containers, as Kubernetes' types.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where Prometheus scrapes Envoy's metrics.
+//! The endpoint at which Prometheus scrapes Envoy's metrics.
 
 use k8s_openapi::api::core::v1::ContainerPort;
 

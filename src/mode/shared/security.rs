@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::{Capabilities, SeccompProfile, SecurityContext};
 
-/// What the Pod Security Standard `restricted` asks for, and a read-only root file system.
-/// Without an id, `OpenShift`'s SCC sets user, group and seccomp profile; some SCCs refuse a pod
-/// that sets them itself.
+/// The security context that the Pod Security Standard `restricted` requires, with a read-only root
+/// file system. Without an ID, user, group and seccomp profile are left to `OpenShift`'s SCC; some
+/// SCCs reject pods that set them.
 pub fn restricted(id: Option<i64>) -> SecurityContext {
     let seccomp_profile =
         id.map(|_| SeccompProfile { localhost_profile: None, type_: "RuntimeDefault".to_owned() });

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_stand_first_only_where_the_containers_own_refer_to_them() {
+    fn variables_come_first_only_if_the_containers_own_refer_to_them() {
         let variables =
             UpstreamEnv::of(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
         let names = |mut container: Value| {

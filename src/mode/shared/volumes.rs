@@ -22,28 +22,28 @@ enum Source {
     Secret(SecretVolumeSource),
 }
 
-/// What the injected containers share.
+/// The volume that the injected containers share.
 pub const DATA: &str = "consul-connect-inject-data";
 pub const DATA_PATH: &str = "/consul/connect-inject";
-/// The pod's identity for Consul's auth method.
+/// The volume with the token for Consul's auth method.
 pub const TOKEN: &str = "consul-connect-inject-token";
-/// Where Kubernetes mounts service-account tokens.
+/// The path at which Kubernetes mounts service account tokens.
 pub const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_SECONDS: i64 = 3600;
 
-/// In memory, since the cluster autoscaler does not remove nodes with pods that have an
-/// emptyDir on disk.
+/// A volume in memory: the cluster autoscaler does not remove nodes with pods that have an emptyDir
+/// on disk.
 pub fn in_memory(name: &str) -> Volume {
     let directory = EmptyDirVolumeSource { medium: Some("Memory".to_owned()), ..Default::default() };
     Volume { name: name.to_owned(), source: Source::EmptyDir(directory) }
 }
 
-/// For files without a bound on their size.
+/// A volume on disk, for files whose size has no limit.
 pub fn on_disk(name: &str) -> Volume {
     Volume { name: name.to_owned(), source: Source::EmptyDir(EmptyDirVolumeSource::default()) }
 }
 
-/// A token of the pod's service account for the injected containers alone.
+/// A token of the pod's service account, only for the injected containers.
 pub fn token() -> Volume {
     let token = ServiceAccountTokenProjection {
         path: "token".to_owned(),

@@ -6,8 +6,7 @@ use super::Case;
 use super::model::original;
 use crate::support::PREFIX;
 
-/// Every annotation with every value
-/// that makes a difference, and combinations of them.
+/// Each annotation with each relevant value, and combinations of them.
 pub fn derived() -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |name: String, settings: &Value, namespace: &str, pod: Value| {
@@ -44,7 +43,7 @@ pub fn derived() -> Vec<Case> {
         }
     }
 
-    // Combinations, the same ones every time.
+    // Combinations, the same ones in each run.
     let mut dice = 0x2545_f491_4f6c_dd1d_u64;
     let mut below = |bound: usize| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -82,8 +81,8 @@ pub fn derived() -> Vec<Case> {
     all
 }
 
-/// As the recorded ones are: with and without ports, several containers, init
-/// containers, with the service account's token or without.
+/// Like the recorded ones: with and without ports, several containers, init containers and the
+/// service account's token.
 fn pods() -> Vec<Value> {
     let token = json!([{ "name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount" }]);
     let http = json!([{ "containerPort": 8080, "name": "http" }, { "containerPort": 9090, "name": "admin" }]);

@@ -1,5 +1,5 @@
-//! The original injector, consul-k8s 0.25.0: what was recorded of it, a model that does the same,
-//! and what that does with more pods of the same make.
+//! The original injector, consul-k8s 0.25.0: the recorded cases, a model that reproduces them, and
+//! the model's results for more pods like them.
 
 pub mod derived;
 pub mod model;

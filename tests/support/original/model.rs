@@ -1,7 +1,7 @@
-//! What consul-k8s 0.25.0 does with a pod, as far as the recorded cases tell.
+//! A model of what consul-k8s 0.25.0 does with a pod, for the features in the recorded cases.
 //!
-//! `tests/conformance.rs` holds this model against every recorded case, and then
-//! asks it about many more. It is no part of the policy.
+//! `tests/conformance.rs` checks the model against each recorded case, and then uses it for
+//! many more. It is not part of the policy.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::support::{PREFIX, containers};
 /// The annotations of the injector, by their names without the prefix.
 type Annotations = BTreeMap<String, String>;
 
-/// In the terms of the recorded cases.
+/// In the format of the recorded cases.
 pub fn original(settings: &Value, namespace: &str, pod: &Value) -> Value {
     let outcome = |outcome: &str| json!({ "outcome": outcome });
     let mut annotations: Annotations = BTreeMap::new();
@@ -52,7 +52,7 @@ fn should_inject(settings: &Value, namespace: &str, annotations: &Annotations) -
         && annotations.get("connect-inject-status").is_none_or(String::is_empty)
 }
 
-/// The annotations that it adds, of the first container alone.
+/// The annotations that it adds, from the first container only.
 fn defaults(pod: &Value, annotations: &mut Annotations) -> Annotations {
     let mut written = BTreeMap::from([("connect-inject-status".to_owned(), "injected".to_owned())]);
     let first = &pod["spec"]["containers"][0];
@@ -152,7 +152,7 @@ fn consul_namespace(settings: &Value, namespace: &str) -> String {
     }
 }
 
-/// By container; it indexes what need not be there.
+/// By container; it crashes on a missing index.
 fn environment(pod: &Value, upstreams: &str) -> Result<Value, &'static str> {
     let mut variables = Map::new();
     for upstream in upstreams.split(',').filter(|_| !upstreams.is_empty()) {
@@ -198,7 +198,7 @@ fn upstreams_of(pod: &Value, upstreams: &str, namespaces: bool) -> Result<Value,
         };
         let port = port_value(pod, port.trim()).unwrap_or(0);
         if port > 0 {
-            // Its template leaves out what has no name.
+            // Its template omits items without a name.
             if found["destination_name"] == "" {
                 found = json!({});
             }
@@ -209,7 +209,7 @@ fn upstreams_of(pod: &Value, upstreams: &str, namespaces: bool) -> Result<Value,
     Ok(all.into())
 }
 
-/// A port of any container by its name, else a number as Go reads it with base 0.
+/// A port of any container by name, otherwise a number as Go parses it with base 0.
 fn port_value(pod: &Value, text: &str) -> Option<i64> {
     let containers = pod["spec"]["containers"].as_array().unwrap().iter();
     let mut ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
@@ -253,7 +253,7 @@ fn quotes_are_closed(text: &str) -> bool {
     shlex::split(text).is_some()
 }
 
-/// It writes the document without quoting anything but the tags.
+/// It writes the document and quotes only the tags.
 fn breaks_json(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(['"', '\\', '\n']),

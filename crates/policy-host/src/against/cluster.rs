@@ -1,9 +1,9 @@
-//! What a cluster adds to a pod beside the injectors: defaults, the app's API token, and
-//! what the pod's owners, nodes and controllers write.
+//! Removes what a cluster adds to a pod besides the injectors: defaults, the app's API token,
+//! and the fields that owners, nodes and controllers write.
 
 use serde_json::{Map, Value, json};
 
-/// The annotations and labels that an injector writes begin so.
+/// The prefixes of the annotations and labels that an injector writes.
 const WRITTEN: [&str; 3] =
     ["consul.hashicorp.com/", "prometheus.io/", "kubectl.kubernetes.io/default-container"];
 
@@ -62,7 +62,7 @@ fn pull_policy(container: &mut Value) {
     }
 }
 
-/// Takes out what says no more than its absence.
+/// Removes values that mean the same as their absence.
 fn defaults(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(defaults),

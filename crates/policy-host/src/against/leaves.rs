@@ -1,5 +1,5 @@
-//! A pod as paths with values. Names stand in the place of positions, so that an item that
-//! stands elsewhere is the same.
+//! A pod as a map of paths to values. List items have their names as keys, so that a moved
+//! item counts as the same.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +53,8 @@ fn containers(list: &str, value: &Value, leaves: &mut Leaves) {
     leaves.insert(format!("{list} in order"), Value::Array(order));
 }
 
-/// The webhook's init containers run one command in a shell: their arguments are those of
-/// that command.
+/// The webhook's init containers run a single command in a shell: its arguments count as the
+/// container's.
 fn without_shell(container: &Value) -> Value {
     let mut container = container.clone();
     let command: Vec<&str> =
@@ -63,7 +63,7 @@ fn without_shell(container: &Value) -> Value {
         && let mut words = script.split_whitespace().filter(|word| *word != "\\")
         && words.next() == Some("consul-k8s-control-plane")
     {
-        // A shell's variables, as the kubelet writes them, and without its quotes.
+        // The shell's variables in the kubelet's notation, and without quotes.
         let as_argument = |word: &str| word.replace("${", "$(").replace('}', ")").replace('"', "");
         let args: Vec<String> = words.map(as_argument).collect();
         let shell = json!(["/bin/sh", flags]);
@@ -86,7 +86,7 @@ fn add(path: &str, value: &Value, leaves: &mut Leaves) {
     }
 }
 
-/// The items of a list by the field that tells them apart.
+/// The items of a list by the field that identifies them.
 fn named(path: &str, key: &str, list: &Value, leaves: &mut Leaves) {
     for item in list.as_array().into_iter().flatten() {
         let name = item[key].as_str().map_or_else(|| item[key].to_string(), str::to_owned);
@@ -101,7 +101,7 @@ fn named(path: &str, key: &str, list: &Value, leaves: &mut Leaves) {
     }
 }
 
-/// Flags with their values. What follows `--` is for another program, and stays in order.
+/// Flags with their values. Arguments after `--` are for another program and keep their order.
 fn args(path: &str, list: &Value, leaves: &mut Leaves) {
     let mut words =
         list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap_or_default()).peekable();
@@ -122,7 +122,7 @@ fn object(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_object).into_iter().flatten()
 }
 
-/// JSON in a text, whose spaces and order say nothing.
+/// JSON in a string, compared without regard to whitespace and order.
 fn parsed(value: &Value) -> Value {
     let json = value.as_str().filter(|text| text.starts_with(['{', '[']));
     json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())

@@ -1,7 +1,7 @@
-//! A pod as the chart's webhook made it, beside the one that the policy makes.
+//! Compares the pod of the chart's webhook with the policy's.
 //!
-//! [`compare`] says what differs, and why, as far as the difference is one that is meant:
-//! [`REASONS`] is the list of those.
+//! [`compare`] returns the differences, each with its reason if it is intended: [`REASONS`]
+//! lists the intended ones.
 
 mod cluster;
 mod leaves;
@@ -15,7 +15,7 @@ use crate::advice;
 
 pub use reasons::{REASONS, Reason};
 
-/// A value that one of two pods has otherwise, or not at all.
+/// A value that differs between the two pods, or that one of them does not have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// `containers[consul-dataplane].args[-log-level]`
@@ -24,11 +24,11 @@ pub struct Difference {
     pub theirs: Option<Value>,
     /// In the policy's pod.
     pub ours: Option<Value>,
-    /// Why it is so; `None` for a difference that nobody meant.
+    /// The reason; `None` for an unintended difference.
     pub reason: Option<&'static Reason>,
 }
 
-/// What differs between the webhook's pod and the policy's.
+/// The differences between the webhook's pod and the policy's.
 #[must_use]
 pub fn compare(theirs: &Value, ours: &Value) -> Vec<Difference> {
     let [mut theirs, mut ours] = [theirs, ours].map(|pod| leaves::of(&cluster::without_additions(pod)));
@@ -62,7 +62,7 @@ pub fn compare(theirs: &Value, ours: &Value) -> Vec<Difference> {
     differences
 }
 
-/// Whether two values mean the same: the API server writes `1Gi` for `1024Mi`.
+/// Whether two values mean the same: the API server turns `1024Mi` into `1Gi`.
 fn same(path: &str, theirs: &Value, ours: &Value) -> bool {
     let amounts = || {
         let [theirs, ours] = [theirs, ours].map(advice::quantity);
@@ -80,7 +80,7 @@ pub fn original(pod: &Value) -> Option<Value> {
     if !original.get("spec")?.is_object() {
         return None;
     }
-    // Go writes neither kind nor version into it.
+    // Go omits kind and version.
     original["apiVersion"] = "v1".into();
     original["kind"] = "Pod".into();
     for field in ["name", "namespace"] {

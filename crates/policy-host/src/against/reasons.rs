@@ -1,4 +1,4 @@
-//! The differences from the chart's webhook that are meant.
+//! The intended differences from the chart's webhook.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Whether the difference is one of these.
+    /// Whether this reason covers the difference.
     #[must_use]
     pub fn covers(&self, difference: &Difference) -> bool {
         (self.covers)(difference)
@@ -31,7 +31,7 @@ impl PartialEq for Reason {
     }
 }
 
-/// The first that covers a difference is its reason.
+/// The first reason that covers a difference applies.
 pub const REASONS: &[Reason] = &[
     Reason {
         says: says::NATIVE_SIDECAR,
@@ -128,7 +128,7 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-/// The annotations that the chart's controllers read, with the chart's defaults behind them.
+/// The annotations that the chart's controllers read, after which come the chart's defaults.
 const RESOLVED: [&str; 6] = [
     "enable-metrics",
     "enable-sidecar-proxy-lifecycle",
@@ -156,7 +156,7 @@ fn is_variable(difference: &Difference) -> bool {
     !injected(difference) && variable.is_some_and(|variable| variable.contains("_CONNECT_SERVICE_"))
 }
 
-/// What the webhook takes with its spaces: lists for the redirection of traffic, and names of containers.
+/// The lists in which the webhook keeps spaces: those for traffic redirection, and names of containers.
 fn is_trimmed(difference: &Difference) -> bool {
     let mounted = difference.path.ends_with("].volumeMounts[/consul/connect-inject].name");
     let redirection = ["redirect-traffic-config]", "].env[CONSUL_REDIRECT_TRAFFIC_CONFIG].value"];
@@ -178,7 +178,7 @@ fn is_trimmed(difference: &Difference) -> bool {
     redirection.iter().any(|path| difference.path.ends_with(path)) && theirs == *ours
 }
 
-/// The injected containers stand elsewhere, and the app's own in their order.
+/// The injected containers are in a different position; the app's own keep their order.
 fn is_order(difference: &Difference) -> bool {
     let own = |list: &Option<Value>| -> Vec<Value> {
         let names = list.iter().filter_map(Value::as_array).flatten();

@@ -1,4 +1,4 @@
-//! `policy-host run --against`: a pod of the chart's webhook, beside the policy's.
+//! `policy-host run --against`: compares the pod of the chart's webhook with the policy's.
 
 use std::io::{self, Write};
 
@@ -30,29 +30,32 @@ impl Theirs {
         }
         let status = pod.pointer("/metadata/annotations/consul.hashicorp.com~1connect-inject-status");
         if status != Some(&json!("injected")) {
-            return Err(bad("not a pod that Consul's webhook has injected"));
+            return Err(bad("this pod was not injected by Consul's webhook"));
         }
         Ok(Self { title: manifest::title(&pod, None), pod })
     }
 
-    /// The pod as it was before, as a manifest.
+    /// The pod before injection, as a manifest.
     pub fn original(&self) -> Result<String, Failure> {
         let original = against::original(&self.pod).ok_or_else(|| {
-            Failure::new(Status::BadInput, format!("{}: it does not say what it was before", self.title))
-                .hint("give the workload or pod that it was made of with --request-path")
+            Failure::new(
+                Status::BadInput,
+                format!("{}: the pod does not contain its original manifest", self.title),
+            )
+            .hint("pass the original pod or workload with --request-path")
         })?;
         Ok(original.to_string())
     }
 
-    /// Prints what differs in the policy's pod. True if all of it is meant.
+    /// Prints how the policy's pod differs. True if all differences are intended.
     pub fn compare(&self, out: &mut impl Write, screen: &Screen, ours: &Value) -> io::Result<bool> {
         let differences = against::compare(&self.pod, ours);
         let (meant, other): (Vec<_>, Vec<_>) =
             differences.iter().partition(|difference| difference.reason.is_some());
         let count = match (meant.len(), other.len()) {
             (0, 0) => "no difference".to_owned(),
-            (meant, 0) => format!("{meant} differences, all of them meant"),
-            (meant, other) => format!("{} differences, {other} of them for no known reason", meant + other),
+            (meant, 0) => format!("{meant} differences, all of them intended"),
+            (meant, other) => format!("{} differences, {other} of them for an unknown reason", meant + other),
         };
         let color = if other.is_empty() { style::GOOD } else { style::CARE };
         writeln!(out, "{}: {}", style::strong(&self.title), paint(color, count))?;
@@ -68,7 +71,7 @@ impl Theirs {
             line(out, screen, difference, style::FAINT)?;
         }
         if !other.is_empty() {
-            let text = "for no known reason; do the settings say what the chart's values and the namespace's labels do?";
+            let text = "for an unknown reason; are the settings equivalent to the chart's values and the namespace's labels?";
             lines(out, screen, 2, text, style::CARE)?;
         }
         for difference in &other {

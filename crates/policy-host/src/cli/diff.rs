@@ -1,4 +1,4 @@
-//! What a policy changed, as a diff of YAML.
+//! The changes of a policy as a YAML diff.
 
 use std::{
     collections::HashSet,
@@ -11,19 +11,19 @@ use similar::{ChangeTag, TextDiff};
 
 use super::style::{self, Screen, paint};
 
-/// JSON in a value that is longer than this is laid out.
+/// JSON in a longer string is formatted.
 const INLINE_JSON: usize = 60;
-/// A text of more lines than this is shown by its beginning.
+/// A text with more lines is shortened.
 const WHOLE_TEXT: usize = 6;
-/// The lines of that beginning.
+/// The lines that remain of a shortened text.
 const BEGINNING: usize = 2;
 /// Unchanged lines around a change.
 const CONTEXT: usize = 3;
 
-/// How much of a long text that the policy added is shown.
+/// How to show long texts that the policy added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongTexts {
-    /// The first lines, and how many more there are.
+    /// The first lines, and the number of omitted ones.
     Beginning,
     Whole,
 }
@@ -39,8 +39,7 @@ pub fn write(
 ) -> io::Result<()> {
     let mut after = after.clone();
     if long_texts == LongTexts::Beginning {
-        // What the object had already stays as it was: shortened, a change in it
-        // could not be seen.
+        // Texts that the object already had are not shortened: that could hide a change.
         let known = texts(before);
         shorten(&mut after, &known);
     }
@@ -80,8 +79,7 @@ pub fn write(
     Ok(())
 }
 
-/// The object as YAML, with JSON in its values laid out: on one line it could
-/// not be read.
+/// The object as YAML, with formatted JSON in its values.
 fn yaml(object: &Value) -> String {
     let mut object = object.clone();
     lay_out(&mut object);
@@ -118,7 +116,7 @@ fn texts(value: &Value) -> HashSet<&str> {
     found
 }
 
-/// Leaves the beginning of every long text that is not known.
+/// Shortens every long text that is not in `known`.
 fn shorten(value: &mut Value, known: &HashSet<&str>) {
     match value {
         Value::String(text) if !known.contains(text.as_str()) => {
@@ -135,8 +133,7 @@ fn shorten(value: &mut Value, known: &HashSet<&str>) {
     }
 }
 
-/// The keys above a line, so that a reader knows where in the object a hunk is:
-/// `spec.containers`.
+/// The keys above a line, which show where in the object a hunk is: `spec.containers`.
 fn path_at(lines: &[&str], at: usize) -> String {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let Some(line) = lines.get(at) else {

@@ -1,4 +1,4 @@
-//! How the command ends when it does not end well.
+//! Errors of the command, and their exit status.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use policy_host::{CallError, LoadError};
 
 use super::style;
 
-/// The exit status; `--help` lists them.
+/// The exit statuses, which `--help` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Silent = 0,
@@ -39,7 +39,7 @@ impl Failure {
         Self::new(Status::Error, message)
     }
 
-    /// Ends the command without a word.
+    /// Ends the command without a message.
     pub fn silent() -> Self {
         Self::new(Status::Silent, "")
     }
@@ -53,14 +53,14 @@ impl Failure {
         if self.message.is_empty() {
             return;
         }
-        // kwctl's own beginning, and its wording: scripts look for it.
+        // The same prefix and text as kwctl's, which scripts may search for.
         anstream::eprintln!("{}: {}", style::bad("Error"), self.message);
         if let Some(hint) = &self.hint {
             anstream::eprintln!("  {}: {hint}", style::strong("hint"));
         }
     }
 
-    /// Says which of several things the message is about.
+    /// Adds the subject, if the message does not contain it.
     pub fn about(mut self, subject: &str) -> Self {
         if !self.message.contains(subject) {
             self.message = format!("{subject}: {}", self.message);
@@ -80,13 +80,13 @@ impl From<LoadError> for Failure {
             LoadError::Read { source, .. } => {
                 let failure = Self::new(Status::Unreadable, message);
                 if source.kind() == std::io::ErrorKind::NotFound {
-                    failure.hint("`make policy.wasm` builds the policy of this project; `settings` takes another by --policy PATH")
+                    failure.hint("run `make policy.wasm` to build this project's policy; `settings` accepts another one with --policy PATH")
                 } else {
                     failure
                 }
             }
             LoadError::NotWasm(_) => Self::new(Status::NotAPolicy, message)
-                .hint("the policy is the .wasm file that `cargo build --target wasm32-wasip1` makes"),
+                .hint("a policy is a .wasm file that `cargo build --target wasm32-wasip1` builds"),
             LoadError::NotPolicy(_) | LoadError::Metadata(_) | LoadError::ExecutionMode(_) => {
                 Self::new(Status::NotAPolicy, message)
             }
@@ -103,7 +103,7 @@ impl From<CallError> for Failure {
         };
         let failure = Self::new(status, error.to_string());
         match status {
-            Status::Timeout => failure.hint("--timeout 0 lets it run for as long as it likes"),
+            Status::Timeout => failure.hint("use --timeout 0 to run it without a time limit"),
             _ => failure,
         }
     }

@@ -1,4 +1,4 @@
-//! Reads what the command line names: the policy's place, requests, settings.
+//! Reads the command's input: policies, requests and settings.
 
 use std::{
     fs,
@@ -16,14 +16,14 @@ use serde_json::{Map, Value};
 
 use super::failure::{Failure, Status};
 
-/// A request, and how it came to be.
+/// A request and its origin.
 #[derive(Debug)]
 pub struct Item {
     /// `Pod default/web`
     pub title: String,
-    /// The workload that the pod is of.
+    /// The workload that the pod belongs to.
     pub template_of: Option<String>,
-    /// What the answer does not show.
+    /// What the policy's answer does not cover.
     pub note: Option<&'static str>,
     /// Whether the input was a manifest rather than a request.
     pub from_manifest: bool,
@@ -41,20 +41,20 @@ pub fn read(path: &str) -> Result<String, Failure> {
     match result {
         Ok(()) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Failure::new(Status::BadInput, format!("{name} is not text in UTF-8")))
+            Err(Failure::new(Status::BadInput, format!("{name} is not UTF-8 text")))
         }
         Err(error) => {
             let failure = Failure::new(Status::Unreadable, format!("cannot read {name}: {error}"));
             Err(match error.kind() {
                 io::ErrorKind::IsADirectory => failure
-                    .hint("name its files, or pipe them: `kubectl kustomize FOLDER | policy-host ... -`"),
+                    .hint("pass its files one by one, or pipe them: `kubectl kustomize DIRECTORY | policy-host ... -`"),
                 _ => failure,
             })
         }
     }
 }
 
-/// What is asked of the policy, from the text of one file.
+/// The requests in the text of one file.
 pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<Vec<Item>, Failure> {
     let name = if path == "-" { "standard input" } else { path };
     let bad = |message: String| Failure::new(Status::BadInput, format!("{name}: {message}"));
@@ -94,7 +94,7 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
             let request = ValidateRequest::from_review(document).map_err(|error| {
                 bad(error.to_string()).hint(
                     "expected an AdmissionRequest, an AdmissionReview, or a manifest \
-                     with `apiVersion` and `kind`; --raw takes any JSON",
+                     with `apiVersion` and `kind`; use --raw for other JSON",
                 )
             })?;
             Ok(Item { title: title(&request), template_of: None, note: None, from_manifest: false, request })
@@ -117,8 +117,8 @@ fn title(request: &ValidateRequest) -> String {
     }
 }
 
-/// The settings that the policy gets: a file of YAML or JSON, which may be the
-/// manifest of a policy, JSON itself, or none.
+/// The policy's settings: from a YAML or JSON file, which may be the manifest of a policy,
+/// from JSON on the command line, or none.
 pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure> {
     match (path, json) {
         (Some(path), _) => {
@@ -127,7 +127,7 @@ pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure
                 (Some((_, settings)), 0) => Ok(settings),
                 (_, others) => Err(Failure::new(
                     Status::BadInput,
-                    format!("{path}: {} policies, and only one can be asked", others + 1),
+                    format!("{path}: has {} policies, and only one can be run", others + 1),
                 )),
             }
         }
@@ -141,14 +141,14 @@ pub fn settings(path: Option<&str>, json: Option<&str>) -> Result<Value, Failure
     }
 }
 
-/// The settings in a file: its only document, or those of every policy whose
-/// manifest is in it, with the policy's title.
+/// The settings in a file: its only document, or the settings of every policy manifest in
+/// it, with the policy's title.
 pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Failure> {
     let broken = |error: documents::SyntaxError| {
         Failure::new(Status::BadInput, format!("Cannot parse settings file {path}: {error}"))
     };
     let text = read(path)?;
-    // A manifest is read by kubectl, settings alone by kwctl, which takes more.
+    // kubectl reads manifests; kwctl reads plain settings, in a different dialect.
     let documents = documents::parse(&text).unwrap_or_default();
     let policies: Vec<_> = documents.into_iter().filter(is_policy_manifest).collect();
     if policies.is_empty() {
@@ -175,8 +175,8 @@ fn is_kubewardens(document: &Value, kind: &str) -> bool {
     text("apiVersion") == "policies.kubewarden.io/v1" && text("kind").ends_with(kind)
 }
 
-/// Refuses what a policy's manifest has no field for, as kwctl and the API server do:
-/// misspelt settings are none.
+/// Rejects unknown fields of a policy's manifest, as kwctl and the API server do. A misspelt
+/// `settings` would otherwise be ignored.
 fn known_fields(policy: &Value) -> Result<(), Failure> {
     const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
     const SPEC: [&str; 17] = [
@@ -203,7 +203,7 @@ fn known_fields(policy: &Value) -> Result<(), Failure> {
     {
         let keys = object.and_then(Value::as_object).into_iter().flat_map(Map::keys);
         if let Some(key) = keys.into_iter().find(|key| !known.contains(&key.as_str())) {
-            let message = format!("{place} has no field `{key}`; it has {}", known.join(", "));
+            let message = format!("{place} has no field `{key}`; its fields are {}", known.join(", "));
             return Err(Failure::new(Status::BadInput, message));
         }
     }
@@ -221,10 +221,10 @@ fn object(name: &str, settings: Value) -> Result<Value, Failure> {
     }
 }
 
-/// A policy to ask, with what its manifest configures around it.
+/// A policy to run, with the configuration of its manifest.
 #[derive(Debug)]
 pub struct Subject {
-    /// `ClusterAdmissionPolicy connect-injector`; nothing for a module alone.
+    /// `ClusterAdmissionPolicy connect-injector`; none for a module without a manifest.
     pub title: Option<String>,
     /// The name that a policy server would give it.
     pub name: String,
@@ -232,7 +232,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A module alone: what it answers, counts.
+    /// A module without a manifest: its answers take effect.
     pub fn module(location: &str, settings: Value) -> Self {
         Self {
             title: None,
@@ -252,24 +252,24 @@ impl Subject {
     }
 }
 
-/// Whether a policy's place is that of a manifest, as kwctl tells it.
+/// Whether the policy's path is that of a manifest, by kwctl's rule.
 pub fn is_manifest_path(location: &str) -> bool {
     location.ends_with(".yaml") || location.ends_with(".yml")
 }
 
-/// The policies whose manifests are in a file.
+/// The policies of the manifests in a file.
 pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
     let path = policy_path(location)?;
     let bad = |status, message: String| Failure::new(status, format!("{location}: {message}"));
     let text = read(&path.to_string_lossy())?;
     let documents = documents::parse(&text).map_err(|error| bad(Status::BadInput, error.to_string()))?;
     if documents.iter().any(|document| is_kubewardens(document, "AdmissionPolicyGroup")) {
-        return Err(bad(Status::NotAPolicy, "groups of policies are not run by this host".to_owned()));
+        return Err(bad(Status::NotAPolicy, "policy groups are not supported".to_owned()));
     }
     let policies: Vec<_> = documents.into_iter().filter(is_policy_manifest).collect();
     if policies.is_empty() {
-        return Err(bad(Status::NotAPolicy, "there is no manifest of a policy in it".to_owned()).hint(
-            "as POLICY, give the .wasm file, or the manifest of a ClusterAdmissionPolicy or AdmissionPolicy",
+        return Err(bad(Status::NotAPolicy, "does not contain the manifest of a policy".to_owned()).hint(
+            "POLICY must be a .wasm file, or the manifest of a ClusterAdmissionPolicy or AdmissionPolicy",
         ));
     }
     policies

@@ -1,6 +1,6 @@
 //! The command line.
 
-// Backticks would be seen in the help texts.
+// Backticks would show up in the help texts.
 #![allow(clippy::doc_markdown)]
 
 mod against;
@@ -22,37 +22,37 @@ use self::{failure::Failure, style::Screen};
 
 const EXAMPLES: &str = "\
 Examples:
-  What does the policy do with this pod?
+  Show what the policy does with a pod:
       policy-host run policy.wasm -r pod.yaml
-  The same in five lines, for every object of a chart:
+  The same in a few lines, for every object of a chart:
       helm template web ./chart | policy-host run policy.wasm -r - -o summary
-  What kwctl would print, for an admission request or a whole review:
+  Print what kwctl prints, for an AdmissionRequest or AdmissionReview:
       policy-host run policy.wasm -r request.json --settings-json '{\"default\": true}'
-  Are these settings valid, alone or in a policy's manifest, and what do those of
-  the Helm chart mean here?
+  Validate settings, from a file or a policy's manifest, and translate the values
+  of Consul's Helm chart:
       policy-host settings settings.yaml
       policy-host settings --from-helm values.yaml >settings.yaml
-  In a policy server's place, for the API server of a test cluster:
+  Serve policies to the API server of a test cluster:
       policy-host serve --policies policies.yml --cert-file tls.crt --key-file tls.key
 
 Exit status:
-  0  the policy answered, also with a rejection    5  the module is no policy
-  1  the settings are not valid, and other errors  6  the policy trapped
-  2  wrong usage of this command                   7  the policy returned an error
-  3  a file cannot be read                         8  the policy took too long
-  4  broken JSON or YAML, or not a request         9  rejected, where that is asked for
-  10 keys of a values file are not known and left out of its translation
-  11 a pod differs from the webhook's for no known reason";
+  0  success; also if the policy rejected         5  the file is not a policy
+  1  invalid settings, and other errors           6  the policy trapped
+  2  wrong usage of this command                  7  the policy returned an error
+  3  a file cannot be read                        8  the policy timed out
+  4  invalid JSON or YAML, or not a request       9  rejected, with --fail-on-rejection
+  10 unknown keys in a values file; they are omitted from the settings
+  11 a pod differs from the webhook's for an unknown reason";
 
 /// Runs a Kubewarden policy on this machine, as the policy server would.
 #[derive(Debug, Parser)]
 #[command(name = "policy-host", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
-    /// Show more: the guest's debug lines, and where each line was logged
+    /// Verbose output: the policy's debug lines, and the source of each line
     #[arg(short, long, global = true, help_heading = "Output", display_order = 100)]
     verbose: bool,
 
-    /// When to use colours; NO_COLOR is obeyed, too
+    /// When to use colors; NO_COLOR is respected
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     #[arg(help_heading = "Output", display_order = 101)]
     color: Color,
@@ -68,7 +68,7 @@ struct Cli {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// On a terminal
+    /// If the output is a terminal
     #[default]
     Auto,
     Always,
@@ -109,11 +109,10 @@ pub fn main() -> ExitCode {
 }
 
 impl From<std::io::Error> for Failure {
-    /// Only writing to standard output is left to this: everything else says
-    /// what it was doing.
+    /// Only for errors when writing to standard output: every other error has a context.
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            // The reader has seen enough, as with `| head`.
+            // The reader closed the pipe, as `| head` does.
             Self::silent()
         } else {
             Self::other(format!("cannot write the output: {error}"))

@@ -22,12 +22,12 @@ use super::{
     summary,
 };
 
-/// Ask a policy about requests or manifests, as `kwctl run` does
+/// Run a policy on requests or manifests, as `kwctl run` does
 ///
-/// The settings are validated first, as the policy server does when it starts.
-/// For an admission request the output is kwctl's. For a manifest, the request
-/// that `kubectl apply` would cause is made of it, and the output is a diff and
-/// a summary; of a workload, the pod of its template is asked about as well.
+/// The settings are validated first, as by the policy server when it starts.
+/// For an admission request, the output is the same as kwctl's. For a manifest,
+/// the policy gets the request that `kubectl apply` would cause, and the output
+/// is a diff and a summary. For a workload, it also gets a pod of its template.
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // They are switches of a command line.
 #[command(after_help = "\
@@ -50,8 +50,8 @@ pub struct Args {
     #[arg(num_args = 1)]
     request_path: Vec<String>,
 
-    /// Compare the policy's pod with this one, which the chart's webhook has injected, as kubectl
-    /// get pod -o yaml prints it. Without --request-path the policy is asked about that pod as it was
+    /// Compare the policy's pod with this pod, which the chart's webhook has injected: the output of
+    /// kubectl get pod -o yaml. Without --request-path, the policy gets the pod before its injection
     #[arg(long, value_name = "PATH", conflicts_with_all = ["raw", "output"])]
     against: Option<String>,
 
@@ -67,15 +67,15 @@ pub struct Args {
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Output>,
 
-    /// Show long texts that the policy added, such as scripts, to their end
+    /// Show long texts that the policy added, such as scripts, in full
     #[arg(long)]
     full_text: bool,
 
-    /// The namespace of manifests that name none
+    /// The namespace of manifests that do not have one
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     namespace: String,
 
-    /// What happens to the objects of manifests
+    /// The operation of the requests for manifests
     #[arg(long, value_enum, value_name = "OPERATION", default_value = "create", ignore_case = true)]
     operation: OperationArg,
 
@@ -83,27 +83,27 @@ pub struct Args {
     #[arg(long)]
     fail_on_rejection: bool,
 
-    /// Interrupt the policy after this many seconds; 0 is never
+    /// Interrupt the policy after this many seconds; 0 means never
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     timeout: u64,
 
-    /// Pass the request on as it is, to a policy of type `raw`
+    /// Pass the request on unchanged, to a policy of type `raw`
     #[arg(long)]
     raw: bool,
 
-    /// The runtime; this host has the one of kwctl's default only
+    /// The execution mode; only kwctl's default is supported
     #[arg(short, long, value_name = "MODE", value_parser = ["kubewarden", "kubewarden-wapc"], hide_possible_values = true)]
     execution_mode: Option<String>,
 
-    /// For kwctl's sake: this host interprets the policy and keeps nothing
+    /// Ignored; for compatibility with kwctl. This host has no cache
     #[arg(long, hide_short_help = true)]
     disable_wasmtime_cache: bool,
 
-    /// For kwctl's sake: a policy that needs no host capability is not changed by it
+    /// Ignored; for compatibility with kwctl. This host offers no context-aware resources
     #[arg(long, hide_short_help = true)]
     allow_context_aware: bool,
 
-    /// For kwctl's sake, as --allow-context-aware
+    /// Ignored; for compatibility with kwctl, like --allow-context-aware
     #[arg(long, hide_short_help = true, value_name = "CAPABILITY", num_args = 0.., action = ArgAction::Append)]
     allowed_host_capabilities: Vec<String>,
 }
@@ -114,7 +114,7 @@ enum Output {
     Json,
     /// The object as the policy returns it
     Yaml,
-    /// What the policy changed, with JSON in values laid out
+    /// What the policy changed, with formatted JSON values
     Diff,
     /// The outcome in a few lines
     Summary,
@@ -132,7 +132,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let subjects = subjects(args)?;
     let policies =
         subjects.iter().map(|subject| load(args, screen, subject)).collect::<Result<Vec<_>, _>>()?;
-    // Standard input is there once, and all policies are asked the same.
+    // Standard input can be read only once, and all policies get the same requests.
     let mut requests = Vec::new();
     for path in &args.request_path {
         requests.push((path.as_str(), input::read(path)?));
@@ -151,7 +151,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     tally.outcome()
 }
 
-/// The policies to ask, one unless manifests name more.
+/// The policies to run: several only if the manifest has several.
 fn subjects(args: &Args) -> Result<Vec<Subject>, Failure> {
     if !input::is_manifest_path(&args.policy) {
         let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
@@ -235,12 +235,12 @@ fn ask(
     Ok(())
 }
 
-/// What became of all requests.
+/// The outcome of all requests.
 #[derive(Default)]
 struct Tally<'a> {
-    /// What the policy's pods are compared with.
+    /// The pod to compare the policy's pods with.
     against: Option<&'a Theirs>,
-    /// The pods with differences that nobody meant.
+    /// The pods with unintended differences.
     differences: Vec<String>,
     requests: usize,
     failures: Vec<(String, CallError)>,
@@ -248,14 +248,14 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    /// All have been shown; the first decides how the command ends.
+    /// All have been printed; the first one determines the exit status.
     fn outcome(self) -> Result<(), Failure> {
         if let Some((title, failure)) = self.failures.into_iter().next() {
             let failure = Failure::from(failure);
             return Err(if self.requests > 1 { failure.about(&title) } else { failure });
         }
         if let Some(title) = self.differences.first() {
-            let message = format!("{title} differs from the webhook's pod for no known reason");
+            let message = format!("{title} differs from the webhook's pod for an unknown reason");
             return Err(Failure::new(Status::Differences, message));
         }
         let message = match self.rejected.as_slice() {
@@ -286,7 +286,7 @@ fn load(args: &Args, screen: &Screen, subject: &Subject) -> Result<Policy, Failu
     Ok(policy)
 }
 
-/// The guest's log goes where kwctl's does, to standard error.
+/// The guest's log goes to standard error, as with kwctl.
 fn log_sink(screen: &Screen) -> LogSink {
     let verbose = screen.verbose;
     Arc::new(move |entry| {
@@ -310,8 +310,8 @@ fn invalid_settings(message: Option<String>) -> Failure {
     Failure::other(format!("Provided settings are not valid: {}", message.unwrap_or_default()))
 }
 
-/// Prints how a pod differs from the webhook's; a workload itself has nothing to compare.
-/// False if there is no pod, since it was rejected.
+/// Prints how a pod differs from the webhook's; the workload itself is not compared.
+/// False if there is no pod because it was rejected.
 fn compared(
     out: &mut impl Write,
     screen: &Screen,
@@ -365,7 +365,7 @@ fn print(
             }
             let answered = response.allowed && response.warnings.iter().flatten().next().is_none();
             let changed = change.is_some_and(|(before, after)| before != after);
-            // A diff alone would not tell a rejection from no change.
+            // A diff alone would not distinguish a rejection from no change.
             if output == Output::Full || !answered || !changed {
                 summarize(out, screen, item, review, change)?;
             }
@@ -387,7 +387,7 @@ fn summarize(
     summary::write(out, screen, &subject, review, change)
 }
 
-/// The object for another program; what is for a person goes to standard error.
+/// Prints the object for another program, and everything for the user to standard error.
 fn yaml(
     out: &mut impl Write,
     screen: &Screen,

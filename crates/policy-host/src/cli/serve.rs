@@ -32,15 +32,15 @@ use super::{
     style::{self, Screen, paint},
 };
 
-/// What requests under way get to end when the server is told to.
+/// The time that requests in progress get when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serve policies to an API server, in a policy server's place
+/// Serve policies to an API server, like a policy server
 ///
-/// The paths, formats and limits are the policy server's: `POST
-/// /validate/POLICY` takes and gives an AdmissionReview, and `GET /readiness` on
-/// a port of its own says that the server is up. It does not start with settings
-/// that a policy refuses.
+/// Paths, formats and limits are those of the policy server: `POST
+/// /validate/POLICY` expects and returns an AdmissionReview, and `GET /readiness`
+/// on a separate port reports that the server is ready. It does not start with
+/// settings that a policy rejects.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -59,15 +59,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE", default_value = "policies.yml", env = "KUBEWARDEN_POLICIES")]
     policies: String,
 
-    /// The address to listen at
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", env = "KUBEWARDEN_BIND_ADDRESS")]
     addr: IpAddr,
 
-    /// The port to listen at; 0 takes a free one
+    /// The port to listen on; 0 selects a free one
     #[arg(long, value_name = "PORT", default_value_t = 3000, env = "KUBEWARDEN_PORT")]
     port: u16,
 
-    /// The port of the readiness probe, which is plain HTTP; 0 takes a free one
+    /// The port of the readiness probe, without TLS; 0 selects a free one
     #[arg(long, value_name = "PORT", default_value_t = 8081, env = "KUBEWARDEN_READINESS_PROBE_PORT")]
     readiness_probe_port: u16,
 
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "cert_file", env = "KUBEWARDEN_KEY_FILE")]
     key_file: Option<PathBuf>,
 
-    /// How many requests run at once [default: one for each processor]
+    /// The number of requests to process at once [default: one for each CPU]
     #[arg(long, value_name = "NUMBER", env = "KUBEWARDEN_WORKERS")]
     workers: Option<usize>,
 
@@ -87,24 +87,24 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, env = "KUBEWARDEN_POLICY_TIMEOUT")]
     policy_timeout: u64,
 
-    /// Let policies run for as long as they like
+    /// Let policies run without a time limit
     #[arg(long, env = "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION")]
     disable_timeout_protection: bool,
 
-    /// Accept all requests of this namespace without asking a policy
+    /// Accept all requests of this namespace without calling a policy
     #[arg(long, value_name = "NAMESPACE", env = "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE")]
     always_accept_admission_reviews_on_namespace: Option<String>,
 
-    /// What to log
+    /// The log level
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "info", env = "KUBEWARDEN_LOG_LEVEL")]
     log_level: LogLevel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogLevel {
-    /// Trace lines of policies, too
+    /// Also trace lines of policies
     Trace,
-    /// Every request, too
+    /// Also every request
     Debug,
     Info,
     Warn,
@@ -194,11 +194,10 @@ fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     let address = SocketAddr::new(address, port);
     TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(
         |error| {
-            let failure = Failure::other(format!("cannot listen at {address}: {error}"));
+            let failure = Failure::other(format!("cannot listen on {address}: {error}"));
             match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    failure.hint("--port and --readiness-probe-port choose others, 0 a free one")
-                }
+                io::ErrorKind::AddrInUse => failure
+                    .hint("use --port and --readiness-probe-port to choose others, or 0 for a free one"),
                 _ => failure,
             }
         },
@@ -213,7 +212,7 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad(certificate, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
-    // HTTP/1.1, as the policy server: it offers no other in the handshake.
+    // Only HTTP/1.1, which is all that the policy server offers in the handshake.
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
@@ -221,7 +220,7 @@ fn tls(certificate: &PathBuf, key: &PathBuf) -> Result<RustlsConfig, Failure> {
     Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
-/// Runs both servers until they end or the process is told to.
+/// Runs both servers until they stop or a signal arrives.
 async fn serve(
     api: TcpListener,
     readiness: TcpListener,
@@ -264,7 +263,7 @@ async fn stop(handle: Handle<SocketAddr>, log: &Log) -> io::Result<()> {
     Ok(())
 }
 
-/// One line for each thing that happens, on standard output.
+/// One line for each event, on standard output.
 #[derive(Clone)]
 struct Log {
     level: Level,
@@ -283,7 +282,7 @@ impl Log {
         };
         let time = humantime::format_rfc3339_millis(SystemTime::now());
         let level = paint(color, format!("{level:5}"));
-        // A log that nobody reads any more is no reason to stop serving.
+        // Keep serving if the log cannot be written.
         let _ = io::Write::write_all(
             &mut anstream::stdout(),
             format!("{} {level} {text}\n", paint(style::FAINT, time)).as_bytes(),

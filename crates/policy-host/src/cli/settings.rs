@@ -16,13 +16,13 @@ use super::{
     style::{self, Screen, paint},
 };
 
-/// Check the policy's settings, or translate them from a Helm values file
+/// Validate the policy's settings, or translate them from Helm values
 ///
-/// The policy itself validates them, those of a file or of every policy whose
-/// manifest is in it. What is valid but unwise is noted on standard error. With
-/// --from-helm the settings go to standard output, and what became of every key of
-/// the values to standard error; keys that the charts do not know are left out, and
-/// then the exit status is 10.
+/// The policy validates the settings of a file, or of every policy's manifest in
+/// it. Notes about settings that are valid, but probably not intended, go to
+/// standard error. With --from-helm, the settings go to standard output, and a
+/// report about every key of the values to standard error. Keys that no chart has
+/// are omitted, and the exit status is then 10.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 #[command(after_help = "\
@@ -50,11 +50,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "from_helm")]
     ca_cert: Option<String>,
 
-    /// The policy's mode [default: the one that the values ask for]
+    /// The policy's mode [default: determined from the values]
     #[arg(long, value_enum, value_name = "MODE", requires = "from_helm")]
     mode: Option<ModeArg>,
 
-    /// The name of the Helm release, which the names of the chart's Services begin with
+    /// The name of the Helm release, with which the names of the chart's Services begin
     #[arg(long, value_name = "NAME", requires = "from_helm")]
     release: Option<String>,
 
@@ -107,12 +107,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let message = format!("left out, since no chart has it so: {}", unknown.join(", "));
+    let message = format!("unknown keys, omitted from the settings: {}", unknown.join(", "));
     Err(Failure::new(Status::UnknownKeys, message)
-        .hint("the settings are valid without: correct what is misspelt, and drop the rest"))
+        .hint("the settings are valid without them; correct misspelled keys, and remove the others"))
 }
 
-/// What a values file means; the settings are printed, the report is on standard error.
+/// Translates a values file: prints the settings to standard output and the report to standard error.
 fn translated(path: &str, args: &Args, screen: &Screen) -> Result<Translation, Failure> {
     let bad = |message: String| Failure::new(Status::BadInput, format!("{path}: {message}"));
     let documents = documents::parse(&input::read(path)?).map_err(|error| bad(error.to_string()))?;

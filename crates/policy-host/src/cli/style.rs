@@ -1,4 +1,4 @@
-//! Colours and widths. `anstream` drops the colours where they do not belong.
+//! Colors and widths. `anstream` removes the colors where the output does not support them.
 
 use anstyle::{AnsiColor, Style};
 
@@ -25,11 +25,11 @@ pub fn strong(text: &str) -> String {
     paint(STRONG, text)
 }
 
-/// What the output may look like.
+/// How to format the output.
 #[derive(Clone, Debug)]
 pub struct Screen {
     pub verbose: bool,
-    /// Columns of the terminal; `None` where lines may have any length.
+    /// The terminal's columns; `None` for no limit.
     pub width: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Screen {
         }
     }
 
-    /// A line that fits.
+    /// The line, shortened to the width.
     pub fn cut(&self, line: &str) -> String {
         match self.width {
             Some(width) if textwrap::core::display_width(line) > width => {
@@ -62,7 +62,7 @@ impl Screen {
         }
     }
 
-    /// Text wrapped to fit beside an indentation; its own line ends stay.
+    /// Text wrapped to the width, less an indentation; its own line breaks stay.
     pub fn wrap(&self, text: &str, indent: usize) -> Vec<String> {
         let Some(width) = self.width else {
             return text.lines().map(ToOwned::to_owned).collect();

@@ -1,4 +1,4 @@
-//! What a person reads in five seconds.
+//! The summary of a response.
 
 use std::{
     collections::BTreeSet,
@@ -10,18 +10,18 @@ use serde_json::Value;
 
 use super::style::{self, Screen, paint};
 
-/// The audit annotation with the reason of `consul-connect-injector`.
+/// The audit annotation with which the policy states its reason.
 const REASON: &str = "connect-inject-reason";
 const ANNOTATIONS: &str = "consul.hashicorp.com/";
 const LABEL_WIDTH: usize = 12;
 
-/// What was asked about.
+/// The object of the request.
 pub struct Subject<'a> {
     /// `Pod default/web`
     pub title: &'a str,
-    /// The workload that the pod is of.
+    /// The workload that the pod belongs to.
     pub template_of: Option<&'a str>,
-    /// What the answer does not show.
+    /// What the policy's answer does not cover.
     pub note: Option<&'a str>,
 }
 
@@ -78,7 +78,7 @@ impl<W: Write> Rows<'_, W> {
         let changed = change.is_some_and(|(before, after)| before != after);
         let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
         let (mark, color, outcome) = match (response.allowed, injected, changed) {
-            (false, ..) if review.failure.is_some() => ('✗', style::BAD, "got no answer"),
+            (false, ..) if review.failure.is_some() => ('✗', style::BAD, "no answer"),
             (false, ..) => ('✗', style::BAD, "rejected"),
             (true, true, _) => ('✓', style::GOOD, "injected"),
             (true, false, true) => ('✓', style::GOOD, "changed"),
@@ -101,11 +101,11 @@ impl<W: Write> Rows<'_, W> {
         ));
     }
 
-    /// One line that the eye passes over.
+    /// One line, for an object that was accepted unchanged.
     fn nothing_to_tell(&mut self, subject: &Subject<'_>, response: &AdmissionResponse) {
         let mut line = format!("· {} accepted unchanged", subject.title);
         let reason = || response.audit_annotations.as_ref()?.get(REASON).map(String::as_str);
-        // Of an object that is no pod, the note says more than the reason.
+        // For objects other than pods, the note is more useful than the reason.
         if let Some(why) = subject.note.or_else(reason) {
             line.push_str(": ");
             line.push_str(why);
@@ -117,7 +117,7 @@ impl<W: Write> Rows<'_, W> {
         self.line(&paint(style::FAINT, self.screen.cut(&line)));
     }
 
-    /// A label and its text; further lines of the text stand below it.
+    /// A label and its text, whose further lines are indented.
     fn row(&mut self, label: &str, text: &str, color: anstyle::Style) {
         let wrapped = self.screen.wrap(text, LABEL_WIDTH + 2);
         for (index, line) in wrapped.iter().enumerate() {
@@ -157,7 +157,7 @@ impl<W: Write> Rows<'_, W> {
         if let Some(service) = annotation("connect-service") {
             self.plain("service", service);
             let port = annotation("connect-service-port");
-            self.plain("port", port.unwrap_or("none: it only dials out"));
+            self.plain("port", port.unwrap_or("none: it only calls others"));
         }
         if let Some(upstreams) = annotation("connect-service-upstreams") {
             let list: Vec<_> = upstreams.split(',').map(str::trim).collect();
@@ -183,7 +183,7 @@ struct Container<'a> {
     role: &'static str,
 }
 
-/// The containers that only the mutated object has.
+/// The containers that the policy added.
 fn added<'a>(before: &Value, after: &'a Value) -> Vec<Container<'a>> {
     ["initContainers", "containers"]
         .into_iter()
@@ -205,7 +205,7 @@ fn added<'a>(before: &Value, after: &'a Value) -> Vec<Container<'a>> {
         .collect()
 }
 
-/// `NAME=value` of the variables that containers of the object's own got.
+/// `NAME=value` of the variables added to the object's own containers.
 fn added_variables(before: &Value, after: &Value) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for list in ["initContainers", "containers"] {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_injection_is_told_in_a_few_lines() {
+    fn an_injection_is_summarized_in_a_few_lines() {
         let before = json!({ "spec": { "containers": [{ "name": "web", "env": [{ "name": "A" }] }] } });
         let after = json!({
             "metadata": { "annotations": {
@@ -289,7 +289,7 @@ mod tests {
             "✓ Pod default/web injected\n\
              \x20 reason      it asks\n\
              \x20 service     web\n\
-             \x20 port        none: it only dials out\n\
+             \x20 port        none: it only calls others\n\
              \x20 upstreams   db:1234\n\
              \x20             cache:1235\n\
              \x20 containers  setup  init       consul:1\n\
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_alone_takes_one_line() {
+    fn an_unchanged_object_takes_one_line() {
         let response = AdmissionResponse {
             allowed: true,
             audit_annotations: Some([(REASON.to_owned(), "not the creation of a pod".to_owned())].into()),

@@ -1,11 +1,11 @@
-//! What the values mean in agent mode.
+//! Translates values to agent mode.
 
 use serde_json::{Value, json};
 
 use super::{Fate, shared, translate::Translator, values::is_empty};
 use crate::documents;
 
-/// The keys of which a table cannot say enough.
+/// The keys that need code of their own.
 pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
     let values = translator.values;
     let own = |pointer: &str| values.written(pointer);
@@ -17,17 +17,17 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
                 _ => "imagePullPolicy",
             };
             if own(&format!("/connectInject/{setting}")).is_some() {
-                let text = format!("connectInject.{setting} stands over it");
-                translator.told(path, Fate::Translated, &text);
+                let text = format!("connectInject.{setting} overrides it");
+                translator.report(path, Fate::Translated, &text);
             } else {
                 translator.setting(path, setting, value);
             }
         }
         "connectInject.enabled" => match values.injector() {
-            Some(Value::Bool(false)) => translator.told(
+            Some(Value::Bool(false)) => translator.report(
                 path,
                 Fate::Deployment,
-                "the chart's own injector is off, as it has to be beside this policy; the policy's `enabled` stays true",
+                "the chart's own injector is disabled, as the policy requires; the policy's `enabled` stays true",
             ),
             enabled => translator.setting(path, "enabled", &enabled.unwrap_or_default()),
         },
@@ -38,38 +38,38 @@ pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
                     && (path == "fullnameOverride" || own("/fullnameOverride").is_none()) =>
             {
                 translator.set("acls.authMethod", json!(format!("{name}-k8s-auth-method")));
-                translator.told(path, Fate::Translated, "acls.authMethod, which the chart names after it");
+                translator.report(path, Fate::Translated, "acls.authMethod, whose name in the chart begins with it");
             }
             _ => translator.stays(path, value),
         },
-        "global.tls.enableAutoEncrypt" if *value == json!(true) => translator.told(
+        "global.tls.enableAutoEncrypt" if *value == json!(true) => translator.report(
             path,
             Fate::Elsewhere,
-            "the agents' certificates come from Connect's own CA: write its root into tls.caCert as well, which /v1/connect/ca/roots of an agent shows",
+            "the agents' certificates are issued by Connect's CA: add its root certificate to tls.caCert; an agent returns it at /v1/connect/ca/roots",
         ),
         "externalServers" if value.get("enabled") == Some(&json!(true)) => {
-            let text = "the policy speaks to the client agent on a pod's node, not to servers: let agents join these by client.join";
-            translator.told_all(path, value, Fate::Elsewhere, text);
+            let text = "pods connect to the client agent on their node, not to servers: set client.join, so that the agents join these servers";
+            translator.report_all(path, value, Fate::Elsewhere, text);
         }
-        "client.enabled" if values.switch("/client/enabled") == Some(json!(false)) => translator.told(
+        "client.enabled" if values.switch("/client/enabled") == Some(json!(false)) => translator.report(
             path,
             Fate::Elsewhere,
-            "the policy needs a Consul client agent on every node: set it to true",
+            "the policy requires a Consul client agent on every node: set it to true",
         ),
-        "client.grpc" if *value == json!(false) => translator.told(
+        "client.grpc" if *value == json!(false) => translator.report(
             path,
             Fate::Elsewhere,
             "Envoy gets its configuration from the agent's gRPC port: set it to true",
         ),
         "client.grpc" => {
-            translator.told(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
+            translator.report(path, Fate::Translated, "agent.grpcPort, whose default is the chart's 8502");
         }
         "client.extraConfig" => agent_ports(translator, path, value),
         _ => shared::special(translator, path, value),
     }
 }
 
-/// The agents' own configuration may move their ports.
+/// Reads the ports from the agents' own configuration.
 fn agent_ports(translator: &mut Translator<'_>, path: &str, value: &Value) {
     let config = match value {
         Value::String(text) => documents::parse_one(text).unwrap_or_default(),
@@ -90,17 +90,17 @@ fn agent_ports(translator: &mut Translator<'_>, path: &str, value: &Value) {
     }
     if !config.is_object() && !is_empty(value) {
         let text =
-            "not readable here: if it moves ports, write agent.httpPort, agent.httpsPort or agent.grpcPort";
-        translator.told(path, Fate::Elsewhere, text);
+            "it cannot be parsed: if it changes ports, set agent.httpPort, agent.httpsPort or agent.grpcPort";
+        translator.report(path, Fate::Elsewhere, text);
     } else if settings.is_empty() {
         translator.stays(path, value);
     } else {
         let text = format!("{}; the rest stays with the chart", settings.join(", "));
-        translator.told(path, Fate::Translated, &text);
+        translator.report(path, Fate::Translated, &text);
     }
 }
 
-/// What follows from several values, or from one that is missing.
+/// Settings and notes that depend on several values, or on a missing one.
 pub fn conclude(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Vec<String> {
     let mut notes = Vec::new();
     two_injectors(translator, &mut notes);
@@ -117,16 +117,16 @@ fn two_injectors(translator: &Translator<'_>, notes: &mut Vec<String>) {
     let injector = translator.values.injector();
     if injector.is_none() {
         notes.push(
-            "connectInject.enabled is not written: its default is true in the charts from 1.0 on and false in those before; \
-             the policy's own `enabled` is true"
+            "connectInject.enabled is not set: the chart's default is true from chart 1.0 on and false before; the \
+             policy's own `enabled` is true"
                 .to_owned(),
         );
     }
     if injector != Some(json!(false)) {
         notes.push(
-            "the chart's own injector and the policy must not both inject: docs/migrate.md has how they share the \
-             namespaces while these change hands; in the end connectInject.enabled is false in the chart or, where its \
-             injector has to stay, for custom resources and gateways, its namespaceSelector matches no namespace"
+            "the chart's own injector and the policy must not inject the same pods: docs/migrate.md describes how to move \
+             namespaces one by one; in the end, set connectInject.enabled to false in the chart or, if custom resources \
+             and gateways need the injector, give it a namespaceSelector that matches no namespace"
                 .to_owned(),
         );
     }
@@ -138,8 +138,8 @@ fn consul_namespaces(translator: &mut Translator<'_>, notes: &mut Vec<String>) {
     }
     if translator.values.written("/connectInject/consulNamespaces/mirroringK8S").is_none() {
         notes.push(
-            "connectInject.consulNamespaces.mirroringK8S is not written: its default is true in the charts from 1.0 on \
-             and false in those before, and the policy's is false; write consulNamespaces.mirroringK8S as your chart has it"
+            "connectInject.consulNamespaces.mirroringK8S is not set: the chart's default is true from chart 1.0 on and \
+             false before, and the policy's is false; set consulNamespaces.mirroringK8S to your chart's default"
                 .to_owned(),
         );
     }
@@ -154,8 +154,8 @@ fn one_image(translator: &Translator<'_>) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "{written} comes from the values and {other} stays at the policy's default: write an {other} that goes with it, \
-         as Consul's own table of supported Envoy versions says"
+        "{written} is set in the values, and {other} has the policy's default: set an {other} that it supports; see \
+         Consul's table of supported Envoy versions"
     ))
 }
 
@@ -166,13 +166,13 @@ fn topology(translator: &Translator<'_>, notes: &mut Vec<String>) {
     }
     if values.written("/connectInject/transparentProxy").is_none() {
         notes.push(
-            "since Consul 1.10 the chart proxies pods transparently unless connectInject.transparentProxy.defaultEnabled is \
-             false; the policy does not: such pods need the annotation connect-service-upstreams"
+            "since Consul 1.10 the chart enables transparent proxy unless connectInject.transparentProxy.defaultEnabled is \
+             false; agent mode does not support it: such pods need the annotation connect-service-upstreams"
                 .to_owned(),
         );
     }
     notes.push(
-        "client.enabled is not written: today's chart deploys no client agents then, and the policy needs \
+        "client.enabled is not set: current charts then deploy no client agents, and the policy requires \
          one on every node; set it to true"
             .to_owned(),
     );
@@ -189,8 +189,8 @@ fn auth_method(translator: &mut Translator<'_>) -> Option<String> {
     }
     let chart = translator.values.text("/nameOverride").unwrap_or("consul");
     Some(format!(
-        "acls.authMethod is left at consul-k8s-auth-method, the chart's name for it with global.name: consul; without \
-         global.name, and up to chart 0.14 in any case, it is R-{chart}-k8s-auth-method in a release R: \
-         `consul acl auth-method list` shows it"
+        "acls.authMethod has its default, consul-k8s-auth-method, which is the chart's name with global.name: consul; \
+         without global.name, and always up to chart 0.14, it is R-{chart}-k8s-auth-method in a release R: \
+         `consul acl auth-method list` lists it"
     ))
 }

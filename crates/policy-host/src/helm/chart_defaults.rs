@@ -1,8 +1,7 @@
-//! Defaults of the charts that the policy's own defaults replace.
+//! Defaults of the charts that the policy's own defaults override.
 //!
-//! `helm get values --all` prints the defaults of the release's chart beside what
-//! its user wrote. Those for the original's init container and lifecycle sidecar
-//! are too small for the policy's, which start Consul's command line.
+//! `helm get values --all` also prints the defaults of the release's chart. Those for the init
+//! container and the lifecycle sidecar are too low for the policy's, which run Consul's CLI.
 
 use serde_json::Value;
 
@@ -25,15 +24,15 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("global.consulSidecarContainer.resources.requests.memory", "25Mi"),
 ];
 
-/// Why a chart's default is left out of the settings.
+/// Why a chart's default is omitted from the settings.
 pub fn left_out(key: &str, value: &Value, setting: &str) -> Option<String> {
     let (_, default) = DEFAULTS.iter().find(|(known, default)| *known == key && value == *default)?;
     let why = if key.ends_with("limits.cpu") {
-        "with which each call of Consul's command line takes seconds"
+        "with which each call of Consul's CLI takes seconds"
     } else if *default == "50Mi" {
-        "and Consul's command line needs 85 MB"
+        "and Consul's CLI needs 85 MB"
     } else {
-        "for the original's own container"
+        "for the container of Consul's own injector"
     };
-    Some(format!("left out: {default} is the chart's default, {why}; the default of {setting} stays"))
+    Some(format!("omitted: {default} is the chart's default, {why}; {setting} keeps its default"))
 }

@@ -1,5 +1,5 @@
-//! Finds the values of Consul's chart in what people have at hand: a values file, the
-//! output of `helm get values`, or an object of a tool that installs charts.
+//! Finds the values of Consul's chart in a values file, in the output of `helm get values`, or
+//! in an object of a tool that installs charts.
 
 use serde_json::{Map, Value, json};
 
@@ -12,18 +12,18 @@ use crate::{documents, manifest};
 /// What `helm get values` writes above the values.
 const HEADINGS: [&str; 2] = ["USER-SUPPLIED VALUES", "COMPUTED VALUES"];
 
-/// Values, and what there is to say about where they were.
+/// Values, and notes about where they were found.
 #[derive(Debug, Default)]
 pub struct Found {
     pub values: Value,
     pub notes: Vec<String>,
-    /// Of the Helm release, where the document says it.
+    /// Of the Helm release, if the document has it.
     pub release: Option<String>,
     pub namespace: Option<String>,
     pub chart_version: Option<String>,
 }
 
-/// The document with the chart's values, of those in one file.
+/// The document of a file that has the chart's values.
 pub fn pick(documents: Vec<Value>) -> Result<Value, HelmError> {
     if documents.len() <= 1 {
         return Ok(documents.into_iter().next().unwrap_or_default());
@@ -63,13 +63,13 @@ pub fn values(document: &Value) -> Result<Found, HelmError> {
     Ok(found)
 }
 
-/// Whether nothing of it is a key of the chart, not even a misspelt one.
+/// Whether none of the keys is a key of the chart, not even a misspelt one.
 fn has_no_key(values: &Value) -> bool {
     let keys = || values.as_object().into_iter().flatten().map(|(key, _)| key);
     keys().next().is_some() && !keys().any(|key| keys::is_known(key) || keys::nearest(key).is_some())
 }
 
-/// The values of the chart within those of another tool, such as a Helmfile: the only block that
+/// The chart's values inside those of another tool, such as a Helmfile: the only block that
 /// configures an injector.
 fn nested(values: &Value) -> Result<(String, Value), HelmError> {
     let mut found = Vec::new();
@@ -95,7 +95,7 @@ fn collect_nested<'v>(place: &str, value: &'v Value, found: &mut Vec<(String, &'
     }
 }
 
-/// The objects that have a chart's values inside.
+/// The kinds of objects that contain a chart's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
     HelmRelease,
@@ -108,7 +108,7 @@ enum Carrier {
     None,
 }
 
-/// What a document is, if it is not a values file itself.
+/// The kind of a document that is not a values file itself.
 fn carrier(document: &Value) -> Option<Carrier> {
     let text = |field: &str| document.get(field).and_then(Value::as_str);
     if document.get("helmCharts").is_some_and(Value::is_array) {
@@ -163,7 +163,7 @@ impl Carrier {
         let place = match self {
             Self::HelmRelease => {
                 found.values = document.pointer("/spec/values").cloned().unwrap_or_default();
-                // Flux puts the target namespace before the name that it makes itself.
+                // Flux prefixes the default release name with the target namespace.
                 let target = at("/spec/targetNamespace");
                 found.release = at("/spec/releaseName").or_else(|| {
                     let name = at("/metadata/name")?;
@@ -234,8 +234,8 @@ impl Carrier {
 }
 
 impl Found {
-    /// The values of an Argo CD source: a text or an object, which replaces the text, and
-    /// parameters laid over them.
+    /// The values of an Argo CD source: a string, or an object that replaces it, and
+    /// parameters that override both.
     fn argo(&mut self, place: &str, helm: &Value) -> Result<(), HelmError> {
         self.values = match helm.get("valuesObject").filter(|values| !values.is_null()) {
             Some(values) => values.clone(),
@@ -261,12 +261,13 @@ impl Found {
         if parameters::set(&mut self.values, path, value) {
             self.notes.push(format!("{place} sets {path} to {value}"));
         } else {
-            self.notes.push(format!("{place} sets {path}, which is not read here: write it into the values"));
+            self.notes
+                .push(format!("{place} sets {path}, which is not supported here: set it in the values"));
         }
     }
 
     fn elsewhere(&mut self, what: &str) {
-        self.notes.push(format!("{what}, whose values are not read here: put all values into one file"));
+        self.notes.push(format!("{what}, whose values are not read: merge all values into one file"));
     }
 }
 
@@ -282,7 +283,7 @@ fn reference(source: &Value) -> String {
     format!("the {kind} {name}")
 }
 
-/// The sources of an Argo CD Application, each with its place.
+/// The sources of an Argo CD Application, each with its path.
 fn sources(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     let (place, spec) = match carrier(document) {
         Some(Carrier::ApplicationSet) => ("spec.template.spec", "/spec/template/spec"),
@@ -295,7 +296,7 @@ fn sources(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     one.into_iter().chain(several)
 }
 
-/// The source that installs Consul: that of the chart `consul`, else the only one with values.
+/// The source that installs Consul: the one with the chart `consul`, otherwise the only one with values.
 fn the_source(document: &Value) -> Option<(String, &Value)> {
     let mut sources: Vec<_> = sources(document).collect();
     let is_consul = |source: &Value| {
@@ -316,14 +317,14 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Values that are written as a text.
+/// Values that are written as a string.
 fn text(value: Option<&Value>, field: &str) -> Result<Value, HelmError> {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     documents::parse_one(text).map_err(|error| HelmError::Text { field: field.to_owned(), error })
 }
 
-/// The values of a chart that has Consul's as a dependency: those of its block, and
-/// of its own `global`, which Helm lays over them, what the chart knows.
+/// The values of a chart that has Consul's as a dependency: those of the dependency's block,
+/// overridden by the keys of the outer chart's `global` that Consul's chart knows.
 fn of_dependency(values: &Value) -> Option<Value> {
     let blocks = ["client", "connectInject", "global", "server"];
     let mut own =

@@ -1,9 +1,8 @@
 //! Translates the values of Consul's Helm chart into the policy's settings.
 //!
-//! The chart configures a whole Consul: servers, agents, gateways, and the
-//! injector whose place the policy takes. [`translate`] says of every key that
-//! is written in a values file what became of it. It knows the charts from
-//! Consul 1.5 on to today's, and the policy's mode that fits each.
+//! The chart configures all of Consul: servers, agents, gateways, and the injector that the
+//! policy replaces. [`translate`] reports for every key of a values file how it was
+//! translated. It knows the charts since Consul 1.5, and the policy's mode for each.
 
 mod agent;
 mod chart_defaults;
@@ -31,12 +30,12 @@ pub use find::pick;
 pub use keys::keys;
 pub use mode::Mode;
 
-/// What the values themselves do not say.
+/// Information that the values do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
-    /// The CA of Consul's certificates in PEM: a chart's values only name the Secret that has it.
+    /// The CA of Consul's certificates in PEM: the values only contain the name of its Secret.
     pub ca_cert: Option<&'a str>,
-    /// The policy's mode, instead of the one that the values ask for.
+    /// The policy's mode, instead of the one determined from the values.
     pub mode: Option<Mode>,
     /// The name of the Helm release.
     pub release: Option<&'a str>,
@@ -44,42 +43,42 @@ pub struct Options<'a> {
     pub namespace: Option<&'a str>,
 }
 
-/// What a values file means for the policy.
+/// The translation of a values file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Translation {
     /// The mode that the settings are for.
     pub mode: Mode,
     /// The policy's settings.
     pub settings: Value,
-    /// What became of every key, those to act upon first.
+    /// What happened to each key; those that need action first.
     pub outcomes: Vec<Outcome>,
-    /// What the values leave open.
+    /// Notes about missing values.
     pub notes: Vec<String>,
 }
 
-/// What became of one key.
+/// What happened to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// `connectInject.default`
     pub key: String,
-    /// The heading it belongs under.
+    /// Its heading in the report.
     pub fate: Fate,
-    /// What it is now, or what to do.
+    /// The setting that it became, or what to do.
     pub text: String,
 }
 
-/// The ways in which a key can end, in the order of their importance.
+/// What can happen to a key, the most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
-    /// The chart does not know it either.
+    /// No chart has the key.
     Unknown,
-    /// Somebody has to do something that settings cannot.
+    /// It requires an action outside of the settings.
     Elsewhere,
     /// It is in the settings.
     Translated,
-    /// It asks for a mode that the policy does not have.
+    /// It enables a feature that the policy's mode does not have.
     NotInThisMode,
-    /// It is about how Consul or its own injector runs.
+    /// It configures Consul or the chart's own injector.
     Deployment,
 }
 
@@ -87,10 +86,10 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "unknown keys",
-            Self::Elsewhere => "to be done elsewhere",
+            Self::Elsewhere => "to do elsewhere",
             Self::Translated => "translated",
             Self::NotInThisMode => "not in this mode",
-            Self::Deployment => "about Consul's own deployment",
+            Self::Deployment => "stays with Consul's deployment",
         })
     }
 }
@@ -99,16 +98,16 @@ impl fmt::Display for Fate {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum HelmError {
-    #[error("a values file is an object, with keys such as `global`, `client` and `connectInject`")]
+    #[error("a values file must be an object, with keys such as `global`, `client` and `connectInject`")]
     NotAnObject,
     #[error(
-        "{0} has no values of the chart; give a values file, or an object that has one inside: a Flux HelmRelease, \
+        "{0} has no values of the chart; pass a values file, or an object that contains values: a Flux HelmRelease, \
          an Argo CD Application or ApplicationSet, a HelmChart, a Kustomization with helmCharts, or a ConfigMap"
     )]
     NoValues(String),
     #[error("{field}: {error}")]
     Text { field: String, error: SyntaxError },
-    #[error("values of a chart are in {} places, and it is not clear which are Consul's: {}; give one of them", .0.len(), .0.join(", "))]
+    #[error("found values of a chart in {} places, and it is not clear which are Consul's: {}; pass one of them", .0.len(), .0.join(", "))]
     Several(Vec<String>),
 }
 
@@ -124,7 +123,9 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
             None => "`helm list -A` shows the chart's version, and ",
             Some(_) => "",
         };
-        notes.push(format!("the mode is {mode}, since {why}; {version}--mode {other} is for the other one"));
+        notes.push(format!(
+            "the mode is {mode}, because {why}; {version}--mode {other} selects the other one"
+        ));
         mode
     });
     let release = Release {
@@ -146,7 +147,7 @@ pub fn translate(document: &Value, options: &Options<'_>) -> Result<Translation,
 }
 
 impl Translation {
-    /// The keys that the charts do not know, and that are lost therefore.
+    /// The keys that no chart has. They are omitted.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.outcomes
             .iter()

@@ -1,4 +1,4 @@
-//! The mode that the values of a chart ask for.
+//! Determines the mode from the values of a chart.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::values::Values;
 
-/// How a pod takes part in the mesh.
+/// How a pod joins the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It registers itself with the client agent on its node.
+    /// The pod registers itself with the client agent on its node.
     Agent,
-    /// The chart's controllers register it, and its proxy talks to the servers.
+    /// The chart's controllers register the pod, and its proxy connects to the servers.
     Dataplane,
 }
 
@@ -24,11 +24,11 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Images, and the first version of each for a chart without client agents.
+/// Images, with the first version that belongs to a chart without client agents.
 const IMAGES: [(&str, (u32, u32)); 3] =
     [("/global/imageK8S", (1, 0)), ("/global/imageK8s", (1, 0)), ("/global/image", (1, 14))];
 
-/// Values that only the charts from 1.0 on have.
+/// Values that only the charts since 1.0 have.
 const SINCE_1_0: [&str; 5] = [
     "/global/imageConsulDataplane",
     "/connectInject/apiGateway",
@@ -49,13 +49,13 @@ const BEFORE_1_0: [&str; 8] = [
     "/controller",
 ];
 
-/// The mode, and why it is that one.
+/// The mode, and the reason.
 pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String) {
     let clients = values.switch("/client/enabled");
     let agents = clients == Some(json!(true));
     if agents && values.injector() == Some(json!(false)) {
         let why =
-            "client agents are on, and the chart's injector is off, whose controllers the other mode needs";
+            "client agents are enabled, and the chart's injector, which dataplane mode requires, is disabled";
         return (Mode::Agent, why.to_owned());
     }
     if let Some((written, (major, _))) = chart_version.and_then(|written| Some((written, version(written)?)))
@@ -68,10 +68,10 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
     }
     let has = |keys: &[&'static str]| keys.iter().copied().find(|key| values.0.pointer(key).is_some());
     if let Some(found) = has(&SINCE_1_0) {
-        return (Mode::Dataplane, format!("{} is a key of the charts from 1.0 on", key(found)));
+        return (Mode::Dataplane, format!("{} is a key of charts from 1.0 on", key(found)));
     }
     if let Some(found) = has(&BEFORE_1_0) {
-        return (Mode::Agent, format!("{} is a key of the charts before 1.0", key(found)));
+        return (Mode::Agent, format!("{} is a key of charts before 1.0", key(found)));
     }
     if agents {
         return (Mode::Agent, "client.enabled is true".to_owned());
@@ -82,11 +82,11 @@ pub fn choose(values: Values<'_>, chart_version: Option<&str>) -> (Mode, String)
     if values.is_true("/client/grpc") {
         return (Mode::Agent, "client.grpc is true".to_owned());
     }
-    let why = "nothing says that the chart is older than 1.0, the first without client agents";
+    let why = "no value is of a chart before 1.0, which had client agents";
     (Mode::Dataplane, why.to_owned())
 }
 
-/// The images tell more than keys do, which stay in values files when a chart has them no more.
+/// Images are better evidence than keys, which often stay in values files after a chart dropped them.
 fn by_image(values: Values<'_>) -> Option<(Mode, String)> {
     IMAGES.iter().find_map(|(pointer, first)| {
         let image = values.text(pointer)?;
@@ -100,7 +100,7 @@ fn key(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-/// Major and minor of a version, or of a range that begins with its least one.
+/// The major and minor version of a version, or of a range that begins with its lowest one.
 fn version(written: &str) -> Option<(u32, u32)> {
     let digits = written.trim_start_matches(['v', '^', '~', '>', '=', ' ']);
     let mut parts = digits.split('.');

@@ -1,9 +1,9 @@
-//! Single values beside a block of them, as `helm --set` takes them.
+//! Single values in the notation of `helm --set`.
 
 use serde_json::{Map, Value, json};
 
-/// Sets the value that a path such as `connectInject.default` names. False if the path
-/// or the value has more of `--set`'s syntax than names, dots and one scalar.
+/// Sets the value at a path such as `connectInject.default`. False if the path or the value
+/// uses more of `--set`'s syntax than names, dots and one scalar.
 pub fn set(values: &mut Value, path: &str, value: &Value) -> bool {
     if path.is_empty() || path.contains(['[', ']', '\\', '=', ',']) || path.split('.').any(str::is_empty) {
         return false;
@@ -22,13 +22,13 @@ pub fn set(values: &mut Value, path: &str, value: &Value) -> bool {
     true
 }
 
-/// What `--set` takes a text for.
+/// The type that `--set` gives a value.
 pub fn typed(text: &str) -> Value {
     match text {
         "true" => json!(true),
         "false" => json!(false),
         "null" => Value::Null,
-        // A leading zero stays, as in a zip code.
+        // Keeps a leading zero, as in a zip code.
         _ if text != "0" && text.starts_with('0') => json!(text),
         _ => text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number)),
     }

@@ -1,8 +1,8 @@
-//! The Helm release that the values are of.
+//! The Helm release of the values.
 
 use super::values::Values;
 
-/// What the names of the chart's own objects depend on beside the values.
+/// What the names of the chart's objects depend on besides the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// Of the release.
@@ -14,7 +14,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// What the names of the chart's objects begin with.
+    /// The prefix of the names of the chart's objects.
     pub fn fullname(&self, values: Values<'_>) -> String {
         let name = values.name().map_or_else(
             || format!("{}-{}", self.name, values.text("/nameOverride").unwrap_or("consul")),

@@ -1,4 +1,4 @@
-//! What the values mean in both modes.
+//! Translates the values that have the same meaning in both modes.
 
 use std::fmt::Write as _;
 
@@ -6,40 +6,39 @@ use serde_json::{Value, json};
 
 use super::{Fate, translate::Translator, values::is_empty};
 
-/// The keys of which a table cannot say enough, in both modes.
+/// The keys that need code of their own in both modes.
 pub fn special(translator: &mut Translator<'_>, path: &str, value: &Value) {
     match path {
         "connectInject.k8sAllowNamespaces" if *value == json!([]) => {
-            translator.told(
+            translator.report(
                 path,
                 Fate::Elsewhere,
-                "left out, as the policy would inject nothing: see the notes",
+                "omitted, because the policy would inject no pod: see the notes",
             );
         }
         "connectInject.k8sAllowNamespaces" => translator.setting(path, "k8sAllowNamespaces", value),
         "connectInject.metrics.defaultEnabled" if *value == json!("-") => {
-            translator.told(path, Fate::Translated, "as global.metrics.enabled");
+            translator.report(path, Fate::Translated, "as global.metrics.enabled");
         }
         "connectInject.metrics.defaultEnabled" => translator.setting(path, "metrics.defaultEnabled", value),
         "global.metrics.enabled" => {
             match translator.values.written("/connectInject/metrics/defaultEnabled") {
                 Some(own) if *own != json!("-") => {
-                    translator.told(
+                    translator.report(
                         path,
                         Fate::Translated,
-                        "connectInject.metrics.defaultEnabled stands over it",
+                        "connectInject.metrics.defaultEnabled overrides it",
                     );
                 }
                 _ => translator.setting(path, "metrics.defaultEnabled", value),
             }
         }
         "global.tls.caCert" if is_empty(value) => {
-            translator.told_all(path, value, Fate::Deployment, "empty: nothing to do");
+            translator.report_all(path, value, Fate::Deployment, "empty: nothing to do");
         }
         "global.tls.caCert" => {
-            let text =
-                "tls.caCert takes the certificate itself, not the place where it is kept: see the notes";
-            translator.told_all(path, value, Fate::Elsewhere, text);
+            let text = "tls.caCert must be the certificate itself, not its Secret: see the notes";
+            translator.report_all(path, value, Fate::Elsewhere, text);
         }
         _ => translator.stays(path, value),
     }
@@ -51,27 +50,26 @@ pub fn no_namespaces(translator: &Translator<'_>) -> Option<String> {
         return None;
     }
     let pods = if translator.values.is_true("/connectInject/default") {
-        "ALL PODS of all namespaces, since `default` is true"
+        "ALL PODS of all namespaces, because `default` is true"
     } else {
-        "the pods that ask by annotation, in all namespaces"
+        "pods with the annotation connect-inject, in all namespaces"
     };
     Some(format!(
-        "connectInject.k8sAllowNamespaces is empty, so that the chart's injector injects nowhere: as a setting of the \
-         policy it would do the same, and is left out. The policy then injects {pods}: write k8sAllowNamespaces where \
-         that is too much"
+        "connectInject.k8sAllowNamespaces is empty, which disables the chart's injector. It is omitted, because it would \
+         also disable the policy. The policy now injects {pods}: set k8sAllowNamespaces to inject fewer"
     ))
 }
 
-/// With ACLs the chart gives a policy of its own to the namespaces that it creates.
+/// With ACLs, the chart creates namespaces with this policy.
 pub fn cross_namespace_policy(translator: &mut Translator<'_>) -> Option<String> {
     if !translator.values.acls() || translator.settings.get("crossNamespaceACLPolicy").is_some() {
         return None;
     }
     translator.set("crossNamespaceACLPolicy", json!("cross-namespace-policy"));
-    Some("crossNamespaceACLPolicy is the policy that the chart gives to namespaces with ACLs".to_owned())
+    Some("crossNamespaceACLPolicy is the policy that the chart creates for namespaces with ACLs".to_owned())
 }
 
-/// Puts the CA in, or says where it is.
+/// Sets the CA, or adds a note about how to get it.
 pub fn certificate(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Option<String> {
     if let Some(pem) = ca_cert {
         translator.set("tls.caCert", Value::from(pem));
@@ -85,7 +83,7 @@ pub fn certificate(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Op
     let secret = values.text("/global/tls/caCert/secretName");
     let key = values.text("/global/tls/caCert/secretKey").unwrap_or("tls.crt");
     let mut note =
-        "tls.caCert is missing, which the policy needs with TLS; get it and translate again with --ca-cert ca.pem:\n"
+        "tls.caCert is missing, which TLS requires; get it, and translate again with --ca-cert ca.pem:\n"
             .to_owned();
     if let Some(path) = secret.filter(|_| values.is_true("/global/secretsBackend/vault/enabled")) {
         let _ = write!(note, "vault read -field=certificate {path} >ca.pem");
@@ -105,7 +103,10 @@ pub fn certificate(translator: &mut Translator<'_>, ca_cert: Option<&str>) -> Op
     );
     if secret.is_none() && !named {
         let chart = values.text("/nameOverride").unwrap_or("consul");
-        let _ = write!(note, "\n(without global.name the Secret is called R-{chart}-ca-cert in a release R)");
+        let _ = write!(
+            note,
+            "\n(without global.name, the name of the Secret is R-{chart}-ca-cert in a release R)"
+        );
     }
     Some(note)
 }

@@ -1,4 +1,4 @@
-//! Goes through the values key by key.
+//! Translates the values key by key.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::advice;
 
-/// The number in a quoted one, where the setting has a number: the chart's templates take both.
+/// The number in a quoted string, if the setting is a number: the chart's templates accept both.
 fn unquoted_number(setting: &str, value: &Value) -> Option<Value> {
     const NUMBERS: [&str; 4] = ["Port", "Seconds", "Threshold", "concurrency"];
     let number: u64 = value.as_str()?.parse().ok()?;
@@ -30,7 +30,7 @@ pub struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// Goes through a block; the top is the empty path.
+    /// Translates a block; the top level has the empty path.
     pub fn block(&mut self, block: &str, values: &Value) {
         for (key, value) in values.as_object().into_iter().flatten() {
             let path = if block.is_empty() { key.clone() } else { format!("{block}.{key}") };
@@ -47,9 +47,9 @@ impl Translator<'_> {
             (Entry::Key(rule), _) => self.apply(path, rule, value),
             (Entry::Unknown, _) => self.unknown(path),
             (Entry::Block, Value::Object(_)) => self.block(path, value),
-            (Entry::Block, Value::Null) => self.told(path, Fate::Deployment, "empty: nothing to do"),
+            (Entry::Block, Value::Null) => self.report(path, Fate::Deployment, "empty: nothing to do"),
             (Entry::Block, _) => {
-                self.told(path, Fate::Unknown, "this is a block of the chart, and needs keys below it");
+                self.report(path, Fate::Unknown, "must be an object: it is a block of the chart");
             }
         }
     }
@@ -76,37 +76,36 @@ impl Translator<'_> {
             Rule::Remedy(_) if empty => (Fate::Deployment, "empty: nothing to do"),
             Rule::Remedy(remedy) => (Fate::Elsewhere, *remedy),
         };
-        self.told_all(path, value, fate, text);
+        self.report_all(path, value, fate, text);
     }
 
-    /// What becomes of the values of the chart's own injector.
+    /// Reports the values of the chart's own injector.
     fn injectors(&self) -> &'static str {
         match self.mode {
             Mode::Agent => {
-                "belongs to the original injector's own deployment, which the policy replaces: remove it"
+                "configures the deployment of Consul's injector, which the policy replaces: remove it"
             }
             Mode::Dataplane => "stays with the chart, whose controllers register the pods",
         }
     }
 
-    /// As in a values file, `null` is the default; so is an empty text.
+    /// As in a values file, `null` means the default; so does an empty string.
     pub fn setting(&mut self, path: &str, setting: &str, value: &Value) {
         if value.is_object() {
             for (key, value) in value.as_object().into_iter().flatten() {
                 self.setting(&format!("{path}.{key}"), &format!("{setting}.{key}"), value);
             }
         } else if is_empty(value) && !value.is_array() {
-            self.told(path, Fate::Translated, &format!("empty: the default of {setting} stays"));
+            self.report(path, Fate::Translated, &format!("empty: {setting} keeps its default"));
         } else if let Some(text) = self.too_small(path, setting, value) {
-            self.told(path, Fate::Translated, &text);
+            self.report(path, Fate::Translated, &text);
         } else {
             self.set(setting, unquoted_number(setting, value).unwrap_or_else(|| value.clone()));
-            self.told(path, Fate::Translated, setting);
+            self.report(path, Fate::Translated, setting);
         }
     }
 
-    /// In agent mode the containers start Consul's command line, for which the chart's
-    /// amounts are too small.
+    /// In agent mode the containers run Consul's CLI, for which the chart's defaults are too low.
     fn too_small(&self, path: &str, setting: &str, value: &Value) -> Option<String> {
         if self.mode != Mode::Agent {
             return None;
@@ -115,55 +114,53 @@ impl Translator<'_> {
             let limit = setting.ends_with("resources.limits.memory") && !setting.starts_with("sidecarProxy");
             let small = limit && advice::quantity(value).is_some_and(|bytes| bytes < advice::CLI_MEMORY);
             small.then(|| {
-                format!(
-                    "left out: Consul's command line needs 85 MB and would be killed; the default of {setting} stays"
-                )
+                format!("omitted: Consul's CLI needs 85 MB, or it is killed; {setting} keeps its default")
             })
         })
     }
 
-    /// Says that a value stays with the chart.
+    /// Reports that a value stays with the chart.
     pub fn stays(&mut self, path: &str, value: &Value) {
-        self.told_all(path, value, Fate::Deployment, CHART);
+        self.report_all(path, value, Fate::Deployment, CHART);
     }
 
     pub fn unknown(&mut self, path: &str) {
         if path.starts_with("x-") {
-            let text = "not a key of the chart, and a usual place for YAML anchors: nothing to do";
-            return self.told(path, Fate::Deployment, text);
+            let text = "not a key of the chart, but a common place for YAML anchors: nothing to do";
+            return self.report(path, Fate::Deployment, text);
         }
         let text = match keys::nearest(path) {
             Some(known) => format!("not a key of the chart; did you mean {known}?"),
             None => "not a key of the chart: remove it".to_owned(),
         };
-        self.told(path, Fate::Unknown, &text);
+        self.report(path, Fate::Unknown, &text);
     }
 
-    /// A key with dots in it, which Helm takes for one name and never for a path.
+    /// A key with dots, which Helm reads as a single name rather than a path.
     fn flat(&mut self, path: &str, key: &str, value: &Value) {
-        let mut text = "one key with dots in its name, which Helm does not read as a path".to_owned();
+        let mut text = "a single key with dots, which Helm does not read as a path".to_owned();
         if keys::is_known(path) {
             let shown = if value.is_object() { "{...}".to_owned() } else { value.to_string() };
             let depth = key.matches('.').count();
             let nested = format!("{}: {shown}{}", key.replace('.', ": {"), "}".repeat(depth));
             let _ = write!(text, "; write {nested}");
         }
-        self.told(path, Fate::Unknown, &text);
+        self.report(path, Fate::Unknown, &text);
     }
 
-    pub fn told(&mut self, key: &str, fate: Fate, text: &str) {
+    pub fn report(&mut self, key: &str, fate: Fate, text: &str) {
         self.outcomes.push(Outcome { key: key.to_owned(), fate, text: text.to_owned() });
     }
 
-    /// Says the same of everything below a key.
-    pub fn told_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
+    /// Reports the same text for everything below a key.
+    pub fn report_all(&mut self, path: &str, value: &Value, fate: Fate, text: &str) {
         for leaf in leaves(path, value) {
-            self.told(&leaf, fate, text);
+            self.report(&leaf, fate, text);
         }
     }
 
-    /// Sets a setting by its path. What is set twice is true if it was once: ACLs
-    /// have had two names.
+    /// Sets a setting by its path. A boolean that is set twice is true if either value is true:
+    /// ACLs had two keys.
     pub fn set(&mut self, setting: &str, value: Value) {
         let mut place = &mut self.settings;
         for key in setting.split('.') {

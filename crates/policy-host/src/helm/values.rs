@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct Values<'a>(pub &'a Value);
 
 impl<'a> Values<'a> {
-    /// The value at a JSON pointer, unless it says no more than its absence.
+    /// The value at a JSON pointer, unless it means the same as its absence.
     pub fn written(self, pointer: &str) -> Option<&'a Value> {
         self.0.pointer(pointer).filter(|value| !is_empty(value))
     }
@@ -20,7 +20,7 @@ impl<'a> Values<'a> {
         self.0.pointer(pointer) == Some(&json!(true))
     }
 
-    /// A switch, where it is written; `-` is what `global.enabled` says.
+    /// A switch, if it is set; `-` is the value of `global.enabled`.
     pub fn switch(self, pointer: &str) -> Option<Value> {
         let enabled = self.written(pointer)?;
         let inherited = *enabled == json!("-");
@@ -31,8 +31,8 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Whether a switch is off; `-` leaves it to the metrics of the whole chart, the
-    /// only block where a mode of the injector has it.
+    /// Whether a switch is off; `-` takes the value of the chart's global metrics, the only
+    /// block in which the injector's switches have it.
     pub fn is_off(self, switch: &Value) -> bool {
         *switch == json!(false) || (*switch == json!("-") && !self.is_true("/global/metrics/enabled"))
     }
@@ -45,13 +45,13 @@ impl<'a> Values<'a> {
         self.is_true("/global/bootstrapACLs") || self.is_true("/global/acls/manageSystemACLs")
     }
 
-    /// The name that the chart's own objects begin with, if the values say it.
+    /// The prefix of the names of the chart's objects, if the values set it.
     pub fn name(self) -> Option<&'a str> {
         self.written("/fullnameOverride").or(self.written("/global/name")).and_then(Value::as_str)
     }
 }
 
-/// Whether it says no more than its absence.
+/// Whether a value means the same as its absence.
 pub fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -62,8 +62,8 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Makes booleans of quoted ones. A quoted `"false"` stays a text, since the templates of the
-/// chart take any text for true.
+/// Turns quoted `"true"` into a boolean. A quoted `"false"` stays a string, because the chart's
+/// templates treat any string as true.
 pub fn unquote_true(value: &mut Value) {
     match value {
         Value::String(text) if text == "true" => *value = json!(true),
@@ -73,7 +73,7 @@ pub fn unquote_true(value: &mut Value) {
     }
 }
 
-/// The paths of everything that is written below a key.
+/// The paths of all values below a key.
 pub fn leaves(path: &str, value: &Value) -> Vec<String> {
     match value.as_object().filter(|block| !block.is_empty()) {
         Some(block) => {
@@ -83,7 +83,7 @@ pub fn leaves(path: &str, value: &Value) -> Vec<String> {
     }
 }
 
-/// Lays one block over another, as Helm does.
+/// Merges one block into another, as Helm does.
 pub fn lay_over(under: &mut Value, over: &Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {

@@ -1,4 +1,4 @@
-//! Small policies written by hand, each with one way to behave.
+//! Small hand-written policies, each with one behavior.
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
 
@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// What a policy does when it is asked to `validate`.
-pub enum Behaviour {
+/// What a policy does when `validate` is called.
+pub enum Behavior {
     /// It answers with this.
     Answer(Value),
     /// It answers with these bytes.
@@ -20,7 +20,7 @@ pub enum Behaviour {
     Loop,
     /// It returns an error.
     Error(&'static str),
-    /// It calls a host capability first, then accepts, or returns the host's refusal.
+    /// It calls a host capability, and then accepts or returns the host's error.
     HostCall([&'static str; 3], Value),
 }
 
@@ -29,21 +29,20 @@ pub fn accept() -> Value {
     json!({ "accepted": true })
 }
 
-/// A policy that takes all settings.
-pub fn policy(validate: &Behaviour) -> Vec<u8> {
-    policy_with(validate, &Behaviour::Answer(json!({ "valid": true })))
+/// A policy that accepts all settings.
+pub fn policy(validate: &Behavior) -> Vec<u8> {
+    policy_with(validate, &Behavior::Answer(json!({ "valid": true })))
 }
 
-/// A policy of two behaviours. The operations are told apart by the lengths of
-/// their names.
-pub fn policy_with(validate: &Behaviour, validate_settings: &Behaviour) -> Vec<u8> {
+/// A policy with two behaviors. The lengths of the operations' names distinguish them.
+pub fn policy_with(validate: &Behavior, validate_settings: &Behavior) -> Vec<u8> {
     let mut data = Data::default();
     let mut body = String::new();
-    for (length, behaviour) in [(8, validate), (17, validate_settings)] {
-        let code = data.code(behaviour);
+    for (length, behavior) in [(8, validate), (17, validate_settings)] {
+        let code = data.code(behavior);
         writeln!(body, "(if (i32.eq (local.get $op) (i32.const {length})) (then {code}))").unwrap();
     }
-    let other = data.code(&Behaviour::Answer(json!("v1")));
+    let other = data.code(&Behavior::Answer(json!("v1")));
     let segment = data.segment();
     wat::parse_str(format!(
         r#"(module
@@ -90,24 +89,24 @@ impl Data {
         format!("(i32.const {at}) (i32.const {})", bytes.len())
     }
 
-    fn code(&mut self, behaviour: &Behaviour) -> String {
-        match behaviour {
-            Behaviour::Answer(answer) => self.respond(answer.to_string().as_bytes()),
-            Behaviour::Bytes(bytes) => self.respond(bytes),
-            Behaviour::Trap => "(unreachable)".to_owned(),
-            Behaviour::Loop => "(loop $forever (br $forever)) (unreachable)".to_owned(),
-            Behaviour::Error(message) => {
+    fn code(&mut self, behavior: &Behavior) -> String {
+        match behavior {
+            Behavior::Answer(answer) => self.respond(answer.to_string().as_bytes()),
+            Behavior::Bytes(bytes) => self.respond(bytes),
+            Behavior::Trap => "(unreachable)".to_owned(),
+            Behavior::Loop => "(loop $forever (br $forever)) (unreachable)".to_owned(),
+            Behavior::Error(message) => {
                 let message = self.add(message.as_bytes());
                 format!("(call $error {message}) (return (i32.const 0))")
             }
-            Behaviour::HostCall(path, payload) => {
+            Behavior::HostCall(path, payload) => {
                 let mut arguments = String::new();
                 for part in path {
                     arguments.push_str(&self.add(part.as_bytes()));
                 }
                 let payload = self.add(payload.to_string().as_bytes());
                 let accept = self.respond(accept().to_string().as_bytes());
-                // The host's refusal is written far above all data.
+                // The host's error is written above all data.
                 format!(
                     "(if (call $call {arguments} {payload}) (then {accept})) \
                      (call $host_error (i32.const 2000000)) \

@@ -1,4 +1,4 @@
-//! This project's own files, and the policy that was built of them.
+//! This project's files, and the policy built from them.
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
 
@@ -26,7 +26,7 @@ pub fn document(path: impl AsRef<Path>) -> Value {
     documents::parse_one(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files below a folder whose names end so, as paths from the project's root.
+/// All files below a folder with this suffix, as paths relative to the project's root.
 pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
@@ -52,16 +52,16 @@ pub fn policy() -> &'static Policy {
     })
 }
 
-/// What the policy says to settings: nothing if they are valid.
+/// The policy's message for settings; empty if they are valid.
 pub fn refusal(settings: &Value) -> Option<String> {
     let answer = policy().validate_settings(settings).unwrap();
     (!answer.valid).then(|| answer.message.unwrap_or_default())
 }
 
-/// What became of an object that is created.
+/// The outcome for a created object.
 #[derive(Debug)]
 pub struct Outcome {
-    /// `Pod default/web`, also of the pod of a workload's template.
+    /// `Pod default/web`, also for the pod of a workload's template.
     pub title: String,
     pub of_workload: bool,
     pub allowed: bool,
@@ -70,7 +70,7 @@ pub struct Outcome {
     pub injected: bool,
 }
 
-/// What the policy makes of an object, and of the pod of its template.
+/// The outcomes for an object and for the pod of its template.
 pub fn outcomes(object: &Value, settings: &Value) -> Vec<Outcome> {
     let options = manifest::Options {
         namespace: "default".to_owned(),
@@ -99,7 +99,7 @@ pub fn schema() -> Value {
     document("settings.schema.json")
 }
 
-/// `(path, schema)` of every setting, and the paths of the blocks.
+/// The `(path, schema)` of each setting, and the paths of the blocks.
 pub fn settings() -> (Vec<(String, Value)>, Vec<String>) {
     let (mut settings, mut blocks) = (Vec::new(), Vec::new());
     let mut rest = vec![(String::new(), schema())];
@@ -120,8 +120,7 @@ pub fn settings() -> (Vec<(String, Value)>, Vec<String>) {
 
 pub const MODES: [&str; 2] = ["agent", "dataplane"];
 
-/// What the schema says of a setting or a block in one mode: `false` where it is not one of
-/// that mode's.
+/// The schema of a setting or a block in one mode; `false` if the mode does not have it.
 fn in_mode(path: &str, mode: &str) -> Value {
     let schema = schema();
     let branch = &schema[if mode == "dataplane" { "then" } else { "else" }];
@@ -145,7 +144,7 @@ pub fn default_in(mode: &str, path: &str, schema: &Value) -> Value {
     in_mode(path, mode).get("default").unwrap_or(&schema["default"]).clone()
 }
 
-/// The setting alone, beside the mode that it needs.
+/// The setting alone, with the mode that it needs.
 pub fn setting(path: &str, value: Value) -> Value {
     in_some_mode(path, nested(path, value))
 }

@@ -1,26 +1,26 @@
-# A new token for one that is gone. Stands before lifecycle.sh in pods with the setting
-# acls.enabled, and goes with acl.sh.
+# Replaces a token that no longer exists. Precedes lifecycle.sh in pods with acls.enabled, and
+# requires acl.sh.
 # shellcheck shell=sh disable=SC2034,SC2154
 login_due='' envoy_due='' spared=0 spare=40
 admin=http://127.0.0.1:$CONNECT_INJECT_ENVOY_ADMIN
 
-# What an earlier start of the sidecar has begun, and not ended.
+# Continues what an earlier start of the sidecar did not finish.
 resume() {
   use_token || login_due=1
   [ ! -e "$dir/renewing" ] || registration_due=1 envoy_due=1
 }
 
-# Each login makes a token: one that is refused right after it waits ever longer for the next.
+# Each login creates a token. If new tokens are rejected, the time until the next login doubles.
 token_gone() {
   if [ "$spared" -gt 0 ]; then
     spared=$((spared - 1))
     return 1
   fi
-  log "the pod's ACL token is gone: logging in again"
+  log "the pod's ACL token no longer exists: logging in again"
   login_due=1 spared=$spare spare=$((spare * 2))
 }
 
-# Before the registration, which needs it.
+# Runs before the registration, which needs the token.
 renew_token() {
   if [ -n "$login_due" ]; then
     : >"$dir/renewing"
@@ -35,7 +35,7 @@ renew_token() {
   return 0
 }
 
-# After the registration, without which there is no bootstrap.
+# Runs after the registration, which the bootstrap configuration requires.
 renew_envoy() {
   [ -n "$envoy_due" ] || return 0
   if ! envoy_follows; then
@@ -46,7 +46,7 @@ renew_envoy() {
   rm -f "$dir/renewing"
 }
 
-# Whether Envoy takes its token from a file.
+# Whether Envoy reads its token from a file.
 envoy_follows() {
   case ${CONNECT_INJECT_ENVOY_TOKEN_FILE:+$(cat "$dir/envoy-bootstrap.json" 2>/dev/null)} in
   *credential_injector*) return 0 ;;
@@ -54,13 +54,13 @@ envoy_follows() {
   return 1
 }
 
-# Envoy has its token from the bootstrap: it quits, and the kubelet starts it with the new one.
+# Envoy has its token from the bootstrap configuration. It quits, and the kubelet restarts it.
 restart_envoy() {
   http PUT "$fail?note=Envoy+restarts+with+a+new+ACL+token&$ns"
   nap "$pause"
   [ -z "$ended" ] || return
   http POST "$admin/quitquitquit"
-  log "told Envoy to restart with the new ACL token"
+  log "restarting Envoy with the new ACL token"
   left=30
   while [ -z "$ended" ] && [ "$left" -gt 0 ]; do
     nap "$pause"

@@ -1,10 +1,10 @@
-# ACLs: the pod's token, from the login to the logout. Follows common.sh in pods with the
-# setting acls.enabled.
+# ACLs: login, logout and the pod's token. Follows common.sh in pods with acls.enabled.
 # shellcheck shell=sh disable=SC2034,SC2154
 login_ns=${CONNECT_INJECT_LOGIN_NAMESPACE:+ns=$CONNECT_INJECT_LOGIN_NAMESPACE}
 bearer=${CONNECT_INJECT_BEARER_TOKEN_FILE:-/var/run/secrets/kubernetes.io/serviceaccount/token}
 
-# For the CLI as a file, and for curl and wget in what both read: it is on no command line.
+# The CLI reads the token from a file, curl and wget from requests.conf, so that it is on no command
+# line.
 use_token() {
   [ -s "$dir/acl-token" ] || return 1
   CONSUL_HTTP_TOKEN_FILE=$dir/acl-token
@@ -29,23 +29,23 @@ login() {
   fi
   case $why in
   *amespace*"does not exist"*) why="the Consul namespace ${CONNECT_INJECT_LOGIN_NAMESPACE:-}, where the pod logs in, does not exist. ${operator:-} ($why)" ;;
-  *"code: 403"*) why="Consul refuses the pod's service account in auth method $auth: the ServiceAccount must have the same name as the Consul service, and a binding rule of the auth method must match it ($why)" ;;
+  *"code: 403"*) why="Consul rejects the pod's service account in auth method $auth: the ServiceAccount must have the same name as the Consul service, and a binding rule of the auth method must match it ($why)" ;;
   *) why="login to auth method $auth failed: $why" ;;
   esac
   return 1
 }
 
-# A token is used only once servers know it: agents remember for 30 s that one is unknown.
+# Waits until the servers know the token: agents cache for 30 s that a token is unknown.
 token_known() {
   http GET "/v1/acl/token/self?stale&$login_ns"
-  # An answer has the token in it.
+  # The answer contains the token.
   body=${body%%SecretID*}
   [ "$code" != 200 ] || return 0
   why="the ACL token is not usable yet: $code $body"
   return 1
 }
 
-# At the end of the pod: after an answer that the token is gone, a new one.
+# Logs in again at the pod's end, if the last answer was that the token does not exist.
 token_again() {
   case $code$body in
   403*"ACL not found"*) login && token_known ;;
@@ -53,10 +53,10 @@ token_again() {
   esac
 }
 
-# Of init: a token that it has left in the volume before is used again.
+# For the init container: reuses the token that an earlier start left in the volume.
 token_ready() {
   if use_token; then
-    token_known && log "the ACL token of an earlier start still works" && return
+    token_known && log "using the ACL token of an earlier start" && return
     case $code in
     401 | 403 | 404) drop_token ;;
     *) return 1 ;;
@@ -66,7 +66,7 @@ token_ready() {
 }
 
 log_out() {
-  # A login that was interrupted at its very end.
+  # The login was interrupted before its last step.
   [ -s "$dir/acl-token" ] || mv "$dir/acl-token.new" "$dir/acl-token" 2>/dev/null
   use_token || return
   for _ in 1 2 3; do

@@ -1,14 +1,12 @@
-# What init.sh and lifecycle.sh share: POSIX sh. Init is given it as its argument and
-# leaves it in the shared volume, which only the injected containers have. The parts of
-# features that both need follow it: tls.sh, acl.sh, envoy-token.sh, each in the pods
-# that have the feature, and only called there.
-# Whatever varies arrives as an environment variable and is only ever used quoted.
-# Set by tests alone: CONNECT_INJECT_DIR, CONNECT_INJECT_PROC, CONNECT_INJECT_PAUSE,
+# Common part of init.sh and lifecycle.sh, in POSIX sh. The init container gets it as an argument
+# and saves it in the shared volume, which only the injected containers mount. Optional common
+# parts follow it: tls.sh, acl.sh, envoy-token.sh. A pod has them only if it uses the feature.
+# All input comes from environment variables and is always quoted.
+# Only tests set CONNECT_INJECT_DIR, CONNECT_INJECT_PROC, CONNECT_INJECT_PAUSE,
 # CONNECT_INJECT_PATIENCE, CONNECT_INJECT_CLI_PATIENCE, CONNECT_INJECT_WAIT,
 # CONNECT_INJECT_BEARER_TOKEN_FILE.
-# A function that a trap may call returns a number: without one, bash returns what came
-# before the trap.
-# What it sets is used by those that read it, and the other way round.
+# Functions that a trap calls return explicitly: otherwise bash returns the status from before the
+# trap. shellcheck does not see that the other parts use these variables.
 # shellcheck shell=sh disable=SC2034,SC2154
 set -uf
 export LC_ALL=C
@@ -21,11 +19,12 @@ pause=${CONNECT_INJECT_PAUSE:-1}
 auth=${CONNECT_INJECT_AUTH_METHOD:-}
 ns=${CONNECT_INJECT_NAMESPACE:+ns=$CONNECT_INJECT_NAMESPACE}
 service_id=$CONNECT_INJECT_SERVICE_ID proxy_id=$CONNECT_INJECT_SERVICE_ID-sidecar-proxy
-# The heartbeats' checks. With the pod's address in their ids, no other pod of this name has them.
+# The IDs of the heartbeats' checks contain the pod's address, so that another pod with the same name
+# has different ones.
 check=$service_id-pod-$POD_IP proxy_check=$proxy_id-pod-$POD_IP
 ca='' conf='' again='' sleeping='' cli_pid='' why=''
 
-# One line a message, whatever an agent or a tool says in it.
+# Logs a message as one line, without control characters.
 # shellcheck disable=SC2048,SC2086
 log() {
   set -- $*
@@ -37,7 +36,7 @@ die() {
   exit 1
 }
 
-# in_url IP: as it stands before a port.
+# in_url IP: prints the address as in a URL.
 in_url() {
   case $1 in *:*) set -- "[$1]" ;; esac
   printf %s "$1"
@@ -45,7 +44,7 @@ in_url() {
 
 host=$(in_url "$HOST_IP")
 agent=$CONNECT_INJECT_AGENT_SCHEME://$host:$CONNECT_INJECT_AGENT_PORT
-# The lifecycle sidecar has the port if it may have to write Envoy's bootstrap again.
+# The lifecycle sidecar has this port only if it may write Envoy's bootstrap configuration.
 grpc=$CONNECT_INJECT_AGENT_SCHEME://$host:${CONNECT_INJECT_GRPC_PORT:-}
 base=$agent
 export CONSUL_HTTP_ADDR="$agent" CONSUL_NAMESPACE="${CONNECT_INJECT_NAMESPACE:-}"
@@ -60,8 +59,8 @@ if ! command -v curl >/dev/null; then
   esac
 fi
 
-# http METHOD PATH-OR-URL [FILE]: $code (000: no answer) and $body (the answer, or the error).
-# The agent's token and CA, which are in requests.conf, go only with a path.
+# http METHOD PATH-OR-URL [FILE]: sets $code (000 means no answer) and $body (the answer or error).
+# The token and the CA in requests.conf are used only for paths, which are requests to the agent.
 http() {
   method=$1 url=$2 file=${3:-}
   set --
@@ -88,15 +87,15 @@ http() {
   fi
 }
 
-# cli ARGS...: the Consul CLI, bounded, its output in cli.out, its complaint in $why.
-# In the background, so that a signal is answered at once.
+# cli ARGS...: runs the Consul CLI with a timeout. The output is in cli.out, an error in $why. It runs
+# in the background, so that signals are handled immediately.
 cli() {
   why=''
   timeout "$cli_patience" consul "$@" >"$dir/cli.out" 2>"$dir/cli.err" &
   cli_pid=$!
   wait "$cli_pid" 2>/dev/null && cli_pid='' && return 0
   case $? in
-  137) why="killed: does the container's memory limit hold the 85 MB of Consul's CLI?" ;;
+  137) why="killed: is the container's memory limit lower than the 85 MB that Consul's CLI needs?" ;;
   *) why=$(cat "$dir/cli.err" "$dir/cli.out" 2>/dev/null) ;;
   esac
   cli_pid=''
@@ -104,7 +103,7 @@ cli() {
   return 1
 }
 
-# The pod ends: so does what runs in the background, and what hangs has less time.
+# At the pod's end: stops background processes, and shortens the timeout of requests.
 hush() {
   patience=${CONNECT_INJECT_PATIENCE:-3}
   for pid in "$sleeping" "$cli_pid"; do
@@ -118,8 +117,8 @@ register() {
     return 0
   fi
   case $why in
-  *"invalid config key"*namespace*) why="the Consul CLI of imageConsul is not Consul Enterprise's: $why" ;;
-  *"ermission denied"*) why="the agent does not let the pod register its service: the ServiceAccount must have the same name as the Consul service ($why)" ;;
+  *"invalid config key"*namespace*) why="the Consul CLI in imageConsul is not of Consul Enterprise: $why" ;;
+  *"ermission denied"*) why="the agent does not allow the pod to register its service: the ServiceAccount must have the same name as the Consul service ($why)" ;;
   *) why="registering with $agent failed: $why" ;;
   esac
   return 1
@@ -136,19 +135,19 @@ bootstrap() {
   mv "$dir/cli.out" "$dir/envoy-bootstrap.json"
 }
 
-# find_owner ID: $owner is the pod that has registered it: this, another of the same name, none, or
-# unknown, with what is wrong in $why.
+# find_owner ID: sets $owner to the pod that registered the ID: this, another (with the same name),
+# none, or unknown with the reason in $why.
 find_owner() {
   http GET "/v1/agent/service/$1?$ns"
   case $code$body in
   200*"\"$POD_IP\""*) owner=this ;;
   200*) owner=another ;;
   404* | *"nknown service"*) owner=none ;;
-  *) owner=unknown why="asking $agent for $1 failed: $code $body" ;;
+  *) owner=unknown why="requesting $1 from $agent failed: $code $body" ;;
   esac
 }
 
-# Both registrations go, then the token.
+# Deregisters proxy and service, then logs out.
 leave() {
   hush
   for id in "$proxy_id" "$service_id"; do
@@ -156,13 +155,13 @@ leave() {
     [ -z "$auth" ] || ! token_again || find_owner "$id"
     [ "$owner" != this ] || http PUT "/v1/agent/service/deregister/$id?$ns"
     case $owner/$code$body in
-    another/*) log "another pod has registered $id, which stays" ;;
+    another/*) log "$id belongs to another pod, which stays registered" ;;
     */200* | */404* | *"nknown service"*) log "deregistered $id" ;;
     */000*)
-      log "the agent does not answer, so $id stays registered until Consul removes it (its check has been critical for 10 minutes): $body"
+      log "the agent does not answer: $id stays registered until its check has been critical for 10 minutes: $body"
       break
       ;;
-    *) log "could not deregister $id, Consul removes it when its check has been critical for 10 minutes: $code $body" ;;
+    *) log "could not deregister $id; Consul removes it after its check has been critical for 10 minutes: $code $body" ;;
     esac
   done
   [ -z "$auth" ] || log_out

@@ -1,6 +1,6 @@
-# preStop of Envoy among ordinary containers (no native sidecars): Envoy outlives the app.
-# Until nobody listens on the service's port nor has a connection there, at most
-# CONNECT_INJECT_LINGER seconds, which is also the time if no port is known.
+# Envoy's preStop hook without native sidecars: Envoy must outlive the app. Waits until nothing
+# listens on the service's port and it has no connection, for at most CONNECT_INJECT_LINGER
+# seconds. Without a port, it waits for all of that time.
 # shellcheck shell=sh
 set -uf
 proc=${CONNECT_INJECT_PROC:-/proc/net}

@@ -1,15 +1,15 @@
-# Consul writes the token into Envoy's bootstrap. An Envoy that can (1.34 and later) takes it from
-# a file instead: a new token needs no restart. Follows acl.sh in pods with such an Envoy.
+# Consul writes the token into Envoy's bootstrap configuration. Envoy 1.34 and later can read it from
+# a file instead, so that a new token needs no restart. Follows acl.sh in pods with such an Envoy.
 # shellcheck shell=sh disable=SC2034,SC2154
 
-# The token as Envoy takes it: a secret in a file that it watches for a move.
+# Writes the token as an Envoy secret. Envoy watches for the file to be replaced by a move.
 envoy_token() {
   printf '{"resources":[{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret","name":"consul-token","generic_secret":{"secret":{"inline_string":"%s"}}}]}' \
     "$(cat "$dir/acl-token")" >"$dir/envoy-token.new" && mv "$dir/envoy-token.new" "$dir/envoy-token.json"
 }
 
-# The connection to the agent gets a filter that takes the token from the file. The agent's
-# cluster is the first; no other one may be sent the token.
+# Adds a filter with the token to the agent's cluster, which is the first. No other cluster may get
+# the token.
 inject_token() {
   envoy_token
   types=type.googleapis.com/envoy.extensions

@@ -1,6 +1,5 @@
-# The lifecycle sidecar's preStop: the sidecar takes the pod out of load balancing.
-# With CONNECT_INJECT_LINGER (ordinary containers instead of native sidecars) it then
-# stays as long as the app does, as Envoy does: see envoy-pre-stop.sh.
+# The lifecycle sidecar's preStop hook: removes the pod from load balancing. Without native sidecars,
+# envoy-pre-stop.sh follows it, so that it waits for the app like Envoy.
 # shellcheck shell=sh
 set -uf
 dir=${CONNECT_INJECT_DIR:-/consul/connect-inject}

@@ -1,5 +1,5 @@
-# The lifecycle sidecar: the pod's heartbeat to the agent. Before it stand acl-lifecycle.sh and
-# listener.sh, each in the pods that have the feature, which read and set what it does.
+# The lifecycle sidecar: sends the pod's heartbeat to the agent. acl-lifecycle.sh and listener.sh
+# precede it in pods that use these features, and share its variables.
 # shellcheck shell=sh disable=SC2034
 dir=${CONNECT_INJECT_DIR:-/consul/connect-inject}
 umask 077
@@ -7,17 +7,17 @@ umask 077
 . "$dir/common.sh"
 period=$CONNECT_INJECT_SYNC_PERIOD
 port=${CONNECT_INJECT_LISTENER_PORT:-}
-# The proxy's check gets every third heartbeat, so that its registration goes with the pod, and only then.
+# The proxy's check gets every third heartbeat, so that Consul removes the proxy only with the pod.
 spell=0
 fail=/v1/agent/check/fail/$check
 out="$fail?note=pod+is+terminating&$ns"
 ended='' state=start tries=0 again=again
-# What the heartbeat says: look, of listener.sh, changes it. In the log it is said once.
-passes="the agent takes the heartbeat: $check passes" verdict=pass note='' said=$passes
+# The state that the heartbeat reports, which look() in listener.sh sets. It is logged when it changes.
+passes="the agent accepts the heartbeat: $check passes" verdict=pass note='' said=$passes
 registration_due='' registered=''
 
-# nap SECONDS: a sleep that a signal ends. A shell whose read has a timeout waits by itself, at a pipe into which
-# nobody writes: a process that only sleeps would double the memory.
+# nap SECONDS: a sleep that a signal interrupts. If the shell's read has a timeout, it reads from a pipe
+# without a writer: a sleep process would double the memory.
 timed=''
 rm -f "$dir/nap"
 if mkfifo "$dir/nap" && exec 9<>"$dir/nap" && echo >&9; then
@@ -36,7 +36,7 @@ nap() {
   sleeping=''
 }
 
-# preStop: out of load balancing, and no heartbeat and no registration any more.
+# For preStop: removes the pod from load balancing, and stops heartbeats and registrations.
 taken_out() {
   [ -z "$ended" ] || return
   ended=1
@@ -46,8 +46,8 @@ taken_out() {
     http PUT "$out"
   fi
   case $code$body in
-  200* | 404* | *"nknown check"* | *"associated TTL"*) log "the pod is terminating: out of load balancing, heartbeat stopped" ;;
-  *) log "the pod is terminating: heartbeat stopped, but the agent could not be told: $code $body" ;;
+  200* | 404* | *"nknown check"* | *"associated TTL"*) log "the pod is terminating: removed from load balancing, heartbeat stopped" ;;
+  *) log "the pod is terminating: heartbeat stopped, but the agent could not be notified: $code $body" ;;
   esac
   : >"$dir/lifecycle.ended"
 }
@@ -60,7 +60,7 @@ ending() {
   exit 0
 }
 
-# trouble KEY MESSAGE...: said when it is new, then once in a while.
+# trouble KEY MESSAGE...: logs the message if the KEY is new, then at every 30th try.
 trouble() {
   [ -z "$ended" ] || return
   [ "$state" = "$1" ] || tries=0
@@ -70,7 +70,7 @@ trouble() {
   tries=$((tries + 1))
 }
 
-# try STEP: one that leaves in $why what is wrong.
+# try STEP: a failed STEP sets $why.
 try() {
   "$1" && return
   case $auth:$why in
@@ -80,17 +80,17 @@ try() {
   return 1
 }
 
-# Not over the registration of a later pod of the same name.
+# Does not replace the registration of a later pod with the same name.
 register_again() {
   find_owner "$service_id"
   case $owner in
   this | none) register && return ;;
-  another) why="another pod of this name has registered $service_id: this pod gets no traffic until that one is gone" ;;
+  another) why="another pod with this name has registered $service_id: this pod gets no traffic until that pod is gone" ;;
   esac
   return 1
 }
 
-# beat: the due steps, then one heartbeat. 0: the agent takes it; 1: trouble; 2: go on at once.
+# beat: runs the steps that are due, then sends one heartbeat. 0: accepted; 1: failed; 2: repeat now.
 beat() {
   [ -z "$auth" ] || renew_token || return 1
   if [ -n "$registration_due" ] && [ -z "$ended" ]; then
@@ -106,7 +106,7 @@ beat() {
     http PUT "/v1/agent/check/pass/$proxy_check?$ns"
   fi
   if [ -n "$ended" ]; then
-    # The signal came in between: that the pod is out must be the last word.
+    # A signal arrived during the request: that the pod is terminating must be the last report.
     http PUT "$out"
     return 1
   fi
@@ -120,20 +120,20 @@ beat() {
   404* | *"nknown check"* | *"associated TTL"*)
     registration_due=1 spell=0
     if [ -z "$registered" ]; then
-      log "the agent does not know $asked (any more): registering again"
+      log "the agent does not know $asked: registering again"
       return 2
     fi
-    trouble 404 "the agent does not know $asked right after the registration, trying on: $body"
+    trouble 404 "the agent does not know $asked right after the registration, retrying: $body"
     ;;
   403*"ACL not found"*)
     [ -z "$auth" ] || ! token_gone || return 2
     trouble 403 "the agent does not know the pod's ACL token: $body"
     ;;
-  403*) trouble 403 "the agent refuses the heartbeat: $body (the pod's ACL token must allow service:write for its service)" ;;
-  000*) trouble 000 "no answer from the agent $agent, trying on: $body" ;;
-  *) trouble http "the agent $agent answers the heartbeat with $code, trying on: $body" ;;
+  403*) trouble 403 "the agent rejects the heartbeat: $body (the pod's ACL token must allow service:write for its service)" ;;
+  000*) trouble 000 "no answer from the agent $agent, retrying: $body" ;;
+  *) trouble http "the agent $agent returns $code for the heartbeat, retrying: $body" ;;
   esac
-  # In the meantime the proxy's may have run out, too.
+  # The proxy's check may have expired, too.
   spell=0
   return 1
 }
@@ -165,7 +165,7 @@ while [ -z "$ended" ]; do
     ;;
   esac
 done
-# Until TERM: while Envoy serves, its registration stays, and the service stays out.
+# Until SIGTERM: the proxy stays registered while Envoy runs, and the service stays critical.
 while :; do
   case $code in
   200 | 4*) nap "$period" ;;

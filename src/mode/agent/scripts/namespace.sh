@@ -1,13 +1,13 @@
-# Consul namespaces: init looks for the pod's, and creates it. Stands before init.sh in pods with
-# the setting enableConsulNamespaces.
+# Consul namespaces: creates the pod's, if it does not exist. Precedes init.sh in pods with
+# enableConsulNamespaces.
 # shellcheck shell=sh disable=SC2034,SC2154
-operator="An operator runs once: echo '$CONNECT_INJECT_NAMESPACE_DOCUMENT' | consul namespace write -"
+operator="To create it, an operator runs: echo '$CONNECT_INJECT_NAMESPACE_DOCUMENT' | consul namespace write -"
 
 namespace_exists() {
   http GET "/v1/namespace/$CONNECT_INJECT_NAMESPACE"
   if [ "$code" = 404 ]; then
     case $body in
-    *"Invalid URL path"*) die "the agent $agent has no namespaces: they need Consul Enterprise, without it set enableConsulNamespaces to false" ;;
+    *"Invalid URL path"*) die "the agent $agent does not support namespaces, which require Consul Enterprise: set enableConsulNamespaces to false" ;;
     esac
     printf %s "$CONNECT_INJECT_NAMESPACE_DOCUMENT" >"$dir/namespace.json"
     http PUT /v1/namespace "$dir/namespace.json"
@@ -16,8 +16,8 @@ namespace_exists() {
   case $code$body in
   200*) return ;;
   403*"ACL not found"*) ;;
-  403*) die "the Consul namespace $CONNECT_INJECT_NAMESPACE does not exist or may not be read, and this pod may not create it. $operator ($body)" ;;
+  403*) die "the Consul namespace $CONNECT_INJECT_NAMESPACE does not exist or cannot be read, and this pod is not allowed to create it. $operator ($body)" ;;
   esac
-  why="asking for the Consul namespace $CONNECT_INJECT_NAMESPACE: $code $body"
+  why="reading the Consul namespace $CONNECT_INJECT_NAMESPACE failed: $code $body"
   return 1
 }

@@ -1,4 +1,4 @@
-# TLS with the agent. Follows common.sh in pods with the setting tls.enabled.
+# TLS for connections to the agent. Follows common.sh in pods with tls.enabled.
 # shellcheck shell=sh disable=SC2034,SC2154
 ca=$dir/ca.pem
 name=${CONNECT_INJECT_TLS_SERVER_NAME:-}
@@ -7,40 +7,40 @@ if [ "$client" = curl ]; then
   conf="cacert = \"$ca\"$nl"
 else
   conf="ca_certificate = $ca$nl"
-  [ -z "$name" ] || die "tls.serverName needs curl in the Consul image, which has only wget: use hashicorp/consul in the setting imageConsul, or give the agents certificates with their node's address"
+  [ -z "$name" ] || die "tls.serverName requires curl in the Consul image, which has only wget: use hashicorp/consul in the setting imageConsul, or give the agents certificates with their node's address"
 fi
 if [ -n "$name" ]; then
   base=https://$name:$CONNECT_INJECT_AGENT_PORT
   conf="${conf}connect-to = \"::$host:\"$nl"
 fi
-# Init has the CA from the policy, the lifecycle sidecar finds it in the volume.
+# The init container gets the CA from the policy, and saves it in the volume for the lifecycle sidecar.
 [ -z "${CONNECT_INJECT_TLS_CA:-}" ] || printf '%s\n' "$CONNECT_INJECT_TLS_CA" >"$ca"
 printf %s "$conf" >"$dir/requests.conf"
 
-# Why the agent does not answer, if TLS has to do with it.
+# Sets $why, if TLS is the reason that the agent does not answer.
 tls_trouble() {
   case $body in
-  *"wrong version number"*) why="the agent $agent does not speak TLS there: $body (agent.httpsPort must be the agent's ports.https)" ;;
+  *"wrong version number"*) why="the agent $agent does not use TLS on this port: $body (agent.httpsPort must be the agent's ports.https)" ;;
   *refused* | *"(7)"* | *"timed out"*) ;;
   *)
     certificate_asked "$agent" "the agent $agent"
     case $body in
-    *ertificate* | *SSL*) why="no TLS connection with the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if that carries a name instead of the node's address, set tls.serverName)" ;;
+    *ertificate* | *SSL*) why="no TLS connection to the agent $agent: $body (tls.caCert must be the CA of the agent's certificate; if it contains a name instead of the node's address, set tls.serverName)" ;;
     esac
     ;;
   esac
 }
 
-# certificate_asked URL WHERE: ends the script if a client certificate is asked for. The server says so
-# after the handshake, and what the client has sent by then may make it lose these words: curl and wget
-# nearly always lose them, the CLI sometimes.
+# certificate_asked URL WHERE: ends the script if the server requires a client certificate. The server
+# reports it after the handshake, and a client that is already sending may miss it: curl and wget
+# nearly always, the CLI sometimes.
 certificate_asked() {
   set -- "$1" "$2" "$why"
   for _ in 1 2 3 4 5; do
     cli info -http-addr "$1"
     case $why in
     *"certificate required"* | *"bad certificate"*)
-      die "$2 asks for a client certificate, which pods do not have: turn verify_incoming off in the agent's configuration for HTTPS and gRPC (tls.https and tls.grpc; before Consul 1.12 set verify_incoming_rpc in its place)"
+      die "$2 requires a client certificate, which pods do not have: turn off verify_incoming in the agent's configuration for HTTPS and gRPC (tls.https and tls.grpc; before Consul 1.12, set verify_incoming_rpc instead)"
       ;;
     *"broken pipe"* | *"connection reset"* | *"could not be established"* | *EOF*) ;;
     *) break ;;

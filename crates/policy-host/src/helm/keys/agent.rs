@@ -1,17 +1,14 @@
-//! The chart's keys in agent mode. It is also the list of all that the charts know.
+//! The chart's keys in agent mode. This is also the list of all keys of the charts.
 //! `*` stands for the other keys of a block.
 
 use super::Rule::{self, Consul, Injector, OtherMode, Remedy, Setting, Special};
 
-const UPSTREAMS: &str = "name what the pod calls in the annotation connect-service-upstreams";
-const MERGING: &str =
-    "Envoy's metrics are not merged with the app's: let Prometheus scrape the app's port as well";
-const PROBES: &str =
-    "nothing takes its place: Envoy has a startup probe of the policy's own, and no liveness probe";
-pub const PULL_SECRETS: &str =
-    "name the secrets in imagePullSecrets of the pods' service accounts: the images are pulled by the pods";
+const UPSTREAMS: &str = "list the services that the pod calls in the annotation connect-service-upstreams";
+const MERGING: &str = "metrics cannot be merged: let Prometheus scrape the app's port, too";
+const PROBES: &str = "not supported: Envoy has the policy's startup probe, and no liveness probe";
+pub const PULL_SECRETS: &str = "add the secrets to imagePullSecrets of the pods' service accounts";
 
-/// By key; a block is whatever has keys below it here.
+/// By key; a path with keys below it in this table is a block.
 pub const RULES: &[(&str, Rule)] = &[
     ("global.enabled", Consul),
     ("global.logLevel", Consul),
@@ -19,13 +16,13 @@ pub const RULES: &[(&str, Rule)] = &[
     ("global.name", Special),
     ("global.domain", Consul),
     ("global.installK8sNetworkingCRDs", Consul),
-    ("global.peering", OtherMode("reach a peer's services by a service-resolver entry in Consul")),
+    ("global.peering", OtherMode("use a service-resolver entry in Consul to reach services of a peer")),
     ("global.adminPartitions", OtherMode("keep the agents in the partition `default`")),
     ("global.image", Special),
     ("global.imageK8S", Injector),
     ("global.imageK8s", Injector),
     ("global.imageEnvoy", Special),
-    ("global.imageConsulDataplane", OtherMode("imageEnvoy names the proxy's image")),
+    ("global.imageConsulDataplane", OtherMode("set imageEnvoy instead")),
     ("global.imagePullPolicy", Special),
     ("global.imagePullSecrets", Remedy(PULL_SECRETS)),
     ("global.datacenter", Consul),
@@ -121,9 +118,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("connectInject.centralConfig.defaultProtocol", Setting("centralConfig.defaultProtocol")),
     (
         "connectInject.centralConfig.proxyDefaults",
-        Remedy(
-            "write it into Consul once, with `consul config write`, as the config of an entry of kind proxy-defaults named global",
-        ),
+        Remedy("write it with `consul config write`, as the config of the proxy-defaults entry global"),
     ),
     (
         "connectInject.consulNamespaces.consulDestinationNamespace",
@@ -138,7 +133,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("connectInject.sidecarProxy.resources", Setting("sidecarProxy.resources")),
     (
         "connectInject.sidecarProxy.lifecycle",
-        OtherMode("nothing to do: Envoy serves for as long as the pod's own containers need to end"),
+        OtherMode("nothing to do: Envoy runs until the pod's own containers have stopped"),
     ),
     ("connectInject.sidecarProxy.defaultStartupFailureSeconds", OtherMode(PROBES)),
     ("connectInject.sidecarProxy.defaultLivenessFailureSeconds", OtherMode(PROBES)),
@@ -147,13 +142,13 @@ pub const RULES: &[(&str, Rule)] = &[
     (
         "connectInject.namespaceSelector",
         Remedy(
-            "what it says of the policy's pods is spec.namespaceSelector of the ClusterAdmissionPolicy, as an object; what keeps the chart's injector away from them stays in the chart",
+            "set spec.namespaceSelector of the ClusterAdmissionPolicy, as an object, to select the policy's namespaces; keep in the chart what excludes them from the chart's injector",
         ),
     ),
     (
         "connectInject.aclBindingRuleSelector",
         Remedy(
-            "it is the selector of the auth method's binding rule in Consul: the one that exists stays; a new one is made with `consul acl binding-rule create`",
+            "it is the selector of the auth method's binding rule in Consul: an existing rule stays; create a new one with `consul acl binding-rule create`",
         ),
     ),
     ("connectInject.transparentProxy", OtherMode(UPSTREAMS)),
@@ -166,12 +161,12 @@ pub const RULES: &[(&str, Rule)] = &[
     (
         "connectInject.apiGateway",
         OtherMode(
-            "the chart's own injector runs the gateways: to keep them, leave it on, with a namespaceSelector that matches no namespace",
+            "the chart's own injector manages the gateways: to keep them, leave it enabled, with a namespaceSelector that matches no namespace",
         ),
     ),
     (
         "connectInject.dataplaneAsSidecarInitContainer",
-        OtherMode("nothing to do: nativeSidecars is the same thing, and is on"),
+        OtherMode("nothing to do: nativeSidecars is the same, and is true by default"),
     ),
     ("connectInject.replicas", Injector),
     ("connectInject.image", Injector),
@@ -181,7 +176,9 @@ pub const RULES: &[(&str, Rule)] = &[
     ("connectInject.cleanupController", Injector),
     (
         "connectInject.overrideAuthMethodHost",
-        Remedy("it is the host of the auth method in Consul: `consul acl auth-method update` changes it"),
+        Remedy(
+            "it is the host of the auth method in Consul: to change it, run `consul acl auth-method update`",
+        ),
     ),
     ("connectInject.nodeSelector", Injector),
     ("connectInject.tolerations", Injector),
@@ -197,12 +194,12 @@ pub const RULES: &[(&str, Rule)] = &[
     (
         "connectInject.globalConfigACLToken",
         Remedy(
-            "it is for entries that the original's controllers write, such as RateLimit: write those with `consul config write`",
+            "the chart's controllers use it to write entries such as RateLimit: write those with `consul config write`",
         ),
     ),
     (
         "connectInject.failurePolicy",
-        Remedy("write it as spec.failurePolicy of the ClusterAdmissionPolicy, whose default is Fail"),
+        Remedy("set spec.failurePolicy of the ClusterAdmissionPolicy, whose default is Fail"),
     ),
     ("server", Consul),
     ("externalServers", Special),
@@ -224,6 +221,6 @@ pub const RULES: &[(&str, Rule)] = &[
     ("telemetryCollector", Consul),
     ("fullnameOverride", Special),
     ("nameOverride", Consul),
-    // Of the last charts of 0.x alone, about their own upgrade.
+    // Only in the last charts of 0.x, for their own upgrade.
     ("connectInject.prepareDataplanesUpgrade", Injector),
 ];

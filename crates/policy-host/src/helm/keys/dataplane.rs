@@ -3,12 +3,12 @@
 
 use super::Rule::{self, Consul, Injector, OtherMode, Setting, Special};
 
-const NO_ENVOY_IMAGE: &str = "Envoy is in the image of imageConsulDataplane";
-const NO_CONSUL_IMAGE: &str = "no container of this mode has Consul's own image";
-const NO_LIFECYCLE_SIDECAR: &str = "this mode has no lifecycle sidecar";
+const NO_ENVOY_IMAGE: &str = "Envoy is part of the image imageConsulDataplane";
+const NO_CONSUL_IMAGE: &str = "no container uses Consul's own image in this mode";
+const NO_LIFECYCLE_SIDECAR: &str = "there is no lifecycle sidecar in this mode";
 const SERVICE_DEFAULTS: &str =
-    "write a ServiceDefaults resource, which the chart's controllers take to Consul";
-const CHECKS: &str = "nothing to do: the chart's controllers write the pods' readiness to Consul";
+    "create a ServiceDefaults resource, which the chart's controllers write to Consul";
+const CHECKS: &str = "nothing to do: the chart's controllers report the pods' readiness to Consul";
 
 pub const RULES: &[(&str, Rule)] = &[
     ("global.image", Consul),

@@ -1,29 +1,29 @@
-//! What the chart's keys are about.
+//! How each key of the chart is translated.
 
 mod agent;
 mod dataplane;
 
 use super::Mode;
-/// What a key is about. A rule holds for everything below its key.
+/// How a key is translated. A rule applies to everything below its key.
 pub enum Rule {
-    /// The setting of the same meaning.
+    /// The setting with the same meaning.
     Setting(&'static str),
-    /// The injector that the policy replaces.
+    /// Configures the injector that the policy replaces.
     Injector,
-    /// Consul itself, which the chart goes on to deploy.
+    /// Configures Consul itself, which the chart still deploys.
     Consul,
-    /// A mode of later injectors, and what to do instead.
+    /// A feature of later injectors, and what to do instead.
     OtherMode(&'static str),
     /// What to do if it is used.
     Remedy(&'static str),
-    /// More than a table can say: the function `special` of the mode.
+    /// Translated by the mode's function `special`.
     Special,
 }
 
 /// What a path of the chart's values is.
 pub enum Entry {
     Key(&'static Rule),
-    /// It has keys below it.
+    /// A block with keys below it.
     Block,
     Unknown,
 }
@@ -57,7 +57,7 @@ fn children_in(rules: Rules, block: &str) -> impl Iterator<Item = &'static str> 
     })
 }
 
-/// The keys that the chart knows in a block; the top is the empty path.
+/// The chart's keys in a block; the top level has the empty path.
 pub fn children(block: &str) -> impl Iterator<Item = &'static str> {
     let below = children_in(agent::RULES, block).chain(children_in(dataplane::RULES, block));
     below.filter(|key| *key != "*")
@@ -67,13 +67,13 @@ pub fn children(block: &str) -> impl Iterator<Item = &'static str> {
 pub fn keys(mode: Mode) -> impl Iterator<Item = &'static str> {
     let own = if mode == Mode::Dataplane { dataplane::RULES } else { &[] };
     let own_keys = own.iter().map(|(key, _)| *key);
-    // A block that the mode looks into is no key of its own there.
+    // A block whose keys the mode translates is not a key itself.
     let others = agent::RULES.iter().map(|(key, _)| *key);
     let others = others.filter(move |key| find(own, key).is_none() && children_in(own, key).next().is_none());
     own_keys.chain(others).filter(|key| !key.ends_with(".*"))
 }
 
-/// Whether the chart has this key, with a rule of its own, of a block above it, or of keys below it.
+/// Whether the chart has this key: with a rule for it, for a block above it, or for keys below it.
 pub fn is_known(path: &str) -> bool {
     let mut above = path;
     loop {
@@ -87,7 +87,7 @@ pub fn is_known(path: &str) -> bool {
     }
 }
 
-/// The known key that is most like an unknown one, with the path of its block.
+/// The known key that is most similar to an unknown one, with the path of its block.
 pub fn nearest(path: &str) -> Option<String> {
     let (block, name) = path.rsplit_once('.').unwrap_or(("", path));
     let (_, known) = children(block)
