@@ -497,6 +497,15 @@ mod messages {
     }
 
     #[test]
+    fn a_pod_that_is_not_injected_may_have_any_specification() {
+        for spec in ["7", "[]", r#"{"containers":7}"#, r#"{"initContainers":[{"name":{}}]}"#] {
+            let pod = format!(r#"{{"kind":"Pod","metadata":{{"name":"web"}},"spec":{spec}}}"#);
+            let answer = Answer::to(payload("shop", &pod, "{}").as_bytes());
+            assert_eq!((answer.reason(), answer.warnings.len()), ("not-requested", 0), "{spec}");
+        }
+    }
+
+    #[test]
     fn warnings_name_what_to_do() {
         for (annotation, value, told) in [
             ("connect-servce", "x", "did you mean connect-service?"),

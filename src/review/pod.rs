@@ -29,7 +29,9 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
     if let Gate::Skip { reason, warnings } = &mut gate
         && may_be_copied(*reason, &meta.metadata)
     {
-        warnings.extend(copied_status(&reviewed, &object.field("spec")?, configuration.mode.name()));
+        // What is not injected may have any form.
+        let containers: ContainerNames = object.field("spec").unwrap_or_default();
+        warnings.extend(copied_status(&reviewed, &containers, configuration.mode.name()));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
