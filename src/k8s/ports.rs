@@ -9,7 +9,11 @@ use crate::text::quoted_list;
 
 /// A port's number, if it is valid.
 pub fn number(port: &ContainerPort) -> Option<u16> {
-    u16::try_from(port.container_port).ok().filter(|number| *number > 0)
+    valid(port.container_port)
+}
+
+fn valid(number: i32) -> Option<u16> {
+    u16::try_from(number).ok().filter(|number| *number > 0)
 }
 
 pub fn is_tcp(port: &ContainerPort) -> bool {
@@ -24,24 +28,28 @@ pub fn name(port: &ContainerPort) -> Option<&str> {
 /// The number of a probe's port, which may be one of the container's own port names.
 pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
     match port {
-        IntOrString::Int(number) => u16::try_from(*number).ok().filter(|number| *number > 0),
+        IntOrString::Int(number) => valid(*number),
         IntOrString::String(text) => {
             let named = container.ports.iter().find(|port| name(port) == Some(text));
-            named.and_then(number).or_else(|| text.parse().ok())
+            named.and_then(number).or_else(|| valid(text.parse().ok()?))
         }
     }
 }
 
 /// The port of the pod that a probe connects to; `None` for a probe of another host.
 pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
-    let here = |host: Option<&String>| host.is_none();
     if let Some(http) = &probe.http_get {
-        return of_probe(container, &http.port).filter(|_| here(http.host.as_ref()));
+        return of_probe(container, &http.port).filter(|_| !names_host(http.host.as_deref()));
     }
     if let Some(tcp) = &probe.tcp_socket {
-        return of_probe(container, &tcp.port).filter(|_| here(tcp.host.as_ref()));
+        return of_probe(container, &tcp.port).filter(|_| !names_host(tcp.host.as_deref()));
     }
-    u16::try_from(probe.grpc.as_ref()?.port).ok()
+    valid(probe.grpc.as_ref()?.port)
+}
+
+/// Whether a probe names a host. Without one, or with an empty name, it connects to the pod.
+pub fn names_host(host: Option<&str>) -> bool {
+    host.is_some_and(|host| !host.is_empty())
 }
 
 impl PodSpec<'_> {
@@ -144,5 +152,26 @@ mod tests {
         );
         assert!(spec.resolve_port("htpp").unwrap_err().to_string().ends_with("names: \"http\""));
         assert!(spec.lists_port(8080) && !spec.lists_port(53) && !spec.lists_port(9));
+    }
+
+    #[test]
+    fn the_port_that_a_probe_connects_to() {
+        for (probe, port) in [
+            (json!({ "httpGet": { "port": "web" } }), Some(8080)),
+            (json!({ "httpGet": { "port": 80, "host": "" } }), Some(80)),
+            (json!({ "tcpSocket": { "port": 80, "host": "a.b" } }), None),
+            (json!({ "tcpSocket": { "port": "0" } }), None),
+            (json!({ "tcpSocket": { "port": "other" } }), None),
+            (json!({ "grpc": { "port": 9 } }), Some(9)),
+            (json!({ "grpc": { "port": 0 } }), None),
+            (json!({ "exec": { "command": ["true"] } }), None),
+        ] {
+            let ports = json!([{ "name": "web", "containerPort": 8080 }]);
+            let spec = json!({ "containers": [{ "ports": ports, "livenessProbe": probe }] });
+            let spec = PodSpec::read(&spec, "spec").unwrap();
+            let container = &spec.containers[0];
+            let (_, probe) = container.probes().next().unwrap();
+            assert_eq!(probed(container, probe), port, "{probe:?}");
+        }
     }
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{HTTPGetAction, Probe};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::checks::{Check, Request, Thresholds};
 use crate::k8s::kubelet::EnvText;
@@ -47,19 +46,16 @@ fn check(container: &Container<'_>, probe: &Probe) -> Option<Check> {
 }
 
 fn request(container: &Container<'_>, probe: &Probe) -> Option<Request> {
-    let has_host = |host: &Option<String>| host.as_ref().is_some_and(|host| !host.is_empty());
+    let port = ports::probed(container, probe)?;
     if let Some(http) = &probe.http_get {
-        let port = ports::of_probe(container, &http.port).filter(|_| !has_host(&http.host))?;
         let https = http.scheme.as_deref() == Some("HTTPS");
         let path = probe_path::path_and_query(http.path.as_deref().unwrap_or_default());
         return Some(Request::http(https, port, &path, headers(http)));
     }
-    if let Some(tcp) = &probe.tcp_socket {
-        let port = ports::of_probe(container, &tcp.port).filter(|_| !has_host(&tcp.host))?;
+    if probe.tcp_socket.is_some() {
         return Some(Request::tcp(port));
     }
     let grpc = probe.grpc.as_ref()?;
-    let port = ports::of_probe(container, &IntOrString::Int(grpc.port))?;
     Some(Request::grpc(port, grpc.service.as_deref().unwrap_or_default()))
 }
 

@@ -78,7 +78,7 @@ fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
     if http.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("HTTPS")) {
         return Some("uses HTTPS, which Envoy's listener for probes does not support");
     }
-    http.host.as_ref().filter(|host| !host.is_empty()).map(|_| "sets a host, where Envoy does not listen")
+    ports::names_host(http.host.as_deref()).then_some("sets a host, where Envoy does not listen")
 }
 
 /// Says how the probe can bypass Envoy, for which it must not be overwritten.
