@@ -52,14 +52,15 @@ pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader
     for container in &spec.containers {
         for (kind, probe) in container.probes() {
             if let Some(why) = flaw(probe, overwritten) {
-                reader.warn(warning(container, kind, probe, why));
+                let overwritten = overwritten && probe.http_get.is_some();
+                reader.warn(warning(container, kind, probe, why, overwritten));
             }
         }
     }
     for container in spec.init_containers.iter().filter(|container| container.is_native_sidecar()) {
         for (kind, probe) in container.probes().filter(|(_, probe)| probe.exec.is_none()) {
             let why = "reaches Envoy, because probes of native sidecars are not overwritten";
-            reader.warn(warning(container, kind, probe, why));
+            reader.warn(warning(container, kind, probe, why, false));
         }
     }
 }
@@ -81,15 +82,13 @@ fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
     ports::names_host(http.host.as_deref()).then_some("sets a host, where Envoy does not listen")
 }
 
-/// Says how the probe can bypass Envoy, for which it must not be overwritten.
-fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str) -> String {
+/// Says how the probe can bypass Envoy. An overwritten one must also keep its port.
+fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str, overwritten: bool) -> String {
     let port =
         ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
-    let overwritten =
-        probe.http_get.is_some() && !container.is_native_sidecar() && !why.contains("overwritten");
-    let leave = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
+    let keep = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
     format!(
-        "container {}: the {kind} {why}; set {} to {port}{leave}",
+        "container {}: the {kind} {why}; set {} to {port}{keep}",
         Quoted(container.name, 30),
         full(EXCLUDE_INBOUND_PORTS).trim_start_matches("annotation "),
     )
