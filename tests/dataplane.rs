@@ -442,6 +442,25 @@ mod what_a_user_reads {
     }
 
     #[test]
+    fn probe_ports_that_overwriting_would_hide() {
+        let rule = "must be a port number from 1 to 65535, or the name of a port of this container";
+        for (http, value) in [
+            (json!({ "port": "htpp" }), "\"htpp\""),
+            (json!({ "port": 65536 }), "65536"),
+            (json!({ "path": "/" }), "0"),
+        ] {
+            let mut pod = web(&[]);
+            pod["spec"]["containers"][0]["livenessProbe"] = json!({ "httpGet": http });
+            let place = "spec.containers[0].livenessProbe.httpGet.port";
+            let told = format!("{place}: invalid value {value}: {rule}");
+            let answer = ask(&pod, json!({}));
+            assert!(answer.message().contains(&told), "{}", answer.message());
+            pod["metadata"]["annotations"][format!("{PREFIX}transparent-proxy")] = json!("false");
+            assert!(ask(&pod, json!({})).accepted);
+        }
+    }
+
+    #[test]
     fn a_proxy_that_is_killed_before_it_ends() {
         let warned = |pod: &Value, annotations: &[(&str, &str)]| {
             let mut all = web(annotations);

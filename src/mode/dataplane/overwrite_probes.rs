@@ -11,7 +11,7 @@ use crate::annotations::reader::AnnotationReader;
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::ports;
 use crate::mode::plan::ProbePort;
-use crate::problem::Flaw;
+use crate::problem::{Flaw, Problem};
 use crate::text::Quoted;
 
 /// The probes and the port of the first container's, in the order of the redirection's
@@ -38,13 +38,26 @@ pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<
     let mut ports = Vec::new();
     for (index, container) in spec.containers.iter().enumerate() {
         for (kind, first) in KINDS {
-            if probe(container, kind).is_some_and(|probe| probe.http_get.is_some()) {
+            if let Some(http) = probe(container, kind).and_then(|probe| probe.http_get.as_ref()) {
+                if ports::of_probe(container, &http.port).is_none() {
+                    let subject = format!("{spec_path}.containers[{index}].{kind}.httpGet.port");
+                    reader.findings.problem(invalid_port(subject, &http.port));
+                }
                 let number = u16::try_from(index).map_or(first, |index| first.saturating_add(index));
                 ports.push(ProbePort { container: index, probe: kind, port: number });
             }
         }
     }
     ports
+}
+
+/// Overwriting an invalid port would hide it from the API server, and from the kubelet.
+fn invalid_port(subject: String, port: &IntOrString) -> Problem {
+    let rule = "must be a port number from 1 to 65535, or the name of a port of this container";
+    match port {
+        IntOrString::Int(number) => Problem::new(subject, rule).json(&number.to_string()),
+        IntOrString::String(text) => Problem::new(subject, rule).value(text),
+    }
 }
 
 /// Warns of probes that do not check the app because of transparent proxy.
