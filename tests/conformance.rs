@@ -81,6 +81,7 @@ reasons! {
         says: "an invalid upstream is rejected; the original drops or truncates it",
         explains: |it| {
             let whys = [
+                "separated by commas",
                 "local port \"",
                 "a local port is required",
                 "service name ",

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 
 use super::namespace::{NAME_RULE, is_namespace_name};
 use super::service_name::{ServiceName, ServiceNameError};
-use super::upstream::{DATACENTER_RULE, LIMIT, ResolvePort, is_datacenter};
+use super::upstream::{
+    DATACENTER_RULE, LIMIT, ResolvePort, SEPARATOR_RULE, has_other_separator, is_datacenter,
+};
 use crate::problem::{Findings, Flaw};
 use crate::text::{Quoted, is_word};
 
@@ -95,9 +97,8 @@ fn parse(
     namespaces: bool,
     flaws: &mut Vec<Flaw>,
 ) -> Option<CatalogUpstream> {
-    let complete = |part: &&str| part.trim_matches(':').contains(':');
-    if item.split_whitespace().filter(complete).count() > 1 {
-        flaws.push("must be a list of upstreams separated by commas".into());
+    if has_other_separator(item) {
+        flaws.push(SEPARATOR_RULE.into());
         return None;
     }
     let mut parts = item.splitn(3, ':').map(str::trim);
@@ -373,6 +374,7 @@ mod tests {
             }
         );
         assert!(parsed("a:1,b:1:local_bind_address=127.0.0.2", false).1.is_empty());
+        assert!(parsed("a:1:?mesh_gateway_mode=local;local_bind_address=::1", false).1.is_empty());
     }
 
     #[test]
@@ -385,6 +387,7 @@ mod tests {
             ("db:0", "local port \"0\" must be a port"),
             ("db:1 cache:2", "separated by commas"),
             ("db:1\ncache:2", "separated by commas"),
+            ("db:1;cache:2", "separated by commas"),
             ("prepared_query:q", "a local port is required"),
             ("db:1?dc=dc2", "local port \"1?dc=dc2\" must not contain options"),
             ("db.svc.shop.ns:1", "the label \"ns\""),

@@ -90,6 +90,19 @@ pub fn parse_list(
     upstreams
 }
 
+pub(super) const SEPARATOR_RULE: &str = "must be a list of upstreams separated by commas";
+
+/// Whether an item of the list consists of several upstreams, with another separator than a comma.
+pub(super) fn has_other_separator(item: &str) -> bool {
+    // A semicolon also separates options, which have an equals sign.
+    let is_upstream = |part: &&str| {
+        let (name, port) = part.split_once(':').unwrap_or_default();
+        !name.is_empty() && !name.contains('=') && !port.is_empty()
+    };
+    let parts = item.split(|separator: char| separator.is_whitespace() || separator == ';');
+    parts.filter(is_upstream).count() > 1
+}
+
 const LABELLED_FORM: &str =
     "write service.svc:port, service.svc.NAMESPACE.ns:port, service.svc.DATACENTER.dc:port or both labels";
 
@@ -108,6 +121,9 @@ struct Parts<'i> {
 
 impl<'i> Parts<'i> {
     fn of(item: &'i str, namespaces: bool) -> Result<Self, Flaw> {
+        if has_other_separator(item) {
+            return Err(SEPARATOR_RULE.into());
+        }
         let parts: Vec<&str> = item.split(':').map(str::trim).collect();
         let (name, port, third) = match *parts.as_slice() {
             [""] => return Err(Flaw::new("must not be empty", "remove the extra comma")),
@@ -325,6 +341,9 @@ mod tests {
             ("db:1:", "a datacenter is required"),
             ("db:1:d c", "datacenter \"d c\" must"),
             ("d b:1", "service name \"d b\" must"),
+            ("db:1 cache:2", "separated by commas"),
+            ("db:1;cache:2:dc2", "separated by commas"),
+            ("- db:1\n- cache:2\n", "separated by commas"),
             ("a:1,b:1", "port is already used by upstream \"a:1\""),
         ] {
             let (_, problems) = parsed(value, false);
