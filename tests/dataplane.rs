@@ -415,6 +415,14 @@ mod what_a_user_reads {
     }
 
     #[test]
+    fn a_message_about_json_does_not_repeat_a_long_value() {
+        let long = format!("[\"{}\"]", "x".repeat(5000));
+        let answer = ask(&web(&[("consul-sidecar-user-volume-mount", &long)]), json!({}));
+        assert!(answer.message().contains("must be a JSON list of volume mounts"), "{}", answer.message());
+        assert!(answer.message().len() < 1000, "{}", answer.message().len());
+    }
+
+    #[test]
     fn probes_that_say_nothing_through_the_proxy() {
         for (probe, warning) in [
             (

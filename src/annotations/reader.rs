@@ -1,9 +1,12 @@
 //! Reads annotations one by one and collects every problem on the way.
 
+use serde::de::DeserializeOwned;
+
 use super::{Annotations, full};
 use crate::k8s::pod::PodSpec;
 use crate::k8s::ports::NamedBy;
 use crate::problem::{Findings, Flaw, Problem};
+use crate::text::Shortened;
 
 /// The annotations of one pod, and the findings to which problems are added.
 #[derive(Debug)]
@@ -84,6 +87,18 @@ impl<'a> AnnotationReader<'a, '_> {
             self.problem(name, written, flaw);
         }
         Some(written)
+    }
+
+    /// Reads `written` as JSON. `rule` says what it must be.
+    pub fn json<T: DeserializeOwned>(&mut self, name: &str, written: &str, rule: &str) -> Option<T> {
+        match serde_json::from_str(written) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let error = error.to_string();
+                self.problem(name, written, format!("{rule}: {}", Shortened(&error, 100)));
+                None
+            }
+        }
     }
 
     pub fn problem(&mut self, name: &str, value: &str, flaw: impl Into<Flaw>) {

@@ -43,11 +43,8 @@ impl UserVolumes {
 
 fn json_list<T: DeserializeOwned>(reader: &mut AnnotationReader<'_, '_>, name: &str, what: &str) -> Vec<T> {
     let Some(written) = reader.get(name) else { return Vec::new() };
-    serde_json::from_str(written).unwrap_or_else(|error| {
-        let rule = format!("must be a JSON list of {what} as in a pod's specification: {error}");
-        reader.problem(name, written, rule);
-        Vec::new()
-    })
+    let rule = format!("must be a JSON list of {what} as in a pod's specification");
+    reader.json(name, written, &rule).unwrap_or_default()
 }
 
 fn name(volume: &Value) -> &str {
