@@ -508,6 +508,26 @@ mod what_a_user_reads {
     }
 
     #[test]
+    fn local_ports_of_optional_listeners() {
+        let merging = json!({ "metrics": { "defaultEnabled": true, "defaultEnableMerging": true } });
+        let several =
+            [("connect-service", "web,admin"), ("connect-service-port", "http"), ("transparent-proxy", "false")];
+        for (upstream, annotations, settings, owner) in [
+            ("db:15001", &[][..], json!({}), "transparent proxy"),
+            ("db:20100", &[], merging, "merged metrics"),
+            ("db:19001", &several, json!({}), "Envoy's admin interface"),
+        ] {
+            let upstreams = [("connect-service-upstreams", upstream)];
+            let answer = ask(&web(&[annotations, &upstreams].concat()), settings);
+            let told = format!("\"{upstream}\": its local port is already used by {owner}");
+            assert!(answer.message().contains(&told), "{}", answer.message());
+        }
+        for upstream in ["db:19001", "db:20100", "db:19000:?local_bind_address=127.0.0.2"] {
+            assert!(ask(&web(&[("connect-service-upstreams", upstream)]), json!({})).accepted, "{upstream}");
+        }
+    }
+
+    #[test]
     fn a_copy_of_an_injected_pod_is_not_registered() {
         let mut copy = injected(&[], json!({}));
         copy["metadata"]["labels"] = Value::Null;

@@ -87,6 +87,10 @@ impl Metrics {
         Metrics { scrape, merging, merged }
     }
 
+    pub fn merged_port(&self) -> Option<u16> {
+        self.merged.as_ref().map(|merged| merged.port)
+    }
+
     pub fn args(&self, addresses: Addresses) -> Vec<String> {
         let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape.path))];
         if let Some(Merged { port, service_port, service_path, tls }) = &self.merged {

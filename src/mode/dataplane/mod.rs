@@ -100,10 +100,9 @@ fn check_pod_resources(
     options: &PodOptions,
     findings: &mut Findings,
 ) {
-    let proxies = options.services.names.len().max(1);
     let injected = pod_resources::Injected {
         init: &settings.init_resources,
-        sidecars: &vec![(constants::SIDECAR, &options.resources); proxies],
+        sidecars: &vec![(constants::SIDECAR, &options.resources); options.services.proxies()],
         native: options.native.is_some(),
     };
     pod_resources::check(pod, &injected, findings);

@@ -1,5 +1,7 @@
 //! The options in a pod's annotations, with the settings as defaults.
 
+use std::net::IpAddr;
+
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
 use super::constants::ADMIN_PORT;
@@ -9,7 +11,7 @@ use super::health_checks::HealthChecks;
 use super::lifecycle::Lifecycle;
 use super::metrics::Metrics;
 use super::native_sidecar::{self, NativeProbe};
-use super::redirect_traffic::{self, Excluded};
+use super::redirect_traffic::{self, Excluded, OUTBOUND_PORT};
 use super::service::Services;
 use super::settings::Settings;
 use super::volumes::{AccessLog, UserVolumes};
@@ -80,7 +82,9 @@ impl PodOptions {
             Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
         services.check_together(reader, transparent_proxy.is_some(), metrics.scrape.enabled, metrics.merging);
         let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
-        check_upstream_ports(reader, &upstreams, &lifecycle, dns.is_some());
+        let taken =
+            proxy_ports(&services, &lifecycle, &metrics, dns.is_some(), transparent_proxy.is_some());
+        check_upstream_ports(reader, &upstreams, &taken, settings.addresses.loopback());
         let health = HealthChecks::read(reader, &settings.sidecar.health, job);
         let native = native_sidecar::read(reader, settings.native_sidecars, &settings.native_probe);
         let concurrency = reader.number(CONCURRENCY, 0, CONCURRENCY_LIMIT);
@@ -130,21 +134,39 @@ fn upstreams(
     upstreams
 }
 
-/// Reports local ports on which Envoy or consul-dataplane listens already.
+/// The ports of the loopback address on which Envoy or consul-dataplane listens.
+fn proxy_ports(
+    services: &Services,
+    lifecycle: &Lifecycle,
+    metrics: &Metrics,
+    dns: bool,
+    transparent_proxy: bool,
+) -> Vec<(u16, &'static str)> {
+    let mut taken = Vec::new();
+    for (index, _) in (0..).zip(0..services.proxies()) {
+        let of_proxy = |first: u16| first.saturating_add(index);
+        taken.push((of_proxy(ADMIN_PORT), "Envoy's admin interface"));
+        taken.push((of_proxy(lifecycle.graceful_port), "the proxy's shutdown endpoint"));
+    }
+    taken.extend(dns.then_some((dns::PORT, "Consul DNS")));
+    taken.extend(metrics.merged_port().map(|port| (port, "merged metrics")));
+    taken.extend(transparent_proxy.then_some((OUTBOUND_PORT, "transparent proxy")));
+    taken
+}
+
+/// Reports upstreams whose local port the proxy uses itself.
 fn check_upstream_ports(
     reader: &mut AnnotationReader<'_, '_>,
     upstreams: &[CatalogUpstream],
-    lifecycle: &Lifecycle,
-    dns: bool,
+    taken: &[(u16, &str)],
+    loopback: IpAddr,
 ) {
-    let taken = [
-        (Some(ADMIN_PORT), "Envoy's admin interface"),
-        (Some(lifecycle.graceful_port), "the proxy's shutdown endpoint"),
-        (dns.then_some(dns::PORT), "Consul DNS"),
-    ];
-    for upstream in upstreams {
-        let owner = taken.iter().find(|(port, _)| *port == Some(upstream.port));
-        if let Some((_, owner)) = owner {
+    let on_loopback = |upstream: &&CatalogUpstream| {
+        let address = upstream.options.local_bind_address;
+        address.is_none_or(|address| address == loopback || address.is_unspecified())
+    };
+    for upstream in upstreams.iter().filter(on_loopback) {
+        if let Some((_, owner)) = taken.iter().find(|(port, _)| *port == upstream.port) {
             let written = format!("{}:{}", upstream.written_name, upstream.port);
             let why = format!("its local port is already used by {owner}");
             reader.problem(UPSTREAMS, &written, Flaw::new(why, "use another port"));

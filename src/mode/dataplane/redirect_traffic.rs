@@ -16,7 +16,7 @@ use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::problem::Flaw;
 
 /// The port of Envoy to which the app's outbound connections are redirected.
-const OUTBOUND_PORT: u16 = 15001;
+pub const OUTBOUND_PORT: u16 = 15001;
 
 /// Traffic that the annotations exclude from the redirection.
 #[derive(Debug, Default)]

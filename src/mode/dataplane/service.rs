@@ -56,6 +56,11 @@ impl Services {
         self.names.len() > 1
     }
 
+    /// The number of the pod's proxies.
+    pub fn proxies(&self) -> usize {
+        self.names.len().max(1)
+    }
+
     /// Reports options that are not supported with several services.
     pub fn check_together(
         &self,
