@@ -74,7 +74,7 @@ impl Reviewed<'_> {
 
 fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
     let path = format!("{path}spec");
-    match pod.get("spec") {
+    match pod.get("spec").filter(|spec| !spec.is_null()) {
         Some(spec) => PodSpec::read(spec, &path),
         None => Err(Unreadable::new(path, "is required")),
     }

@@ -202,7 +202,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
 }
 
 fn subject(path: &str) -> String {
-    if path.len() <= 200 && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if (1..=200).contains(&path.len()) && path.bytes().all(|byte| byte.is_ascii_graphic()) {
         format!("setting {path}")
     } else {
         format!("setting {}", Quoted(path, 100))
