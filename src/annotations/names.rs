@@ -78,20 +78,20 @@ pub const MANAGED_BY: &str = "connect-inject-managed-by";
 
 /// Who reads an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum ReadBy {
     EveryMode,
     Only(ModeName),
     /// Other versions of Consul's injector.
     Others,
 }
 
-use Reader::{EveryMode, Only, Others};
+use ReadBy::{EveryMode, Only, Others};
 
-const AGENT: Reader = Only(ModeName::Agent);
-const DATAPLANE: Reader = Only(ModeName::Dataplane);
+const AGENT: ReadBy = Only(ModeName::Agent);
+const DATAPLANE: ReadBy = Only(ModeName::Dataplane);
 
 /// Every known annotation.
-pub const TABLE: &[(&str, Reader)] = &[
+pub const TABLE: &[(&str, ReadBy)] = &[
     (INJECT, EveryMode),
     (STATUS, EveryMode),
     (SERVICE, EveryMode),
@@ -179,16 +179,16 @@ pub const WRITTEN: &[&str] = &[
 ];
 
 /// Who reads the annotation; `None` if it is not known.
-pub fn reader(name: &str) -> Option<Reader> {
+pub fn read_by(name: &str) -> Option<ReadBy> {
     if name.starts_with(META) {
         return Some(EveryMode);
     }
-    TABLE.iter().find(|(known, _)| *known == name).map(|(_, reader)| *reader)
+    TABLE.iter().find(|(known, _)| *known == name).map(|(_, read_by)| *read_by)
 }
 
 /// Whether pods in `mode` can have the annotation.
 pub fn is_known(name: &str, mode: ModeName) -> bool {
-    matches!(reader(name), Some(EveryMode)) || reader(name) == Some(Only(mode))
+    matches!(read_by(name), Some(EveryMode)) || read_by(name) == Some(Only(mode))
 }
 
 /// The names that pods in `mode` can have.

@@ -1,6 +1,6 @@
 //! Annotations without effect: unknown ones, and those of a pod that is not injected.
 
-use super::names::{self, INJECT, PREFIX, Reader, WRITTEN};
+use super::names::{self, INJECT, PREFIX, ReadBy, WRITTEN};
 use super::{Annotations, full};
 use crate::nearest::nearest;
 use crate::problem::Findings;
@@ -32,11 +32,11 @@ pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findin
 
 /// The warning about an annotation that only another mode or another injector reads.
 pub fn of_another_mode(name: &str, mode: ModeName) -> Option<Warning> {
-    let why = match names::reader(name)? {
-        Reader::Only(other) if other != mode => {
+    let why = match names::read_by(name)? {
+        ReadBy::Only(other) if other != mode => {
             format!("is not supported in mode {mode}, only in mode {other}, and has no effect")
         }
-        Reader::Others => "is for other versions of Consul's injector and has no effect".to_owned(),
+        ReadBy::Others => "is for other versions of Consul's injector and has no effect".to_owned(),
         _ => return None,
     };
     Some(Warning::new(&format!("{} {why}; remove it", full(name))))
@@ -61,7 +61,7 @@ fn misspelt(name: &str, meant: &str) -> Warning {
 /// The warnings about a pod without the annotation `connect-inject`, but with others, which then
 /// have no effect. Unknown names may belong to other programs and cause no warning.
 pub fn without_inject(annotations: &Annotations<'_>, mode: ModeName) -> Vec<Warning> {
-    let unknown = annotations.names().filter(|name| names::reader(name).is_none());
+    let unknown = annotations.names().filter(|name| names::read_by(name).is_none());
     let misspelt = unknown.take(SHOWN).filter_map(|name| Some(misspelt(name, meant(name, mode)?)));
     let mut warnings: Vec<Warning> = misspelt.collect();
     let mut idle = annotations.names().filter(|name| names::is_known(name, mode) && !WRITTEN.contains(name));

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use consul_connect_injector::annotations::names::{Reader, TABLE, reader};
+use consul_connect_injector::annotations::names::{ReadBy, TABLE, read_by};
 use consul_connect_injector::settings::ModeName;
 use policy_host::{
     ValidateRequest, documents, helm,
@@ -234,7 +234,7 @@ fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
         with_pods: false,
     };
     let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
-    let only_dataplane = |name: &str| reader(name) == Some(Reader::Only(ModeName::Dataplane));
+    let only_dataplane = |name: &str| read_by(name) == Some(ReadBy::Only(ModeName::Dataplane));
     let dataplane = annotations.keys().any(|name| only_dataplane(name.strip_prefix(PREFIX).unwrap_or(name)));
     let settings = if dataplane { json!({ "mode": "dataplane" }) } else { json!({}) };
     let response = policy().review(&ValidateRequest::Admission(Box::new(case.request)), &settings).response;
@@ -245,7 +245,7 @@ fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
 
 #[test]
 fn the_annotations_are_documented() {
-    let known = TABLE.iter().filter(|(_, reader)| *reader != Reader::Others);
+    let known = TABLE.iter().filter(|(_, read_by)| *read_by != ReadBy::Others);
     let known = known.map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(names(&entries("docs/annotations.md")), known);
 }
