@@ -141,11 +141,11 @@ pub fn warn_of_another_containers_port(
     spec: &PodSpec<'_>,
     findings: &mut Findings,
 ) {
-    let is_services = |container: &Container<'_>| container.name == service.as_str();
-    if is_services(owner) || !spec.containers.iter().any(is_services) {
+    let has_its_name = |container: &Container<'_>| container.name == service.as_str();
+    if has_its_name(owner) || !spec.containers.iter().any(has_its_name) {
         return;
     }
-    let other = tcp_ports(spec).find(|(container, ..)| is_services(container));
+    let other = tcp_ports(spec).find(|(container, ..)| has_its_name(container));
     let other = other.map_or_else(|| "no port".to_owned(), |(_, _, number)| number.to_string());
     findings.warn(format!(
         "the service's port is {number}, the first port listed, of container {}; container {} lists {other}; to choose, set {}",

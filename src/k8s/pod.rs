@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ContainerPort, Probe, ResourceRequirements};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-
 use serde_json::Value;
 
 use crate::json::{Unreadable, null_as_default, read_list, read_value};

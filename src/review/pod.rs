@@ -13,7 +13,7 @@ use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
-use crate::response::{Answer, Level};
+use crate::response::{Answer, Level, Subject};
 use crate::settings::ModeName;
 use crate::text::Quoted;
 use crate::warning::Warning;
@@ -53,7 +53,7 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
 }
 
 /// Most requests are ordinary skips. Only those that the user may not expect are logged.
-fn skip(reason: Reason, warnings: &[Warning], subject: &crate::response::Subject<'_>) -> Answer {
+fn skip(reason: Reason, warnings: &[Warning], subject: &Subject<'_>) -> Answer {
     let unexpected = warnings.first().filter(|_| reason != Reason::NotRequested);
     let log = unexpected.map(|warning| subject.line(Level::Info, warning.as_str()));
     Answer::accept(reason, warnings, log)

@@ -36,7 +36,7 @@ pub fn read(
             let flaw = Flaw::new(why, "write another port from 1024 to 65535");
             reader.problem(SCRAPE_PORT, written, flaw);
         } else {
-            free_port(&mut scrape, &taken, reader);
+            choose_port(&mut scrape, &taken, reader);
             warn_of_replaced(&scrape, pod, reader);
         }
     }
@@ -44,7 +44,7 @@ pub fn read(
 }
 
 /// The setting's port, or the next one that is free in this pod.
-fn free_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut AnnotationReader<'_, '_>) {
+fn choose_port(scrape: &mut Scrape, taken: &BTreeSet<u16>, reader: &mut AnnotationReader<'_, '_>) {
     let wanted = scrape.port;
     scrape.port = free_port::next_free(wanted, taken);
     if scrape.port != wanted {

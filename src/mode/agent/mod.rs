@@ -20,8 +20,8 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
-pub use names::{CONTAINERS, VOLUMES};
-pub use settings::{Settings, default};
+pub use names::CONTAINERS;
+pub use settings::Settings;
 
 use super::candidate::Candidate;
 use super::plan::{Additions, Plan, Summary};
@@ -32,7 +32,7 @@ use crate::consul::namespace::Namespace;
 use crate::consul::upstream::Upstream;
 use crate::problem::Findings;
 use injection::Injection;
-use names::{ENVOY, LIFECYCLE};
+use names::{ENVOY, LIFECYCLE, VOLUMES};
 use service_spec::ServiceSpec;
 
 /// Plans the additions to the pod; `None` if the findings have a problem.

@@ -12,7 +12,7 @@ use crate::settings::reader::SettingsReader;
 use crate::settings::resources::{Defaults, Resources, resources};
 
 /// The defaults of agent mode.
-pub mod default {
+mod default {
     use super::Defaults;
 
     pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";

@@ -1,12 +1,12 @@
 //! The init container waits until the pod is registered, writes the proxy's ID for
 //! consul-dataplane, and redirects the pod's traffic.
 
-use crate::consul::service_name::ServiceName;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::injection::Injection;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, Token};
 use super::users;
+use crate::consul::service_name::ServiceName;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
 use crate::mode::shared::volumes::{DATA, DATA_PATH, mount};
@@ -14,7 +14,7 @@ use crate::mode::shared::volumes::{DATA, DATA_PATH, mount};
 pub fn container(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Container {
     let settings = injection.settings;
     let data = mount(DATA, DATA_PATH);
-    let token = proxy.token.as_ref().map(super::proxy::Token::mount);
+    let token = proxy.token.as_ref().map(Token::mount);
     let redirects = injection.redirection.is_some() && !settings.cni;
     Container {
         name: proxy.init_name(),

@@ -16,16 +16,17 @@ pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &EnvoyArgs, several
     words(args)
 }
 
-/// Envoy does not start with a flag given twice. The user's `--log-level`, `--concurrency` and
-/// drain flags override those of consul-dataplane.
+/// Reports flags that consul-dataplane or the policy sets, because Envoy does not start with a flag
+/// given twice. consul-dataplane itself replaces its `--log-level`, `--concurrency` and drain flags
+/// with the user's.
 fn flaw(args: &EnvoyArgs, several: bool) -> Option<Flaw> {
-    let dataplanes = |flag: &&&str| args.has(flag);
+    let is_set = |flag: &&&str| args.has(flag);
     if args.has("--log-format") {
         let why = "--log-format is not allowed: consul-dataplane sets it";
         return Some(Flaw::new(why, "remove it; the format is the policy's setting logJSON"));
     }
     let base_id = ["--base-id", "--use-dynamic-base-id"];
-    base_id.iter().find(dataplanes).filter(|_| several).map(|flag| {
+    base_id.iter().find(is_set).filter(|_| several).map(|flag| {
         let why =
             format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy");
         Flaw::new(why, "remove it")

@@ -20,7 +20,7 @@ pub fn sidecar_context(settings: &Settings) -> SecurityContext {
 /// The security context of the init container.
 pub fn init_context(settings: &Settings, redirects: bool) -> SecurityContext {
     if redirects {
-        // iptables needs both.
+        // iptables needs NET_ADMIN and root.
         let add = Some(vec!["NET_ADMIN".to_owned()]);
         return SecurityContext {
             capabilities: Some(Capabilities { add, drop: None }),

@@ -101,9 +101,10 @@ impl UpstreamEnv {
         }
     }
 
-    /// Adds the variables to a container, after its own. They stand first only where its
-    /// own refer to one of them, since the kubelet expands what stands before; anywhere else
-    /// that would make a patch replace every variable of the container.
+    /// Adds the variables to a container. The kubelet expands references only to earlier variables,
+    /// so they come first if one of the container's own refers to them. Otherwise they come last,
+    /// because the policy server compares lists by position: after an insertion at the front, its
+    /// patch replaces every variable.
     pub fn add_to(&self, container: &mut Value) -> anyhow::Result<()> {
         if self.variables.is_empty() {
             return Ok(());
@@ -112,11 +113,11 @@ impl UpstreamEnv {
         let env = list(container, "env").context("env is a list")?;
         let kept = self.kept(env.iter().filter_map(|variable| variable["name"].as_str()));
         let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
-        let first = values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
+        let referred_to = values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
         let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
         let added: Vec<Value> =
             missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
-        if first {
+        if referred_to {
             env.splice(0..0, added);
         } else {
             env.extend(added);
