@@ -510,8 +510,11 @@ mod what_a_user_reads {
     #[test]
     fn local_ports_of_optional_listeners() {
         let merging = json!({ "metrics": { "defaultEnabled": true, "defaultEnableMerging": true } });
-        let several =
-            [("connect-service", "web,admin"), ("connect-service-port", "http"), ("transparent-proxy", "false")];
+        let several = [
+            ("connect-service", "web,admin"),
+            ("connect-service-port", "http"),
+            ("transparent-proxy", "false"),
+        ];
         for (upstream, annotations, settings, owner) in [
             ("db:15001", &[][..], json!({}), "transparent proxy"),
             ("db:20100", &[], merging, "merged metrics"),

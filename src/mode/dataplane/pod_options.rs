@@ -82,8 +82,7 @@ impl PodOptions {
             Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
         services.check_together(reader, transparent_proxy.is_some(), metrics.scrape.enabled, metrics.merging);
         let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
-        let taken =
-            proxy_ports(&services, &lifecycle, &metrics, dns.is_some(), transparent_proxy.is_some());
+        let taken = proxy_ports(&services, &lifecycle, &metrics, dns.is_some(), transparent_proxy.is_some());
         check_upstream_ports(reader, &upstreams, &taken, settings.addresses.loopback());
         let health = HealthChecks::read(reader, &settings.sidecar.health, job);
         let native = native_sidecar::read(reader, settings.native_sidecars, &settings.native_probe);

@@ -113,7 +113,8 @@ impl UpstreamEnv {
         let env = list(container, "env").context("env is a list")?;
         let kept = self.kept(env.iter().filter_map(|variable| variable["name"].as_str()));
         let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
-        let referred_to = values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
+        let referred_to =
+            values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
         let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
         let added: Vec<Value> =
             missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
