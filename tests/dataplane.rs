@@ -451,7 +451,7 @@ mod what_a_user_reads {
 
     #[test]
     fn probe_ports_that_overwriting_would_hide() {
-        let rule = "must be a port number from 1 to 65535, or the name of a port of this container";
+        let rule = "must be a port number from 1 to 65535, or the name of a container port";
         for (http, value) in [
             (json!({ "port": "htpp" }), "\"htpp\""),
             (json!({ "port": 65536 }), "65536"),

@@ -39,7 +39,8 @@ pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<
     for (index, container) in spec.containers.iter().enumerate() {
         for (kind, first) in KINDS {
             if let Some(http) = probe(container, kind).and_then(|probe| probe.http_get.as_ref()) {
-                if ports::of_probe(container, &http.port).is_none() {
+                // The controller looks for a name in all containers.
+                if !spec.containers.iter().any(|any| ports::of_probe(any, &http.port).is_some()) {
                     let subject = format!("{spec_path}.containers[{index}].{kind}.httpGet.port");
                     reader.findings.problem(invalid_port(subject, &http.port));
                 }
@@ -53,7 +54,7 @@ pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<
 
 /// Overwriting an invalid port would hide it from the API server, and from the kubelet.
 fn invalid_port(subject: String, port: &IntOrString) -> Problem {
-    let rule = "must be a port number from 1 to 65535, or the name of a port of this container";
+    let rule = "must be a port number from 1 to 65535, or the name of a container port";
     match port {
         IntOrString::Int(number) => Problem::new(subject, rule).json(&number.to_string()),
         IntOrString::String(text) => Problem::new(subject, rule).value(text),
