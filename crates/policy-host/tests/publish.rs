@@ -173,9 +173,10 @@ fn artifact_hub_package() -> Value {
         "keywords": text("io.artifacthub.keywords").split(", ").collect::<Vec<_>>(),
         "containersImages": [{ "name": "policy", "image": home }],
         "install": format!(
-            "Pull the policy and let kwctl write the manifest to apply:\n\n```console\nkwctl pull registry://{home}\n\
-             kwctl scaffold manifest -t ClusterAdmissionPolicy registry://{home}\n```\n\nThe README says what has to \
-             run on the nodes.\n"
+            "Pull the policy and let kwctl write a manifest:\n\n```console\nkwctl pull registry://{home}\n\
+             kwctl scaffold manifest -t ClusterAdmissionPolicy registry://{home}\n```\n\nThe manifest has no \
+             settings, which is agent mode, and applies to all namespaces. Add your settings, and a \
+             namespaceSelector that leaves out the system namespaces, as in the README.\n"
         ),
         "maintainers": [{ "name": name, "email": address }],
         "provider": { "name": "kubewarden" },
