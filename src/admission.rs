@@ -13,7 +13,7 @@ use crate::problem::{Problem, list};
 use crate::reason::Reason;
 use crate::request::{Payload, Request};
 use crate::response::{Answer, Level, LogLine};
-use crate::review::workload::Workload;
+use crate::review::kind::Workload;
 use crate::review::{pod, workload};
 use crate::text::Shortened;
 

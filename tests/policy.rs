@@ -1737,6 +1737,17 @@ mod workloads {
     }
 
     #[test]
+    fn an_annotation_on_the_job_template_of_a_cron_job_has_no_effect() {
+        let mut request = workload("batch", "CronJob", json!({}), &plain());
+        request["object"]["spec"]["jobTemplate"]["metadata"] =
+            json!({ "annotations": { format!("{PREFIX}connect-inject"): "true" } });
+        let warnings = ask_request(&request, &json!({})).warnings;
+        let beginning = "an annotation on spec.jobTemplate itself has no effect; write it in the pod template: \
+            spec: {jobTemplate: {spec: {template: {metadata: {annotations: ";
+        assert!(warnings.len() == 1 && warnings[0].starts_with(beginning), "{warnings:?}");
+    }
+
+    #[test]
     fn a_field_is_named_by_its_place_in_the_workload() {
         let mut template = web(&[]);
         template["spec"]["hostNetwork"] = json!(true);

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::decision::{Decision, Reviewed, check_kind, subject};
-use crate::annotations::{Annotations, full, names, unknown};
+use super::kind::{Workload, at};
+use super::misplaced;
+use crate::annotations::Annotations;
 use crate::configuration::Configuration;
 use crate::json::{Unreadable, read_value};
 use crate::k8s::pod::PodMeta;
@@ -14,43 +16,6 @@ use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::response::{Answer, Level};
-use crate::settings::ModeName;
-use crate::text::{Quoted, is_plain};
-use crate::warning::Warning;
-
-/// A kind of workload, and the path of its pod template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workload {
-    group: &'static str,
-    kind: &'static str,
-    template: &'static str,
-}
-
-const TEMPLATE: &str = "spec.template";
-
-const WORKLOADS: &[Workload] = &[
-    Workload { group: "apps", kind: "Deployment", template: TEMPLATE },
-    Workload { group: "apps", kind: "StatefulSet", template: TEMPLATE },
-    Workload { group: "apps", kind: "DaemonSet", template: TEMPLATE },
-    Workload { group: "apps", kind: "ReplicaSet", template: TEMPLATE },
-    Workload { group: "", kind: "ReplicationController", template: TEMPLATE },
-    Workload { group: "batch", kind: "Job", template: TEMPLATE },
-    Workload { group: "batch", kind: "CronJob", template: "spec.jobTemplate.spec.template" },
-];
-
-impl Workload {
-    pub fn find(group: &str, kind: &str) -> Option<Self> {
-        WORKLOADS.iter().find(|known| known.group == group && known.kind == kind).copied()
-    }
-
-    fn template(self, object: &Value) -> Option<&Value> {
-        let steps = self.template.split('.');
-        steps
-            .into_iter()
-            .try_fold(object, |place, step| place.get(step))
-            .filter(|template| !template.is_null())
-    }
-}
 
 pub fn review(
     workload: Workload,
@@ -62,13 +27,12 @@ pub fn review(
     let meta: PodMeta = read_value(&object, "object")?;
     check_kind(&meta, workload.kind)?;
     let subject = subject(request, &meta.metadata);
-    let own = Annotations::read(&meta.metadata, "")?;
     let Some(template) = Template::of(workload, &object)? else {
-        let warnings = misplaced(workload, &own, &Annotations::default(), mode);
+        let warnings = misplaced::warnings(workload, &object, &meta, &Annotations::default(), mode)?;
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
     let reviewed = template.reviewed(subject.namespace)?;
-    let mut warnings = misplaced(workload, &own, &reviewed.annotations, mode);
+    let mut warnings = misplaced::warnings(workload, &object, &meta, &reviewed.annotations, mode)?;
     match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
             warnings.extend(more);
@@ -105,7 +69,7 @@ struct Template<'v> {
 
 impl<'v> Template<'v> {
     fn of(workload: Workload, object: &'v Value) -> Result<Option<Self>, Unreadable> {
-        let Some(pod) = workload.template(object) else { return Ok(None) };
+        let Some(pod) = at(object, workload.template) else { return Ok(None) };
         let meta = read_value(pod, workload.template)?;
         Ok(Some(Template { meta, pod, path: format!("{}.", workload.template) }))
     }
@@ -138,58 +102,4 @@ fn old_problems(
     };
     // If the old object cannot be read, every problem is new.
     problems().unwrap_or_default()
-}
-
-/// The policy suggests names for at most this many unknown annotations: more would take longer
-/// than the policy server's timeout.
-const SUGGESTIONS_LIMIT: usize = 100;
-
-/// Warns of a common mistake: the annotation is on the workload itself, not on its pod template.
-fn misplaced(
-    workload: Workload,
-    own: &Annotations<'_>,
-    template: &Annotations<'_>,
-    mode: ModeName,
-) -> Vec<Warning> {
-    let missing = own.iter().filter(|(name, _)| template.get(name).is_none());
-    let mut unknown = 0;
-    let warnings = missing.filter_map(|(name, value)| {
-        if let Some(warning) = unknown::of_another_mode(name, mode) {
-            return Some(warning);
-        }
-        // The correct name is suggested. Other unknown names may belong to other programs.
-        let intended = if names::is_known(name, mode) {
-            name
-        } else {
-            unknown += 1;
-            (unknown <= SUGGESTIONS_LIMIT).then(|| unknown::meant(name, mode)).flatten()?
-        };
-        template.get(intended).is_none().then(|| misplaced_warning(workload, name, intended, value))
-    });
-    warnings.collect()
-}
-
-/// Says where the annotation belongs, as YAML that can be copied if it fits into a warning.
-fn misplaced_warning(workload: Workload, name: &str, intended: &str, value: &str) -> Warning {
-    let Workload { kind, template, .. } = workload;
-    if names::WRITTEN.contains(&name) {
-        return unknown::injectors_own(name, &format!(" on the {kind}"));
-    }
-    let steps: Vec<&str> = template.split('.').collect();
-    let yaml = format!(
-        "{}: {{metadata: {{annotations: {{{}: {}}}}}{}",
-        steps.join(": {"),
-        Quoted(&format!("{}{intended}", names::PREFIX), usize::MAX),
-        Quoted(value, usize::MAX),
-        "}".repeat(steps.len()),
-    );
-    let long =
-        format!("an annotation on the {kind} itself has no effect; write it in the pod template: {yaml}");
-    // Other characters have escapes that YAML does not know.
-    Warning::new(&if long.len() <= Warning::LIMIT && is_plain(value) {
-        long
-    } else {
-        let name = full(name);
-        format!("{name} on the {kind} itself has no effect; move it to {template}.metadata.annotations")
-    })
 }

@@ -1,0 +1,83 @@
+//! Annotations that are not on the pod template: the common mistake of Consul's documentation.
+
+use serde_json::Value;
+
+use super::kind::{Workload, at};
+use crate::annotations::{Annotations, full, names, unknown};
+use crate::json::{Unreadable, read_value};
+use crate::k8s::pod::PodMeta;
+use crate::settings::ModeName;
+use crate::text::{Quoted, is_plain};
+use crate::warning::Warning;
+
+/// The policy suggests names for at most this many unknown annotations: more would take longer
+/// than the policy server's timeout.
+const SUGGESTIONS_LIMIT: usize = 100;
+
+/// Warns of annotations on the workload itself, and of those on a CronJob's job template.
+pub fn warnings(
+    workload: Workload,
+    object: &Value,
+    meta: &PodMeta,
+    template: &Annotations<'_>,
+    mode: ModeName,
+) -> Result<Vec<Warning>, Unreadable> {
+    let own = Annotations::read(&meta.metadata, "")?;
+    let mut warnings = misplaced(workload, &format!("the {}", workload.kind), &own, template, mode);
+    if let Some((path, jobs)) = workload.job_template().and_then(|path| Some((path, at(object, path)?))) {
+        let meta: PodMeta = read_value(jobs, path)?;
+        let own = Annotations::read(&meta.metadata, &format!("{path}."))?;
+        warnings.extend(misplaced(workload, path, &own, template, mode));
+    }
+    Ok(warnings)
+}
+
+/// `place` has the annotations `own`, which have no effect there.
+fn misplaced(
+    workload: Workload,
+    place: &str,
+    own: &Annotations<'_>,
+    template: &Annotations<'_>,
+    mode: ModeName,
+) -> Vec<Warning> {
+    let missing = own.iter().filter(|(name, _)| template.get(name).is_none());
+    let mut unknown = 0;
+    let warnings = missing.filter_map(|(name, value)| {
+        if let Some(warning) = unknown::of_another_mode(name, mode) {
+            return Some(warning);
+        }
+        // The correct name is suggested. Other unknown names may belong to other programs.
+        let intended = if names::is_known(name, mode) {
+            name
+        } else {
+            unknown += 1;
+            (unknown <= SUGGESTIONS_LIMIT).then(|| unknown::meant(name, mode)).flatten()?
+        };
+        template.get(intended).is_none().then(|| misplaced_warning(workload, place, name, intended, value))
+    });
+    warnings.collect()
+}
+
+/// Says where the annotation belongs, as YAML that can be copied if it fits into a warning.
+fn misplaced_warning(workload: Workload, place: &str, name: &str, intended: &str, value: &str) -> Warning {
+    let template = workload.template;
+    if names::WRITTEN.contains(&name) {
+        return unknown::injectors_own(name, &format!(" on {place}"));
+    }
+    let steps: Vec<&str> = template.split('.').collect();
+    let yaml = format!(
+        "{}: {{metadata: {{annotations: {{{}: {}}}}}{}",
+        steps.join(": {"),
+        Quoted(&format!("{}{intended}", names::PREFIX), usize::MAX),
+        Quoted(value, usize::MAX),
+        "}".repeat(steps.len()),
+    );
+    let long = format!("an annotation on {place} itself has no effect; write it in the pod template: {yaml}");
+    // Other characters have escapes that YAML does not know.
+    Warning::new(&if long.len() <= Warning::LIMIT && is_plain(value) {
+        long
+    } else {
+        let name = full(name);
+        format!("{name} on {place} itself has no effect; move it to {template}.metadata.annotations")
+    })
+}
