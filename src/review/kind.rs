@@ -27,7 +27,7 @@ impl Workload {
         WORKLOADS.iter().find(|known| known.group == group && known.kind == kind).copied()
     }
 
-    /// A CronJob has a template of its Jobs around that of their pods.
+    /// A `CronJob` has a template of its Jobs around that of their pods.
     pub fn job_template(self) -> Option<&'static str> {
         self.template.strip_suffix(".spec.template")
     }

@@ -14,7 +14,7 @@ use crate::warning::Warning;
 /// than the policy server's timeout.
 const SUGGESTIONS_LIMIT: usize = 100;
 
-/// Warns of annotations on the workload itself, and of those on a CronJob's job template.
+/// Warns of annotations on the workload itself, and of those on the job template of a `CronJob`.
 pub fn warnings(
     workload: Workload,
     object: &Value,
