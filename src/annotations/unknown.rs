@@ -1,6 +1,6 @@
 //! Annotations without effect: unknown ones, and those of a pod that is not injected.
 
-use super::names::{self, INJECT, PREFIX, ReadBy, WRITTEN};
+use super::names::{self, INJECT, NAMESPACE, PREFIX, ReadBy, WRITTEN};
 use super::{Annotations, full};
 use crate::nearest::nearest;
 use crate::problem::Findings;
@@ -10,7 +10,7 @@ use crate::warning::Warning;
 /// The warnings name this many unknown annotations and count the others.
 const SHOWN: usize = 10;
 
-/// Warns of annotations that this mode does not support.
+/// Warns of annotations that this mode does not support, and of the one that only the policy sets.
 pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findings) {
     let mut unknown = annotations.names().filter(|name| !names::is_known(name, mode));
     for name in unknown.by_ref().take(SHOWN) {
@@ -27,6 +27,9 @@ pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findin
         findings.warn(format!(
             "{more} more annotations with the prefix {PREFIX} are unknown and have no effect; remove them"
         ));
+    }
+    if annotations.get(NAMESPACE).is_some() {
+        findings.warnings.push(injectors_own(NAMESPACE, ""));
     }
 }
 

@@ -9,9 +9,8 @@ use std::net::IpAddr;
 
 use super::namespace::{NAME_RULE, is_namespace_name};
 use super::service_name::{ServiceName, ServiceNameError};
-use super::upstream::{
-    DATACENTER_RULE, LIMIT, ResolvePort, SEPARATOR_RULE, has_other_separator, is_datacenter,
-};
+use super::upstream::{DATACENTER_RULE, is_datacenter};
+use super::upstream_list::{self, ResolvePort, SEPARATOR_RULE, has_other_separator};
 use crate::problem::{Findings, Flaw};
 use crate::text::{Quoted, is_word};
 
@@ -59,24 +58,13 @@ pub fn parse_list(
     namespaces: bool,
     findings: &mut Findings,
 ) -> Vec<CatalogUpstream> {
-    if value.is_empty() {
-        return Vec::new();
-    }
-    let count = value.split(',').count();
-    if count > LIMIT {
-        let why = format!("must be at most {LIMIT} upstreams, found {count}");
-        let flaw = Flaw::new(why, "list only services that the pod calls");
-        findings.problem(flaw.at(subject).value(value));
-        return Vec::new();
-    }
-    let mut upstreams: Vec<(CatalogUpstream, &str)> = Vec::with_capacity(count);
-    for item in value.split(',').map(str::trim) {
+    let mut upstreams: Vec<(CatalogUpstream, &str)> = Vec::new();
+    for item in upstream_list::items(subject, value, findings) {
         let mut flaws = Vec::new();
         let upstream = parse(item, resolve_port, namespaces, &mut flaws);
         if let Some(upstream) = upstream {
             if let Some((_, first)) = upstreams.iter().find(|(other, _)| other.listens_as(&upstream)) {
-                let why = format!("its local port is already used by upstream {}", Quoted(first, 60));
-                flaws.push(Flaw::new(why, "use another port"));
+                flaws.push(upstream_list::port_is_taken(first));
             }
             upstreams.push((upstream, item));
         }

@@ -8,3 +8,4 @@ pub mod namespace;
 pub mod protocol;
 pub mod service_name;
 pub mod upstream;
+pub mod upstream_list;

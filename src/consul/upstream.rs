@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::namespace::{NAME_RULE, is_namespace_name};
 use super::service_name::{ServiceName, ServiceNameError};
+use super::upstream_list::{self, ResolvePort, SEPARATOR_RULE, has_other_separator};
 use crate::problem::{Findings, Flaw};
 use crate::text::Quoted;
 
@@ -41,13 +42,7 @@ impl Upstream {
     }
 }
 
-/// Every upstream adds a listener to Envoy and two variables to every container.
-pub(super) const LIMIT: usize = 500;
-
 const FORM: &str = "write service:port, service:port:datacenter, service.namespace:port or prepared_query:name:port, separated by commas";
-
-/// Finds a port by its name or its number.
-pub type ResolvePort<'r> = dyn Fn(&str) -> Result<u16, Flaw> + 'r;
 
 /// Parses the annotation's value. `subject` is the annotation's name in problems.
 pub fn parse_list(
@@ -57,28 +52,16 @@ pub fn parse_list(
     namespaces: bool,
     findings: &mut Findings,
 ) -> Vec<Upstream> {
-    // An explicitly empty value means no upstreams.
-    if value.is_empty() {
-        return Vec::new();
-    }
-    let count = value.split(',').count();
-    if count > LIMIT {
-        let why = format!("must be at most {LIMIT} upstreams, found {count}");
-        let flaw = Flaw::new(why, "list only services that the pod calls");
-        findings.problem(flaw.at(subject).value(value));
-        return Vec::new();
-    }
-    let mut upstreams = Vec::with_capacity(count);
-    let mut taken: Vec<(u16, &str)> = Vec::with_capacity(count);
-    for item in value.split(',').map(str::trim) {
+    let mut upstreams = Vec::new();
+    let mut taken: Vec<(u16, &str)> = Vec::new();
+    for item in upstream_list::items(subject, value, findings) {
         let mut flaws = Vec::new();
         match Parts::of(item, namespaces) {
             Err(flaw) => flaws.push(flaw),
             Ok(parts) => {
                 let port = parts.port(resolve_port, &mut flaws);
                 if let Some((_, first)) = taken.iter().find(|(other, _)| Some(*other) == port) {
-                    let why = format!("its local port is already used by upstream {}", Quoted(first, 60));
-                    flaws.push(Flaw::new(why, "use another port"));
+                    flaws.push(upstream_list::port_is_taken(first));
                 }
                 taken.extend(port.map(|port| (port, item)));
                 let upstream = parts.upstream(port, &mut flaws);
@@ -88,19 +71,6 @@ pub fn parse_list(
         findings.problems.extend(flaws.into_iter().map(|flaw| flaw.at(subject).value(item)));
     }
     upstreams
-}
-
-pub(super) const SEPARATOR_RULE: &str = "must be a list of upstreams separated by commas";
-
-/// Whether an item of the list consists of several upstreams, with another separator than a comma.
-pub(super) fn has_other_separator(item: &str) -> bool {
-    // A semicolon also separates options, which have an equals sign.
-    let is_upstream = |part: &&str| {
-        let (name, port) = part.split_once(':').unwrap_or_default();
-        !name.is_empty() && !name.contains('=') && !port.is_empty()
-    };
-    let parts = item.split(|separator: char| separator.is_whitespace() || separator == ';');
-    parts.filter(is_upstream).count() > 1
 }
 
 const LABELLED_FORM: &str =

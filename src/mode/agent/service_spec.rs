@@ -3,7 +3,7 @@
 use super::metrics;
 use super::settings::{Settings, parse_sync_period};
 use crate::annotations::metadata::{K8S_NAMESPACE_KEY, MetaValue, POD_NAME_KEY};
-use crate::annotations::names::{NAMESPACE, PROTOCOL, SYNC_PERIOD, UPSTREAMS};
+use crate::annotations::names::{PROTOCOL, SYNC_PERIOD, UPSTREAMS};
 use crate::annotations::service::ServicePort;
 use crate::annotations::{Annotations, envoy_args, full, metadata, resources, service, tags, unknown};
 use crate::consul::duration::Millis;
@@ -43,9 +43,6 @@ impl ServiceSpec {
     pub fn read(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Option<Self> {
         let annotations = pod.annotations;
         unknown::warn(annotations, ModeName::Agent, findings);
-        if annotations.get(NAMESPACE).is_some() {
-            findings.warnings.push(unknown::injectors_own(NAMESPACE, ""));
-        }
         let acls = settings.acl_auth_method.is_some();
         let name = service::name(annotations, pod.spec, pod.spec_path, acls, findings);
         let port = service::port(annotations, pod.spec, name.as_ref(), findings);
@@ -129,6 +126,7 @@ fn sync_period(annotations: &Annotations<'_>, settings: &Settings, findings: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotations::names::NAMESPACE;
     use crate::annotations::names::{CPU_LIMIT, ENVOY_ARGS, MEMORY_LIMIT, MEMORY_REQUEST, PORT, SERVICE};
     use crate::k8s::pod::{Metadata, PodSpec};
     use crate::mode::agent::settings::tests::settings;

@@ -16,7 +16,7 @@ use super::service::Services;
 use super::settings::Settings;
 use super::volumes::{AccessLog, UserVolumes};
 use super::{dns, overwrite_probes};
-use crate::annotations::names::{CONCURRENCY, NAMESPACE, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
+use crate::annotations::names::{CONCURRENCY, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::annotations::{full, metadata, resources, unknown};
 use crate::consul::catalog_upstream::{self, CatalogUpstream};
@@ -65,9 +65,6 @@ impl PodOptions {
     /// are found.
     pub fn read(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Self {
         unknown::warn(pod.annotations, ModeName::Dataplane, findings);
-        if pod.annotations.get(NAMESPACE).is_some() {
-            findings.warnings.push(unknown::injectors_own(NAMESPACE, ""));
-        }
         metadata::parse(pod.annotations, RESERVED_METADATA, findings);
         let resources = resources::parse(pod.annotations, &settings.sidecar.resources, findings);
         let ports = NamedBy::Containers;
