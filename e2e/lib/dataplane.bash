@@ -55,12 +55,7 @@ END
 # restricted_server NAME: the YAML of a server that the strictest Pod Security Standard admits.
 restricted_server() {
     cat <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $1
-  labels: {app: $1}
-  annotations: {consul.hashicorp.com/connect-inject: "true"}
+$(pod "$1")
 spec:
   securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
   containers:

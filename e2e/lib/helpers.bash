@@ -185,14 +185,7 @@ server() {
     local name=$1
     shift
     k apply -f - <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $name
-  labels: {app: $name}
-  annotations:
-    consul.hashicorp.com/connect-inject: "${INJECT:-true}"
-$(annotations "$@")
+$(pod "$name" "$@")
 spec:
   containers:
     - name: $name
@@ -207,15 +200,7 @@ client() {
     local name=$1 upstreams=$2
     shift 2
     k apply -f - <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $name
-  labels: {app: $name}
-  annotations:
-    consul.hashicorp.com/connect-inject: "${INJECT:-true}"
-    consul.hashicorp.com/connect-service-upstreams: "$upstreams"
-$(annotations "$@")
+$(pod "$name" "connect-service-upstreams: \"$upstreams\"" "$@")
 spec:
   containers:
     - name: $name
@@ -226,6 +211,20 @@ END
 
 # plain_client NAME: the same, outside the mesh.
 plain_client() { INJECT=false client "$1" ""; }
+
+# pod NAME [FIELD: VALUE of annotations]...: prints the YAML of a pod up to its specification.
+pod() {
+    cat <<END
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1
+  labels: {app: $1}
+  annotations:
+    consul.hashicorp.com/connect-inject: "${INJECT:-true}"
+$(annotations "${@:2}")
+END
+}
 
 annotations() {
     local line

@@ -41,14 +41,7 @@ account() { k create serviceaccount "$1"; }
 # server whose service account has its name.
 server_as() {
     cat <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $1
-  labels: {app: $1}
-  annotations:
-    consul.hashicorp.com/connect-inject: "true"
-$(annotations "${@:4}")
+$(pod "$1" "${@:4}")
 spec:
   serviceAccountName: $1
   ${2:-restartPolicy: Always}
@@ -64,14 +57,7 @@ END
 # client_as NAME UPSTREAMS: prints the YAML of a client whose service account has its name.
 client_as() {
     cat <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $1
-  labels: {app: $1}
-  annotations:
-    consul.hashicorp.com/connect-inject: "true"
-    consul.hashicorp.com/connect-service-upstreams: "$2"
+$(pod "$1" "connect-service-upstreams: \"$2\"")
 spec:
   serviceAccountName: $1
   containers:

@@ -33,14 +33,7 @@ cluster_ip() { field "service/$1" '{.spec.clusterIP}'; }
 # two_ports NAME ANNOTATION...: the server on 8080, and one for its administrators on 9090.
 two_ports() {
     k apply -f - <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $1
-  labels: {app: $1}
-  annotations:
-    consul.hashicorp.com/connect-inject: "true"
-$(annotations "${@:2}")
+$(pod "$@")
 spec:
   containers:
     - name: $1
@@ -66,14 +59,7 @@ END
 # two_users NAME ANNOTATION...: a client with a container that runs as user 2000 beside it.
 two_users() {
     k apply -f - <<END
-apiVersion: v1
-kind: Pod
-metadata:
-  name: $1
-  labels: {app: $1}
-  annotations:
-    consul.hashicorp.com/connect-inject: "true"
-$(annotations "${@:2}")
+$(pod "$@")
 spec:
   containers:
     - &client
