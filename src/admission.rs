@@ -2,13 +2,12 @@
 //!
 //! <https://docs.kubewarden.io/reference/spec/mutating-policies>
 
+use anyhow::Context as _;
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::Pod;
 use kubewarden_policy_sdk::settings::SettingsValidationResponse;
-use serde_json::Value;
 
 use crate::configuration::Configuration;
-use crate::json::read_text;
 use crate::problem::{Problem, list};
 use crate::reason::Reason;
 use crate::request::{Payload, Request};
@@ -18,7 +17,7 @@ use crate::review::{pod, workload};
 use crate::text::Shortened;
 
 /// Answers one admission request. Every payload gets an answer, also an unreadable one.
-pub fn validate(payload: &[u8]) -> Answer {
+pub fn validate(payload: &[u8]) -> Answer<'_> {
     answer(payload).unwrap_or_else(|error| {
         let message = format!(
             "the Consul Connect injector cannot read this request: {}",
@@ -29,11 +28,9 @@ pub fn validate(payload: &[u8]) -> Answer {
     })
 }
 
-fn answer(payload: &[u8]) -> anyhow::Result<Answer> {
-    let payload: Payload = read_text(std::str::from_utf8(payload)?, "the payload")?;
-    let settings =
-        payload.settings.map_or(Ok(Value::Null), |settings| read_text(settings.get(), "settings"))?;
-    let configuration = match Configuration::parse(&settings) {
+fn answer(payload: &[u8]) -> anyhow::Result<Answer<'_>> {
+    let payload: Payload = serde_json::from_str(std::str::from_utf8(payload)?).context("the payload")?;
+    let configuration = match Configuration::parse(&payload.settings) {
         Ok(configuration) => configuration,
         Err(problems) => {
             let message = settings_message(&problems);
@@ -46,7 +43,7 @@ fn answer(payload: &[u8]) -> anyhow::Result<Answer> {
     review(&payload.request, &configuration)
 }
 
-fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
+fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyhow::Result<Answer<'a>> {
     let kind = &request.kind;
     let is_object = request.sub_resource.is_empty();
     let is_pod = (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str())
@@ -93,7 +90,7 @@ mod tests {
             br#"{"request":{"kind":{"version":"v1","kind":"Pod"},"operation":"CREATE","object":{"kind":"ConfigMap"}}}"#,
         ] {
             let response = validate(payload).response;
-            assert!(response.audit_annotations.unwrap().contains_key(AUDIT_ANNOTATION));
+            assert!(response.audit_annotations.contains_key(AUDIT_ANNOTATION));
             assert!(response.accepted || response.message.is_some_and(|message| message.len() > 20));
         }
     }

@@ -1,7 +1,10 @@
 //! Reads the parts of JSON that the policy needs. Errors name the place.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// Go encodes an empty list or map as `null`.
 pub fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -26,28 +29,53 @@ impl Unreadable {
     }
 }
 
-/// Reads a view from JSON text. Errors name `path`.
-pub fn read_text<'a, T: Deserialize<'a>>(json: &'a str, path: &str) -> Result<T, Unreadable> {
-    serde_json::from_str(json).map_err(|error| Unreadable::new(path, error.to_string()))
+/// The name of a field. It has a string of its own only if it is escaped in the request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl Borrow<str> for Key<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Reads a view from a value. Errors name `path`.
-pub fn read_value<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Result<T, Unreadable> {
-    T::deserialize(value).map_err(|error| Unreadable::new(path, error.to_string()))
+impl From<&'static str> for Key<'_> {
+    fn from(name: &'static str) -> Self {
+        Key(name.into())
+    }
 }
 
-/// Reads the list under `key` of an object. Errors name the item.
-pub fn read_list<'a, T: Deserialize<'a>>(
-    object: &'a Value,
-    key: &str,
-    path: &str,
-) -> Result<Vec<T>, Unreadable> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => {
-            let items = items.iter().enumerate();
-            items.map(|(index, item)| read_value(item, &format!("{path}.{key}[{index}]"))).collect()
-        }
-        Some(_) => Err(Unreadable::new(format!("{path}.{key}"), "must be a list")),
+/// An object whose fields are still text: most decisions need few of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Fields<'a>(#[serde(borrow)] pub BTreeMap<Key<'a>, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    /// The text of a field, unless it is absent or null.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|text| text.get()).filter(|text| *text != "null")
+    }
+
+    /// Reads one field, if it is there. Errors begin with `path`, which ends with a dot, and the name.
+    pub fn find<T: Deserialize<'a>>(&self, name: &str, path: &str) -> Result<Option<T>, Unreadable> {
+        let value = self.get(name).map(serde_json::from_str).transpose();
+        value.map_err(|error| Unreadable::new(format!("{path}{name}"), error.to_string()))
+    }
+
+    /// Reads one field. A field that is absent or null has the default value.
+    pub fn read<T: Default + Deserialize<'a>>(&self, name: &str, path: &str) -> Result<T, Unreadable> {
+        self.find(name, path).map(Option::unwrap_or_default)
+    }
+
+    /// The object at a path of several steps, if there is one.
+    pub fn at(&self, path: &str) -> Option<Self> {
+        let mut steps = path.split('.');
+        let first = self.object(steps.next()?)?;
+        steps.try_fold(first, |place, step| place.object(step))
+    }
+
+    fn object(&self, name: &str) -> Option<Self> {
+        serde_json::from_str(self.get(name)?).ok()
     }
 }

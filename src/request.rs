@@ -3,21 +3,18 @@
 //! <https://docs.kubewarden.io/reference/spec/validating-policies>,
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::json::{Unreadable, null_as_default, read_text};
+use crate::json::{Fields, Unreadable, null_as_default};
 
 /// The payload of a `validate` call.
 #[derive(Debug, Deserialize)]
 pub struct Payload<'a> {
     #[serde(borrow)]
     pub request: Request<'a>,
-    #[serde(borrow, default)]
-    pub settings: Option<&'a RawValue>,
+    #[serde(default)]
+    pub settings: Value,
 }
 
 /// The parts of an `AdmissionRequest` that the policy reads.
@@ -35,9 +32,9 @@ pub struct Request<'a> {
     #[serde(default, deserialize_with = "null_as_default")]
     pub namespace: String,
     #[serde(borrow, default)]
-    pub object: Option<Object<'a>>,
+    pub object: Option<Fields<'a>>,
     #[serde(borrow, default, alias = "old_object")]
-    pub old_object: Option<Object<'a>>,
+    pub old_object: Option<Fields<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,32 +47,11 @@ pub struct Kind {
     pub kind: String,
 }
 
-/// An object whose fields are still text: for most pods, the metadata decides.
-#[derive(Debug, Deserialize)]
-pub struct Object<'a>(#[serde(borrow)] BTreeMap<String, &'a RawValue>);
-
 impl<'a> Request<'a> {
     /// The object of the request, which a request of this kind must have.
-    pub fn object(&self) -> Result<&Object<'a>, Unreadable> {
+    pub fn object(&self) -> Result<&Fields<'a>, Unreadable> {
         self.object
             .as_ref()
             .ok_or_else(|| Unreadable::new("object", format!("is required: a {}", self.kind.kind)))
-    }
-}
-
-impl<'a> Object<'a> {
-    /// Reads one field. A field that is absent or null has the default value.
-    pub fn field<T: Default + Deserialize<'a>>(&self, name: &str) -> Result<T, Unreadable> {
-        let Some(text) = self.0.get(name) else { return Ok(T::default()) };
-        let value: Option<T> = read_text(text.get(), &format!("object.{name}"))?;
-        Ok(value.unwrap_or_default())
-    }
-
-    /// Reads all fields.
-    pub fn value(&self) -> Result<Value, Unreadable> {
-        let field = |(name, text): (&String, &&RawValue)| {
-            Ok((name.clone(), read_text(text.get(), &format!("object.{name}"))?))
-        };
-        self.0.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
     }
 }

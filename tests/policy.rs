@@ -485,8 +485,8 @@ mod messages {
             (r#"{"request":7}"#.to_owned(), "the payload: "),
             (pod("null"), "object: is required"),
             (pod("\"pod\""), "the payload: invalid type"),
-            (pod(r#"{"kind":"ConfigMap"}"#), "object.kind: must be Pod"),
-            (pod(r#"{"metadata":7}"#), "object.metadata: invalid type"),
+            (pod(r#"{"kind":"ConfigMap"}"#), "kind: must be Pod"),
+            (pod(r#"{"metadata":7}"#), "request: metadata: invalid type"),
             (web(&[]).to_string(), "missing field `request`"),
         ] {
             let answer = Answer::to(text.as_bytes());

@@ -12,7 +12,7 @@ use crate::text::Shortened;
 #[derive(Debug)]
 pub struct AnnotationReader<'a, 'f> {
     pub annotations: &'a Annotations<'a>,
-    pub spec: &'a PodSpec<'a>,
+    pub spec: &'a PodSpec,
     /// The containers whose port names can be used.
     pub ports: NamedBy,
     pub findings: &'f mut Findings,
@@ -135,7 +135,7 @@ mod tests {
 
     fn read<T>(value: &str, read: impl FnOnce(&mut AnnotationReader<'_, '_>) -> T) -> (T, Vec<String>) {
         let spec = json!({ "containers": [{ "ports": [{ "name": "admin", "containerPort": 9090 }] }] });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let annotations = Annotations::from_iter([("x", value)]);
         let mut findings = Findings::default();
         let (annotations, spec) = (&annotations, &spec);

@@ -22,14 +22,14 @@ pub struct ServicePort {
 /// request's object.
 pub fn name(
     annotations: &Annotations<'_>,
-    spec: &PodSpec<'_>,
+    spec: &PodSpec,
     spec_path: &str,
     acls: bool,
     findings: &mut Findings,
 ) -> Option<ServiceName> {
     let written = annotations.get(SERVICE);
     // A pod without containers has that problem already.
-    let text = written.or_else(|| spec.containers.first().map(|container| container.name))?;
+    let text = written.or_else(|| spec.containers.first().map(|container| container.name.as_str()))?;
     match ServiceName::parse(text) {
         Ok(name) => {
             if acls {
@@ -63,7 +63,7 @@ fn container_name_problem(error: ServiceNameError, spec_path: &str) -> Problem {
 }
 
 /// Checks that the pod's service account has the service's name: with ACLs, it logs in with it.
-pub fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str, findings: &mut Findings) {
+pub fn check_identity(service: &ServiceName, spec: &PodSpec, spec_path: &str, findings: &mut Findings) {
     let account = spec.service_account();
     // The service account is compared with the name that the service can have.
     let identity = service.identity();
@@ -97,7 +97,7 @@ pub fn check_identity(service: &ServiceName, spec: &PodSpec<'_>, spec_path: &str
 /// of a native sidecar. An empty annotation means none: the service only calls others.
 pub fn port(
     annotations: &Annotations<'_>,
-    spec: &PodSpec<'_>,
+    spec: &PodSpec,
     service: Option<&ServiceName>,
     findings: &mut Findings,
 ) -> Option<ServicePort> {
@@ -126,7 +126,7 @@ pub fn port(
 }
 
 /// The TCP ports that the containers list, each with its container.
-fn tcp_ports<'s>(spec: &'s PodSpec<'_>) -> impl Iterator<Item = (&'s Container<'s>, &'s ContainerPort, u16)> {
+fn tcp_ports(spec: &PodSpec) -> impl Iterator<Item = (&Container, &ContainerPort, u16)> {
     let ports = spec.containers.iter().flat_map(|owner| owner.ports.iter().map(move |port| (owner, port)));
     ports
         .filter(|(_, port)| ports::is_tcp(port))
@@ -136,12 +136,12 @@ fn tcp_ports<'s>(spec: &'s PodSpec<'_>) -> impl Iterator<Item = (&'s Container<'
 /// Warns if the port belongs to one container, and another one has the service's name.
 pub fn warn_of_another_containers_port(
     service: &ServiceName,
-    owner: &Container<'_>,
+    owner: &Container,
     number: u16,
-    spec: &PodSpec<'_>,
+    spec: &PodSpec,
     findings: &mut Findings,
 ) {
-    let has_its_name = |container: &Container<'_>| container.name == service.as_str();
+    let has_its_name = |container: &Container| container.name == service.as_str();
     if has_its_name(owner) || !spec.containers.iter().any(has_its_name) {
         return;
     }
@@ -149,18 +149,13 @@ pub fn warn_of_another_containers_port(
     let other = other.map_or_else(|| "no port".to_owned(), |(_, _, number)| number.to_string());
     findings.warn(format!(
         "the service's port is {number}, the first port listed, of container {}; container {} lists {other}; to choose, set {}",
-        Quoted(owner.name, 40),
+        Quoted(&owner.name, 40),
         Quoted(service.as_str(), 40),
         full(PORT)
     ));
 }
 
-pub fn warn_of_one_name_for_two_ports(
-    written: &str,
-    taken: u16,
-    spec: &PodSpec<'_>,
-    findings: &mut Findings,
-) {
+pub fn warn_of_one_name_for_two_ports(written: &str, taken: u16, spec: &PodSpec, findings: &mut Findings) {
     let mut others =
         tcp_ports(spec).filter(|(_, port, number)| ports::name(port) == Some(written) && *number != taken);
     if let Some((owner, _, other)) = others.next() {
@@ -168,7 +163,7 @@ pub fn warn_of_one_name_for_two_ports(
             "{}: the port name {} is ambiguous: it is used for port {taken}, and container {} has it for port {other}; write the number",
             full(PORT),
             Quoted(written, 20),
-            Quoted(owner.name, 40),
+            Quoted(&owner.name, 40),
         ));
     }
 }
@@ -180,7 +175,7 @@ mod tests {
 
     fn problems(service: &str, acls: bool) -> Vec<String> {
         let spec = json!({ "serviceAccountName": "web", "containers": [{ "name": "web" }] });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let mut findings = Findings::default();
         name(&Annotations::from_iter([(SERVICE, service)]), &spec, "spec", acls, &mut findings);
         findings.problems.iter().map(ToString::to_string).collect()
@@ -223,7 +218,7 @@ mod tests {
             { "containerPort": 53, "name": "dns", "protocol": "UDP" },
             { "containerPort": 8080, "name": "http" },
         ] }] });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let mut findings = Findings::default();
         let none = Annotations::default();
         assert_eq!(name(&none, &spec, "spec", false, &mut findings).unwrap().as_str(), "web");
@@ -241,7 +236,7 @@ mod tests {
 
     /// The port that is taken for a service, and the warnings.
     fn taken(spec: serde_json::Value, service: &str, written: &[(&str, &str)]) -> (Option<u16>, Vec<String>) {
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let mut findings = Findings::default();
         let service = ServiceName::parse(service).unwrap();
         let annotations = written.iter().copied().collect();

@@ -7,6 +7,6 @@ pub fn is_owned_by_job(metadata: &Metadata) -> bool {
 }
 
 /// Whether the pod runs to completion: a Job's pod, or one whose containers are not restarted.
-pub fn runs_to_completion(metadata: &Metadata, spec: &PodSpec<'_>) -> bool {
-    is_owned_by_job(metadata) || !matches!(spec.restart_policy, "" | "Always")
+pub fn runs_to_completion(metadata: &Metadata, spec: &PodSpec) -> bool {
+    is_owned_by_job(metadata) || !matches!(spec.restart_policy.as_str(), "" | "Always")
 }

@@ -8,16 +8,20 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::json::{Unreadable, null_as_default, read_list, read_value};
+use crate::json::{Fields, Unreadable, null_as_default};
 
 /// The kind and metadata of an object, which are enough for most decisions.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug)]
 pub struct PodMeta {
-    #[serde(deserialize_with = "null_as_default")]
     pub kind: String,
-    #[serde(deserialize_with = "null_as_default")]
     pub metadata: Metadata,
+}
+
+impl PodMeta {
+    /// `path` is the object's path, with a dot at the end; empty for the request's object.
+    pub fn read(object: &Fields<'_>, path: &str) -> Result<Self, Unreadable> {
+        Ok(PodMeta { kind: object.read("kind", path)?, metadata: object.read("metadata", path)? })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,54 +48,45 @@ pub struct Owner {
     pub kind: String,
 }
 
-/// The names of a pod's containers, where nothing else of them matters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ContainerNames {
-    #[serde(deserialize_with = "null_as_default")]
-    containers: Vec<ContainerName>,
-    #[serde(deserialize_with = "null_as_default")]
-    init_containers: Vec<ContainerName>,
+/// A pod's specification. Its fields and those of its containers are still text.
+#[derive(Debug)]
+pub struct SpecFields<'a> {
+    pub own: Fields<'a>,
+    pub containers: Vec<Fields<'a>>,
+    pub init_containers: Vec<Fields<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ContainerName {
-    #[serde(deserialize_with = "null_as_default")]
-    name: String,
-}
+impl<'a> SpecFields<'a> {
+    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
+    pub fn read(pod: &Fields<'a>, path: &str) -> Result<Self, Unreadable> {
+        let own: Option<Fields> = pod.find("spec", path)?;
+        let own = own.ok_or_else(|| Unreadable::new(format!("{path}spec"), "is required"))?;
+        let path = format!("{path}spec.");
+        let containers = own.read("containers", &path)?;
+        let init_containers = own.read("initContainers", &path)?;
+        Ok(SpecFields { own, containers, init_containers })
+    }
 
-impl ContainerNames {
-    pub fn any(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
-        self.containers.iter().chain(&self.init_containers).any(|container| is_wanted(&container.name))
+    /// The names of all containers that have one.
+    pub fn container_names(&self) -> impl Iterator<Item = String> {
+        let containers = self.containers.iter().chain(&self.init_containers);
+        containers.filter_map(|container| container.find("name", "").ok()?)
     }
 }
 
 /// The specification of a pod.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct PodSpec<'a> {
-    // Read one by one, so that errors name the container.
-    #[serde(skip)]
-    pub containers: Vec<Container<'a>>,
-    #[serde(skip)]
-    pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "null_as_default")]
-    pub volumes: Vec<Named<'a>>,
-    #[serde(deserialize_with = "null_as_default")]
-    service_account_name: &'a str,
-    #[serde(deserialize_with = "null_as_default")]
-    service_account: &'a str,
-    #[serde(deserialize_with = "null_as_default")]
+#[derive(Debug, Default)]
+pub struct PodSpec {
+    pub containers: Vec<Container>,
+    pub init_containers: Vec<Container>,
+    pub volumes: Vec<Named>,
+    service_account_name: String,
+    service_account: String,
     pub host_network: bool,
-    #[serde(borrow)]
-    os: Option<Named<'a>>,
-    #[serde(borrow, deserialize_with = "null_as_default")]
-    node_selector: BTreeMap<&'a str, Option<&'a str>>,
-    #[serde(skip)]
+    os: Named,
+    node_selector: BTreeMap<String, Option<String>>,
     has_windows_affinity: bool,
-    #[serde(deserialize_with = "null_as_default")]
-    pub restart_policy: &'a str,
+    pub restart_policy: String,
     pub termination_grace_period_seconds: Option<i64>,
     /// Pod-level resources.
     pub resources: Option<ResourceRequirements>,
@@ -101,9 +96,9 @@ pub struct PodSpec<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Named<'a> {
+pub struct Named {
     #[serde(deserialize_with = "null_as_default")]
-    pub name: &'a str,
+    pub name: String,
 }
 
 /// The parts of a security context that the policy reads.
@@ -113,58 +108,64 @@ pub struct Security {
     pub run_as_user: Option<i64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Container<'a> {
-    #[serde(deserialize_with = "null_as_default")]
-    pub name: &'a str,
-    #[serde(deserialize_with = "null_as_default")]
-    pub image: &'a str,
-    #[serde(deserialize_with = "null_as_default")]
+#[derive(Debug, Default)]
+pub struct Container {
+    pub name: String,
+    pub image: String,
     pub ports: Vec<ContainerPort>,
-    #[serde(borrow, deserialize_with = "null_as_default")]
-    pub env: Vec<Variable<'a>>,
+    pub env: Vec<Variable>,
     pub readiness_probe: Option<Probe>,
     pub liveness_probe: Option<Probe>,
     pub startup_probe: Option<Probe>,
     pub resources: Option<ResourceRequirements>,
     pub security_context: Option<Security>,
-    #[serde(deserialize_with = "null_as_default")]
-    restart_policy: &'a str,
+    restart_policy: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Variable<'a> {
+pub struct Variable {
     #[serde(deserialize_with = "null_as_default")]
-    pub name: &'a str,
+    pub name: String,
     #[serde(deserialize_with = "null_as_default")]
-    pub value: &'a str,
+    pub value: String,
 }
 
-impl<'a> PodSpec<'a> {
-    /// `path` is the specification's path in the request's object.
-    pub fn read(spec: &'a Value, path: &str) -> Result<Self, Unreadable> {
+impl PodSpec {
+    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
+    pub fn read(spec: &SpecFields<'_>, path: &str) -> Result<Self, Unreadable> {
+        let SpecFields { own, containers, init_containers } = spec;
+        let path = &format!("{path}spec.");
         Ok(PodSpec {
-            containers: read_list(spec, "containers", path)?,
-            init_containers: read_list(spec, "initContainers", path)?,
-            has_windows_affinity: has_windows_affinity(spec),
-            ..read_value(spec, path)?
+            containers: Container::read_all(containers, &format!("{path}containers"))?,
+            init_containers: Container::read_all(init_containers, &format!("{path}initContainers"))?,
+            volumes: own.read("volumes", path)?,
+            service_account_name: own.read("serviceAccountName", path)?,
+            service_account: own.read("serviceAccount", path)?,
+            host_network: own.read("hostNetwork", path)?,
+            os: own.read("os", path)?,
+            node_selector: own.read("nodeSelector", path)?,
+            has_windows_affinity: has_windows_affinity(&own.read("affinity", path)?),
+            restart_policy: own.read("restartPolicy", path)?,
+            termination_grace_period_seconds: own.read("terminationGracePeriodSeconds", path)?,
+            resources: own.read("resources", path)?,
+            security_context: own.read("securityContext", path)?,
+            dns_config: own.read("dnsConfig", path)?,
         })
     }
 
-    pub fn service_account(&self) -> &'a str {
-        let names = [self.service_account_name, self.service_account];
-        names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
+    pub fn service_account(&self) -> &str {
+        let names = [&self.service_account_name, &self.service_account];
+        names.into_iter().find(|name| !name.is_empty()).map_or("default", String::as_str)
     }
 
     /// All init containers, then the containers.
-    pub fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container> {
         self.init_containers.iter().chain(&self.containers)
     }
 
     /// The containers that run at the same time: the ordinary ones, then native sidecars.
-    pub fn running(&self) -> impl Iterator<Item = &Container<'a>> {
+    pub fn running(&self) -> impl Iterator<Item = &Container> {
         self.containers
             .iter()
             .chain(self.init_containers.iter().filter(|container| container.is_native_sidecar()))
@@ -181,11 +182,11 @@ impl<'a> PodSpec<'a> {
             ("kubernetes.io/os", "nodeSelector[kubernetes.io/os]"),
             ("beta.kubernetes.io/os", "nodeSelector[beta.kubernetes.io/os]"),
         ];
-        if self.os.as_ref().is_some_and(|os| os.name == "windows") {
+        if self.os.name == "windows" {
             return Some("os.name");
         }
-        let selected =
-            LABELS.iter().find(|(label, _)| self.node_selector.get(label) == Some(&Some("windows")));
+        let selects_windows = |label| self.node_selector.get(label) == Some(&Some("windows".to_owned()));
+        let selected = LABELS.iter().find(|(label, _)| selects_windows(*label));
         if let Some((_, place)) = selected {
             return Some(place);
         }
@@ -201,9 +202,8 @@ const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
 
 /// Whether the required node affinity selects only Windows nodes: its terms are alternatives, so
 /// all of them must.
-fn has_windows_affinity(spec: &Value) -> bool {
-    const TERMS: &str =
-        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+fn has_windows_affinity(affinity: &Value) -> bool {
+    const TERMS: &str = "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
     let is_windows = |expression: &Value| {
         let values = expression["values"].as_array().map(Vec::as_slice).unwrap_or_default();
         match (expression["key"].as_str(), expression["operator"].as_str()) {
@@ -219,11 +219,31 @@ fn has_windows_affinity(spec: &Value) -> bool {
     };
     let has_windows =
         |term: &Value| term["matchExpressions"].as_array().into_iter().flatten().any(is_windows);
-    let terms = spec.pointer(TERMS).and_then(Value::as_array);
+    let terms = affinity.pointer(TERMS).and_then(Value::as_array);
     terms.is_some_and(|terms| !terms.is_empty() && terms.iter().all(has_windows))
 }
 
-impl Container<'_> {
+impl Container {
+    fn read_all(containers: &[Fields<'_>], path: &str) -> Result<Vec<Self>, Unreadable> {
+        let containers = containers.iter().enumerate();
+        containers.map(|(index, fields)| Container::read(fields, &format!("{path}[{index}]."))).collect()
+    }
+
+    fn read(fields: &Fields<'_>, path: &str) -> Result<Self, Unreadable> {
+        Ok(Container {
+            name: fields.read("name", path)?,
+            image: fields.read("image", path)?,
+            ports: fields.read("ports", path)?,
+            env: fields.read("env", path)?,
+            readiness_probe: fields.read("readinessProbe", path)?,
+            liveness_probe: fields.read("livenessProbe", path)?,
+            startup_probe: fields.read("startupProbe", path)?,
+            resources: fields.read("resources", path)?,
+            security_context: fields.read("securityContext", path)?,
+            restart_policy: fields.read("restartPolicy", path)?,
+        })
+    }
+
     /// An init container that keeps running.
     pub fn is_native_sidecar(&self) -> bool {
         self.restart_policy == "Always"
@@ -241,6 +261,15 @@ impl Container<'_> {
 }
 
 #[cfg(test)]
+impl PodSpec {
+    pub fn of(spec: &Value) -> Result<Self, Unreadable> {
+        let pod = serde_json::json!({ "spec": spec }).to_string();
+        let pod = serde_json::from_str(&pod).unwrap();
+        PodSpec::read(&SpecFields::read(&pod, "")?, "")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -249,7 +278,7 @@ mod tests {
     fn null_is_as_good_as_absent() {
         let spec = json!({ "containers": null, "nodeSelector": null, "hostNetwork": null, "serviceAccountName": null,
             "initContainers": [{ "name": null, "env": null, "ports": null }], "os": null, "affinity": null });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         assert_eq!(spec.service_account(), "default");
         assert_eq!(spec.init_containers.len(), 1);
     }
@@ -259,19 +288,22 @@ mod tests {
         for (spec, place) in [
             (json!(3), "spec: "),
             (json!({ "containers": {} }), "spec.containers: "),
-            (json!({ "containers": [1] }), "spec.containers[0]: "),
-            (json!({ "containers": [{ "name": {} }] }), "spec.containers[0]: "),
-            (json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }), "spec.containers[0]: "),
-            (json!({ "containers": [{}], "volumes": 3 }), "spec: "),
+            (json!({ "containers": [1] }), "spec.containers: "),
+            (json!({ "containers": [{ "name": {} }] }), "spec.containers[0].name: "),
+            (
+                json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }),
+                "spec.containers[0].ports: ",
+            ),
+            (json!({ "containers": [{}], "volumes": 3 }), "spec.volumes: "),
         ] {
-            let error = PodSpec::read(&spec, "spec").unwrap_err().to_string();
+            let error = PodSpec::of(&spec).unwrap_err().to_string();
             assert!(error.starts_with(place), "{spec}: {error}");
         }
     }
 
     #[test]
     fn pods_for_windows_say_so_in_several_ways() {
-        let windows = |spec: Value| PodSpec::read(&spec, "spec").unwrap().windows();
+        let windows = |spec: Value| PodSpec::of(&spec).unwrap().windows();
         let affinity = |terms: Value| {
             let required = json!({ "nodeSelectorTerms": terms });
             json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } } })

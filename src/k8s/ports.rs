@@ -26,7 +26,7 @@ pub fn name(port: &ContainerPort) -> Option<&str> {
 }
 
 /// The number of a probe's port, which may be one of the container's own port names.
-pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
+pub fn of_probe(container: &Container, port: &IntOrString) -> Option<u16> {
     match port {
         IntOrString::Int(number) => valid(*number),
         IntOrString::String(text) => {
@@ -37,7 +37,7 @@ pub fn of_probe(container: &Container<'_>, port: &IntOrString) -> Option<u16> {
 }
 
 /// The port of the pod that a probe connects to; `None` for a probe of another host.
-pub fn probed(container: &Container<'_>, probe: &Probe) -> Option<u16> {
+pub fn probed(container: &Container, probe: &Probe) -> Option<u16> {
     if let Some(http) = &probe.http_get {
         return of_probe(container, &http.port).filter(|_| !names_host(http.host.as_deref()));
     }
@@ -52,7 +52,7 @@ pub fn names_host(host: Option<&str>) -> bool {
     host.is_some_and(|host| !host.is_empty())
 }
 
-impl PodSpec<'_> {
+impl PodSpec {
     /// Whether a container or native sidecar lists this TCP port.
     pub fn lists_port(&self, wanted: u16) -> bool {
         self.running_ports().any(|port| is_tcp(port) && number(port) == Some(wanted))
@@ -136,7 +136,7 @@ mod tests {
             ] }],
             "initContainers": [{ "ports": [{ "name": "setup", "containerPort": 9 }] }],
         });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         assert_eq!(spec.resolve_port("http").unwrap(), 8080);
         assert_eq!(spec.resolve_port("9090").unwrap(), 9090);
         assert!(spec.resolve_port("dns").unwrap_err().to_string().contains("TCP"));
@@ -168,7 +168,7 @@ mod tests {
         ] {
             let ports = json!([{ "name": "web", "containerPort": 8080 }]);
             let spec = json!({ "containers": [{ "ports": ports, "livenessProbe": probe }] });
-            let spec = PodSpec::read(&spec, "spec").unwrap();
+            let spec = PodSpec::of(&spec).unwrap();
             let container = &spec.containers[0];
             let (_, probe) = container.probes().next().unwrap();
             assert_eq!(probed(container, probe), port, "{probe:?}");

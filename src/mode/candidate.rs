@@ -10,7 +10,7 @@ pub struct Candidate<'a> {
     pub namespace: &'a str,
     pub metadata: &'a Metadata,
     pub annotations: &'a Annotations<'a>,
-    pub spec: &'a PodSpec<'a>,
+    pub spec: &'a PodSpec,
     /// The specification's path in the request's object: `spec` or `spec.template.spec`.
     pub spec_path: &'a str,
 }

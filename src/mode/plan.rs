@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Container, PodDNSConfig, VolumeMount};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::shared::upstream_env::UpstreamEnv;
 use super::shared::volumes::Volume;
-use crate::k8s::edit::{list, object, set_entries, surround};
+use crate::json::Fields;
+use crate::k8s::edit::{Json, Object, list, new_items, object, set_entries, unchanged};
+use crate::k8s::pod::{PodSpec, SpecFields};
 
 /// All additions to a pod.
 #[derive(Debug, Default)]
@@ -77,58 +78,51 @@ impl Summary {
 
 impl Plan {
     /// Applies the plan to the pod that it was made for.
-    pub fn apply(self, pod: &mut Value) -> anyhow::Result<()> {
-        let pod = pod.as_object_mut().context("a pod is an object")?;
-        let metadata = object(pod, "metadata").context("metadata is an object")?;
-        set_entries(metadata, "annotations", self.annotations);
-        set_entries(metadata, "labels", self.labels);
-        let spec = object(pod, "spec").context("spec is an object")?;
-        for key in ["initContainers", "containers"] {
-            if spec.get(key).is_some_and(Value::is_array) {
-                for container in list(spec, key).into_iter().flatten() {
-                    self.upstream_env.add_to(container)?;
-                }
-            }
+    pub fn apply<'a>(self, pod: &Fields<'a>, fields: &SpecFields<'a>, spec: &PodSpec) -> Result<Object<'a>> {
+        let mut init_containers: Vec<Object> = fields.init_containers.iter().map(unchanged).collect();
+        let mut containers: Vec<Object> = fields.containers.iter().map(unchanged).collect();
+        for (edited, read) in init_containers.iter_mut().chain(&mut containers).zip(spec.all_containers()) {
+            self.upstream_env.add_to(edited, &read.env)?;
         }
-        add_mounts(spec, &self.mounts)?;
-        set_probe_ports(spec, &self.probe_ports)?;
+        for (position, mount) in &self.mounts {
+            let container = containers.get_mut(*position).context("the container of a mount")?;
+            list(container, "volumeMounts")?.push(Json::new(mount)?);
+        }
+        for ProbePort { container, probe, port } in self.probe_ports {
+            let container = containers.get_mut(container).context("the container of a probe")?;
+            object(object(container, probe)?, "httpGet")?.insert("port".into(), Json::new(&port)?);
+        }
+        let mut spec = unchanged(&fields.own);
+        set_list(&mut spec, "initContainers", self.init_containers.around(init_containers)?);
+        set_list(&mut spec, "containers", self.containers.around(containers)?);
+        let volumes = list(&mut spec, "volumes")?;
+        volumes.extend(new_items(self.volumes)?);
+        volumes.extend(new_items(self.user_volumes)?);
         if let Some(dns) = &self.dns {
-            spec.insert("dnsPolicy".to_owned(), "None".into());
-            spec.insert("dnsConfig".to_owned(), serde_json::to_value(dns)?);
+            spec.insert("dnsPolicy".into(), Json::new(&"None")?);
+            spec.insert("dnsConfig".into(), Json::new(dns)?);
         }
-        let Additions { first, last } = self.init_containers;
-        surround(spec, "initContainers", values(first)?, values(last)?);
-        let Additions { first, last } = self.containers;
-        surround(spec, "containers", values(first)?, values(last)?);
-        surround(spec, "volumes", Vec::new(), values(self.volumes)?);
-        surround(spec, "volumes", Vec::new(), self.user_volumes);
-        Ok(())
+        let mut pod = unchanged(pod);
+        let metadata = object(&mut pod, "metadata")?;
+        set_entries(metadata, "annotations", self.annotations)?;
+        set_entries(metadata, "labels", self.labels)?;
+        pod.insert("spec".into(), Json::Object(spec));
+        Ok(pod)
     }
 }
 
-fn add_mounts(spec: &mut Map<String, Value>, mounts: &[(usize, VolumeMount)]) -> anyhow::Result<()> {
-    for (position, mount) in mounts {
-        let container = container(spec, *position).and_then(Value::as_object_mut);
-        let list = container.and_then(|container| list(container, "volumeMounts"));
-        list.context("volumeMounts is a list")?.push(serde_json::to_value(mount)?);
+impl Additions {
+    fn around(self, containers: Vec<Object<'_>>) -> Result<Vec<Json<'_>>> {
+        let mut all = new_items(self.first)?;
+        all.extend(containers.into_iter().map(Json::Object));
+        all.extend(new_items(self.last)?);
+        Ok(all)
     }
-    Ok(())
 }
 
-fn set_probe_ports(spec: &mut Map<String, Value>, ports: &[ProbePort]) -> anyhow::Result<()> {
-    for ProbePort { container: position, probe, port } in ports {
-        let container = container(spec, *position).context("a container has a probe")?;
-        let place = container.pointer_mut(&format!("/{probe}/httpGet/port"));
-        *place.context("an HTTP probe has a port")? = (*port).into();
+/// An empty list stays as it was written: it may be missing.
+fn set_list<'a>(spec: &mut Object<'a>, key: &'static str, list: Vec<Json<'a>>) {
+    if !list.is_empty() {
+        spec.insert(key.into(), Json::List(list));
     }
-    Ok(())
-}
-
-/// One of the user's ordinary containers.
-fn container(spec: &mut Map<String, Value>, position: usize) -> Option<&mut Value> {
-    spec.get_mut("containers")?.get_mut(position)
-}
-
-fn values<T: Serialize>(objects: Vec<T>) -> serde_json::Result<Vec<Value>> {
-    objects.into_iter().map(serde_json::to_value).collect()
 }

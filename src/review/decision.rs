@@ -1,12 +1,10 @@
 //! Decides what happens to a pod, by its metadata, its specification and the mode.
 
-use serde_json::Value;
-
 use crate::annotations::{Annotations, unknown};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::json::Unreadable;
-use crate::k8s::pod::{Metadata, PodMeta, PodSpec};
+use crate::json::{Fields, Unreadable};
+use crate::k8s::pod::{Metadata, PodMeta, PodSpec, SpecFields};
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::Plan;
 use crate::problem::{Findings, Problem};
@@ -17,10 +15,10 @@ use crate::warning::Warning;
 
 /// What happens to a pod.
 #[derive(Debug)]
-pub enum Decision {
+pub enum Decision<'f> {
     Skip { reason: Reason, warnings: Vec<Warning> },
     Reject { problems: Vec<Problem>, warnings: Vec<Warning> },
-    Inject { plan: Box<Plan>, warnings: Vec<Warning> },
+    Inject { plan: Box<Plan>, spec: Box<PodSpec>, fields: SpecFields<'f>, warnings: Vec<Warning> },
 }
 
 /// A pod, or a workload's pod template, whose metadata has been read.
@@ -40,12 +38,18 @@ impl Reviewed<'_> {
     }
 
     /// Decides about the pod, if the gate is open.
-    pub fn decide(&self, gate: Gate, pod: &Value, configuration: &Configuration) -> anyhow::Result<Decision> {
+    pub fn decide<'f>(
+        &self,
+        gate: Gate,
+        pod: &Fields<'f>,
+        configuration: &Configuration,
+    ) -> anyhow::Result<Decision<'f>> {
         let unreadable = match gate {
             Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
             Gate::Open(problem) => problem,
         };
-        let spec = read_spec(pod, self.path)?;
+        let fields = SpecFields::read(pod, self.path)?;
+        let spec = Box::new(PodSpec::read(&fields, self.path)?);
         let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
         let candidate = Candidate {
             namespace: self.namespace,
@@ -58,7 +62,9 @@ impl Reviewed<'_> {
         let Findings { problems, warnings } = findings;
         let mode = configuration.mode.name();
         match plan {
-            Some(plan) if problems.is_empty() => Ok(Decision::Inject { plan: Box::new(plan), warnings }),
+            Some(plan) if problems.is_empty() => {
+                Ok(Decision::Inject { plan: Box::new(plan), spec, fields, warnings })
+            }
             _ if self.annotations.has_known(mode) => Ok(Decision::Reject { problems, warnings }),
             // The setting `default` does not reject a pod that did not request injection.
             _ => {
@@ -72,20 +78,12 @@ impl Reviewed<'_> {
     }
 }
 
-fn read_spec<'v>(pod: &'v Value, path: &str) -> Result<PodSpec<'v>, Unreadable> {
-    let path = format!("{path}spec");
-    match pod.get("spec").filter(|spec| !spec.is_null()) {
-        Some(spec) => PodSpec::read(spec, &path),
-        None => Err(Unreadable::new(path, "is required")),
-    }
-}
-
 /// Rejects an object whose kind is not the request's.
 pub fn check_kind(meta: &PodMeta, kind: &str) -> Result<(), Unreadable> {
     if meta.kind.is_empty() || meta.kind == kind {
         Ok(())
     } else {
-        Err(Unreadable::new("object.kind", format!("must be {kind}")))
+        Err(Unreadable::new("kind", format!("must be {kind}")))
     }
 }
 

@@ -1,7 +1,5 @@
 //! The kinds of workloads.
 
-use serde_json::Value;
-
 /// A kind of workload, and the path of its pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
@@ -31,9 +29,4 @@ impl Workload {
     pub fn job_template(self) -> Option<&'static str> {
         self.template.strip_suffix(".spec.template")
     }
-}
-
-/// The value at a path, unless it is null.
-pub fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.').try_fold(object, |place, step| place.get(step)).filter(|value| !value.is_null())
 }

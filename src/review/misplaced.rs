@@ -1,10 +1,8 @@
 //! Annotations that are not on the pod template: the common mistake of Consul's documentation.
 
-use serde_json::Value;
-
-use super::kind::{Workload, at};
+use super::kind::Workload;
 use crate::annotations::{Annotations, full, names, unknown};
-use crate::json::{Unreadable, read_value};
+use crate::json::{Fields, Unreadable};
 use crate::k8s::pod::PodMeta;
 use crate::settings::ModeName;
 use crate::text::{Quoted, is_plain};
@@ -17,16 +15,17 @@ const SUGGESTIONS_LIMIT: usize = 100;
 /// Warns of annotations on the workload itself, and of those on the job template of a `CronJob`.
 pub fn warnings(
     workload: Workload,
-    object: &Value,
+    object: &Fields<'_>,
     meta: &PodMeta,
     template: &Annotations<'_>,
     mode: ModeName,
 ) -> Result<Vec<Warning>, Unreadable> {
     let own = Annotations::read(&meta.metadata, "")?;
     let mut warnings = misplaced(workload, &format!("the {}", workload.kind), &own, template, mode);
-    if let Some((path, jobs)) = workload.job_template().and_then(|path| Some((path, at(object, path)?))) {
-        let meta: PodMeta = read_value(jobs, path)?;
-        let own = Annotations::read(&meta.metadata, &format!("{path}."))?;
+    if let Some((path, jobs)) = workload.job_template().and_then(|path| Some((path, object.at(path)?))) {
+        let place = format!("{path}.");
+        let meta = PodMeta::read(&jobs, &place)?;
+        let own = Annotations::read(&meta.metadata, &place)?;
         warnings.extend(misplaced(workload, path, &own, template, mode));
     }
     Ok(warnings)

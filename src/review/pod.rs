@@ -8,7 +8,7 @@ use crate::annotations::names::{INJECT, MANAGED_BY, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::k8s::pod::{ContainerNames, Metadata, PodMeta};
+use crate::k8s::pod::{Metadata, PodMeta, SpecFields};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
@@ -18,9 +18,9 @@ use crate::settings::ModeName;
 use crate::text::Quoted;
 use crate::warning::Warning;
 
-pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::Result<Answer> {
+pub fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyhow::Result<Answer<'a>> {
     let object = request.object()?;
-    let meta = PodMeta { kind: object.field("kind")?, metadata: object.field("metadata")? };
+    let meta = PodMeta::read(object, "")?;
     check_kind(&meta, Pod::KIND)?;
     let subject = subject(request, &meta.metadata);
     let annotations = Annotations::read(&meta.metadata, "")?;
@@ -30,30 +30,30 @@ pub fn review(request: &Request<'_>, configuration: &Configuration) -> anyhow::R
         && may_be_copied(*reason, &meta.metadata)
     {
         // What is not injected may have any form.
-        let containers: ContainerNames = object.field("spec").unwrap_or_default();
-        warnings.extend(copied_status(&reviewed, &containers, configuration.mode.name()));
+        let spec = SpecFields::read(object, "").ok();
+        let injected =
+            spec.is_some_and(|spec| spec.container_names().any(|name| is_injected_container(&name)));
+        warnings.extend(copied_status(&reviewed, injected, configuration.mode.name()));
     }
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
     }
-    let mut pod = object.value()?;
-    match reviewed.decide(gate, &pod, configuration)? {
+    match reviewed.decide(gate, object, configuration)? {
         Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
         Decision::Reject { problems, warnings } => {
             let message = list("this pod cannot join the Consul service mesh", &problems);
             let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
             Ok(Answer::reject(Reason::Rejected, 422, message, &warnings, Some(log)))
         }
-        Decision::Inject { plan, warnings } => {
+        Decision::Inject { plan, spec, fields, warnings } => {
             let log = subject.line(Level::Info, &plan.summary.sentence());
-            plan.apply(&mut pod)?;
-            Ok(Answer::mutate(pod, &warnings, log))
+            Ok(Answer::mutate(plan.apply(object, &fields, &spec)?, &warnings, log))
         }
     }
 }
 
 /// Most requests are ordinary skips. Only those that the user may not expect are logged.
-fn skip(reason: Reason, warnings: &[Warning], subject: &Subject<'_>) -> Answer {
+fn skip<'a>(reason: Reason, warnings: &[Warning], subject: &Subject<'_>) -> Answer<'a> {
     let unexpected = warnings.first().filter(|_| reason != Reason::NotRequested);
     let log = unexpected.map(|warning| subject.line(Level::Info, warning.as_str()));
     Answer::accept(reason, warnings, log)
@@ -70,10 +70,10 @@ fn may_be_copied(reason: Reason, metadata: &Metadata) -> bool {
 }
 
 /// The warning about the status annotation of an injected pod that was copied to another pod.
-fn copied_status(pod: &Reviewed<'_>, containers: &ContainerNames, mode: ModeName) -> Option<Warning> {
+fn copied_status(pod: &Reviewed<'_>, has_injected_container: bool, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
     let has_status = annotations.get(STATUS).is_some();
-    if !containers.any(is_injected_container) {
+    if !has_injected_container {
         return (has_status && gate::requests_injection(annotations)).then(|| {
             Warning::new(&format!(
                 "{} prevents injection, but the pod has no injected container; remove it, the injector sets it",

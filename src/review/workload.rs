@@ -3,37 +3,35 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
-
 use super::decision::{Decision, Reviewed, check_kind, subject};
-use super::kind::{Workload, at};
+use super::kind::Workload;
 use super::misplaced;
 use crate::annotations::Annotations;
 use crate::configuration::Configuration;
-use crate::json::{Unreadable, read_value};
+use crate::json::{Fields, Unreadable};
 use crate::k8s::pod::PodMeta;
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::response::{Answer, Level};
 
-pub fn review(
+pub fn review<'a>(
     workload: Workload,
-    request: &Request<'_>,
+    request: &Request<'a>,
     configuration: &Configuration,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<Answer<'a>> {
     let mode = configuration.mode.name();
-    let object = request.object()?.value()?;
-    let meta: PodMeta = read_value(&object, "object")?;
+    let object = request.object()?;
+    let meta = PodMeta::read(object, "")?;
     check_kind(&meta, workload.kind)?;
     let subject = subject(request, &meta.metadata);
-    let Some(template) = Template::of(workload, &object)? else {
-        let warnings = misplaced::warnings(workload, &object, &meta, &Annotations::default(), mode)?;
+    let Some(template) = Template::of(workload, object)? else {
+        let warnings = misplaced::warnings(workload, object, &meta, &Annotations::default(), mode)?;
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
     let reviewed = template.reviewed(subject.namespace)?;
-    let mut warnings = misplaced::warnings(workload, &object, &meta, &reviewed.annotations, mode)?;
-    match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
+    let mut warnings = misplaced::warnings(workload, object, &meta, &reviewed.annotations, mode)?;
+    match reviewed.decide(reviewed.gate(configuration), &template.pod, configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
             warnings.extend(more);
         }
@@ -60,21 +58,22 @@ pub fn review(
 }
 
 /// The pod template of a workload.
-struct Template<'v> {
+struct Template<'a> {
     meta: PodMeta,
-    pod: &'v Value,
+    pod: Fields<'a>,
     /// Its path in the object, with a dot at the end.
     path: String,
 }
 
-impl<'v> Template<'v> {
-    fn of(workload: Workload, object: &'v Value) -> Result<Option<Self>, Unreadable> {
-        let Some(pod) = at(object, workload.template) else { return Ok(None) };
-        let meta = read_value(pod, workload.template)?;
-        Ok(Some(Template { meta, pod, path: format!("{}.", workload.template) }))
+impl<'a> Template<'a> {
+    fn of(workload: Workload, object: &Fields<'a>) -> Result<Option<Self>, Unreadable> {
+        let Some(pod) = object.at(workload.template) else { return Ok(None) };
+        let path = format!("{}.", workload.template);
+        let meta = PodMeta::read(&pod, &path)?;
+        Ok(Some(Template { meta, pod, path }))
     }
 
-    fn reviewed<'a>(&'a self, namespace: &'a str) -> Result<Reviewed<'a>, Unreadable> {
+    fn reviewed<'r>(&'r self, namespace: &'r str) -> Result<Reviewed<'r>, Unreadable> {
         let metadata = &self.meta.metadata;
         let annotations = Annotations::read(metadata, &self.path)?;
         Ok(Reviewed { metadata, annotations, namespace, path: &self.path })
@@ -92,10 +91,9 @@ fn old_problems(
         let Some(old) = request.old_object.as_ref().filter(|_| request.operation == "UPDATE") else {
             return Ok(Vec::new());
         };
-        let old = old.value()?;
-        let Some(template) = Template::of(workload, &old)? else { return Ok(Vec::new()) };
+        let Some(template) = Template::of(workload, old)? else { return Ok(Vec::new()) };
         let reviewed = template.reviewed(namespace)?;
-        match reviewed.decide(reviewed.gate(configuration), template.pod, configuration)? {
+        match reviewed.decide(reviewed.gate(configuration), &template.pod, configuration)? {
             Decision::Reject { problems, .. } => Ok(problems),
             _ => Ok(Vec::new()),
         }

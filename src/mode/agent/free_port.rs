@@ -7,7 +7,7 @@ use crate::k8s::pod::PodSpec;
 use crate::k8s::ports;
 
 /// The ports that the pod and its upstreams use.
-pub fn taken(service_port: Option<u16>, upstreams: &[Upstream], spec: &PodSpec<'_>) -> BTreeSet<u16> {
+pub fn taken(service_port: Option<u16>, upstreams: &[Upstream], spec: &PodSpec) -> BTreeSet<u16> {
     let mut taken: BTreeSet<u16> = upstreams.iter().map(|upstream| upstream.port).collect();
     taken.extend(service_port);
     for container in spec.all_containers() {

@@ -17,7 +17,7 @@ pub struct EnvoyPorts {
 
 impl EnvoyPorts {
     /// The default ports, or the next ones that neither the pod nor an upstream uses.
-    pub fn choose(service: &ServiceSpec, spec: &PodSpec<'_>) -> Self {
+    pub fn choose(service: &ServiceSpec, spec: &PodSpec) -> Self {
         let mut taken = taken(service.port_number(), &service.upstreams, spec);
         taken.extend(service.metrics.enabled.then_some(service.metrics.port));
         let public = next_free(PUBLIC, &taken);

@@ -17,8 +17,8 @@ const LONGEST_INTERVAL: u64 = 2;
 const USER_AGENT: &str = "User-Agent";
 
 /// The check for the readiness probe of the container that has the service's port.
-pub fn of_service(port: u16, spec: &PodSpec<'_>) -> Option<Check> {
-    let lists_port = |container: &&Container<'_>| {
+pub fn of_service(port: u16, spec: &PodSpec) -> Option<Check> {
+    let lists_port = |container: &&Container| {
         container.ports.iter().any(|listed| ports::is_tcp(listed) && ports::number(listed) == Some(port))
     };
     let owner = spec.running().find(lists_port);
@@ -29,7 +29,7 @@ pub fn of_service(port: u16, spec: &PodSpec<'_>) -> Option<Check> {
 
 /// The equivalent check, if there is one. The agent runs outside of the pod: it cannot run `exec`
 /// probes, and a probe's host could be a different one there.
-fn check(container: &Container<'_>, probe: &Probe) -> Option<Check> {
+fn check(container: &Container, probe: &Probe) -> Option<Check> {
     let request = request(container, probe)?;
     let or = |value: Option<i32>, default: u64| {
         value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(default)
@@ -45,7 +45,7 @@ fn check(container: &Container<'_>, probe: &Probe) -> Option<Check> {
     Some(Check::readiness(request, interval, or(probe.timeout_seconds, 1).min(86_400), thresholds))
 }
 
-fn request(container: &Container<'_>, probe: &Probe) -> Option<Request> {
+fn request(container: &Container, probe: &Probe) -> Option<Request> {
     let port = ports::probed(container, probe)?;
     if let Some(http) = &probe.http_get {
         let https = http.scheme.as_deref() == Some("HTTPS");
@@ -92,7 +92,7 @@ mod tests {
     fn checked(probe: Value) -> Option<Value> {
         let ports = json!([{ "name": "web", "containerPort": 8080 }]);
         let spec = json!({ "containers": [{ "name": "a", "ports": ports, "readinessProbe": probe }] });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         of_service(8080, &spec).map(|check| serde_json::to_value(check).unwrap())
     }
 
@@ -169,7 +169,7 @@ mod tests {
                 { "name": "b", "ports": [{ "containerPort": 8080 }], "readinessProbe": probe(2) },
             ],
         });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let of_service = |port| of_service(port, &spec).map(|check| json!(check)["tcp"].clone());
         assert_eq!(of_service(8080), Some(json!("$(POD_IP):2")));
         assert_eq!(of_service(9090), None);

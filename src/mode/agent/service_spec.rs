@@ -137,7 +137,7 @@ mod tests {
             { "containerPort": 53, "name": "dns", "protocol": "UDP" },
             { "containerPort": 8080, "name": "http" },
         ] }] });
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let (metadata, annotations) = (Metadata::default(), written.iter().copied().collect());
         let pod = Candidate {
             namespace: "shop",

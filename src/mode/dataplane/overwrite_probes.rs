@@ -21,12 +21,12 @@ const KINDS: [(&str, u16); 3] =
 /// More containers would share ports.
 const CONTAINERS_LIMIT: usize = 100;
 
-fn probe<'p>(container: &'p Container<'_>, kind: &str) -> Option<&'p Probe> {
+fn probe<'p>(container: &'p Container, kind: &str) -> Option<&'p Probe> {
     container.probes().find(|(field, _)| *field == kind).map(|(_, probe)| probe)
 }
 
 /// The new ports of the HTTP probes: by container, in the order of [`KINDS`].
-pub fn ports(spec: &PodSpec<'_>, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
+pub fn ports(spec: &PodSpec, spec_path: &str, reader: &mut AnnotationReader<'_, '_>) -> Vec<ProbePort> {
     if spec.containers.len() > CONTAINERS_LIMIT {
         let why = format!(
             "must be at most {CONTAINERS_LIMIT}: Envoy has no ports for the probes of more containers"
@@ -62,7 +62,7 @@ fn invalid_port(subject: String, port: &IntOrString) -> Problem {
 }
 
 /// Warns of probes that do not check the app because of transparent proxy.
-pub fn warn(spec: &PodSpec<'_>, overwritten: bool, reader: &mut AnnotationReader<'_, '_>) {
+pub fn warn(spec: &PodSpec, overwritten: bool, reader: &mut AnnotationReader<'_, '_>) {
     for container in &spec.containers {
         for (kind, probe) in container.probes() {
             if let Some(why) = flaw(probe, overwritten) {
@@ -97,13 +97,13 @@ fn flaw(probe: &Probe, overwritten: bool) -> Option<&'static str> {
 }
 
 /// Says how the probe can bypass Envoy. An overwritten one must also keep its port.
-fn warning(container: &Container<'_>, kind: &str, probe: &Probe, why: &str, overwritten: bool) -> String {
+fn warning(container: &Container, kind: &str, probe: &Probe, why: &str, overwritten: bool) -> String {
     let port =
         ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
     let keep = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
     format!(
         "container {}: the {kind} {why}; set {} to {port}{keep}",
-        Quoted(container.name, 30),
+        Quoted(&container.name, 30),
         full(EXCLUDE_INBOUND_PORTS).trim_start_matches("annotation "),
     )
 }
@@ -154,13 +154,13 @@ struct OriginalHttpGet<'a> {
 }
 
 impl<'a> OriginalPod<'a> {
-    pub fn of(spec: &'a PodSpec<'_>) -> Self {
+    pub fn of(spec: &'a PodSpec) -> Self {
         let probe = |probe: &'a Option<Probe>| {
             let port = &probe.as_ref()?.http_get.as_ref()?.port;
             Some(OriginalProbe { http_get: OriginalHttpGet { port } })
         };
         let containers = spec.containers.iter().map(|container| OriginalContainer {
-            name: container.name,
+            name: &container.name,
             ports: container.ports.iter().filter_map(named_port).collect(),
             liveness_probe: probe(&container.liveness_probe),
             readiness_probe: probe(&container.readiness_probe),

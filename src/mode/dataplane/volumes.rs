@@ -52,7 +52,7 @@ fn name(volume: &Value) -> &str {
 }
 
 fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Value]) {
-    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name);
+    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name.as_str());
     let mut taken: BTreeSet<&str> = of_pod.chain(NAMES.iter().copied()).collect();
     for name in volumes.iter().map(name) {
         if !is_dns_label(name) {
@@ -66,7 +66,7 @@ fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Value]) {
 }
 
 fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], volumes: &[Value]) {
-    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name);
+    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name.as_str());
     let known: BTreeSet<&str> = of_pod.chain(volumes.iter().map(name)).collect();
     let mut paths = BTreeSet::from([DATA_PATH]);
     for mount in mounts {
@@ -89,7 +89,7 @@ fn mounted_in(reader: &mut AnnotationReader<'_, '_>) -> Vec<usize> {
             Some(_) => (),
             None => {
                 let names: Vec<&str> =
-                    reader.spec.containers.iter().map(|container| container.name).collect();
+                    reader.spec.containers.iter().map(|container| container.name.as_str()).collect();
                 let names = quoted_list(&names, 63);
                 reader.problem(MOUNT_VOLUME, name, format!("must be a container of this pod: {names}"));
             }

@@ -52,7 +52,7 @@ pub fn annotations(
     annotations.extend(options.metrics.scrape.annotations());
     let first =
         pod.spec.containers.first().filter(|_| !pod.metadata.annotations.contains_key(DEFAULT_CONTAINER));
-    annotations.extend(first.map(|first| (DEFAULT_CONTAINER.to_owned(), first.name.to_owned())));
+    annotations.extend(first.map(|first| (DEFAULT_CONTAINER.to_owned(), first.name.clone())));
     Ok(annotations)
 }
 

@@ -28,8 +28,9 @@ pub fn check(
         let why = "must not be windows: the sidecars are Linux programs";
         findings.problem(Flaw::new(why, opt_out()).at(format!("{spec_path}.{place}")));
     }
-    let mut check_names = |list: &str, containers: &[Container<'_>]| {
-        for (index, taken) in containers.iter().enumerate().filter(|(_, own)| is_injected_container(own.name))
+    let mut check_names = |list: &str, containers: &[Container]| {
+        for (index, taken) in
+            containers.iter().enumerate().filter(|(_, own)| is_injected_container(&own.name))
         {
             let remedy = format!(
                 "rename the container, or set {} to \"injected\" if the pod is already injected",
@@ -37,14 +38,14 @@ pub fn check(
             );
             let subject = format!("{spec_path}.{list}[{index}].name");
             let flaw = Flaw::new("is the name of an injected container", remedy);
-            findings.problem(flaw.at(subject).value(taken.name));
+            findings.problem(flaw.at(subject).value(&taken.name));
         }
     };
     check_names("containers", &spec.containers);
     check_names("initContainers", &spec.init_containers);
-    for (index, taken) in spec.volumes.iter().enumerate().filter(|(_, own)| is_injected_volume(own.name)) {
+    for (index, taken) in spec.volumes.iter().enumerate().filter(|(_, own)| is_injected_volume(&own.name)) {
         let subject = format!("{spec_path}.volumes[{index}].name");
         let flaw = Flaw::new("is the name of an injected volume", "rename the volume");
-        findings.problem(flaw.at(subject).value(taken.name));
+        findings.problem(flaw.at(subject).value(&taken.name));
     }
 }

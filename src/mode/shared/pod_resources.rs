@@ -116,7 +116,7 @@ fn low_request(
 impl Kind {
     /// The pod's own request, or the API server's default for it. The API server sets defaults
     /// before it calls the policy about a pod, but not in the template of a workload.
-    fn of_pod(&self, own: &ResourceRequirements, spec: &PodSpec<'_>) -> Option<Request> {
+    fn of_pod(&self, own: &ResourceRequirements, spec: &PodSpec) -> Option<Request> {
         if let Some(written) = amount(own.requests.as_ref(), self.name) {
             return Some(Request::Written(written));
         }
@@ -128,7 +128,7 @@ impl Kind {
     }
 
     /// The request of all containers of the injected pod, added up as the API server does.
-    fn together(&self, spec: &PodSpec<'_>, injected: &Injected<'_>) -> u64 {
+    fn together(&self, spec: &PodSpec, injected: &Injected<'_>) -> u64 {
         let sidecars = injected.sidecars.iter().map(|(_, resources)| self.injected(resources));
         let sidecars = sidecars.fold(0, u64::saturating_add);
         let before = if injected.native { sidecars } else { 0 };
@@ -137,7 +137,7 @@ impl Kind {
 
     /// The highest request at any time: of an init container with the sidecars before it, or of
     /// all containers that keep running. The pod's own containers are added to the given sums.
-    fn highest(&self, spec: &PodSpec<'_>, mut highest: u64, mut before: u64, mut running: u64) -> u64 {
+    fn highest(&self, spec: &PodSpec, mut highest: u64, mut before: u64, mut running: u64) -> u64 {
         for container in &spec.init_containers {
             let own = self.requested(container);
             highest = highest.max(before.saturating_add(own));
@@ -151,7 +151,7 @@ impl Kind {
     }
 
     /// A limit without a request is also the request.
-    fn requested(&self, container: &Container<'_>) -> u64 {
+    fn requested(&self, container: &Container) -> u64 {
         let own = container.resources.as_ref();
         let amount = |list: Option<&BTreeMap<String, Written>>| amount(list, self.name);
         let request =
@@ -202,7 +202,7 @@ mod tests {
     ) -> Vec<String> {
         let mut spec = containers.clone();
         spec["resources"] = pod.clone();
-        let spec = PodSpec::read(&spec, "spec").unwrap();
+        let spec = PodSpec::of(&spec).unwrap();
         let (metadata, annotations) = (Metadata::default(), Annotations::default());
         let pod = Candidate {
             namespace: "shop",

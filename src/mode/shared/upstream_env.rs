@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
-use serde_json::{Value, json};
+use anyhow::Result;
+use k8s_openapi::api::core::v1::EnvVar;
 
-use crate::k8s::edit::list;
+use crate::k8s::edit::{Object, list, new_items};
 use crate::k8s::kubelet;
-use crate::k8s::pod::PodSpec;
+use crate::k8s::pod::{PodSpec, Variable};
 use crate::problem::{Findings, Problem};
 use crate::text::Quoted;
 
@@ -21,7 +21,7 @@ const PORT: &str = "_CONNECT_SERVICE_PORT";
 const VARIABLES_LIMIT: usize = 50_000;
 
 /// Reports a pod that is too large because of its variables.
-pub fn check_size(upstreams: usize, spec: &PodSpec<'_>, findings: &mut Findings) {
+pub fn check_size(upstreams: usize, spec: &PodSpec, findings: &mut Findings) {
     let containers = spec.all_containers().count();
     let variables = upstreams.saturating_mul(2).saturating_mul(containers);
     if variables > VARIABLES_LIMIT {
@@ -89,42 +89,40 @@ impl UpstreamEnv {
     }
 
     /// Warns of variables that a container sets itself: they are kept.
-    pub fn warn_of_kept(&self, spec: &PodSpec<'_>, findings: &mut Findings) {
+    pub fn warn_of_kept(&self, spec: &PodSpec, findings: &mut Findings) {
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            for name in self.kept(container.env.iter().map(|variable| variable.name)) {
+            for name in self.kept(container.env.iter().map(|variable| variable.name.as_str())) {
                 findings.warn(format!(
                     "container {}: its own variable {} overrides the one with the upstream's address; to get the address, remove the variable",
-                    Quoted(container.name, 40),
+                    Quoted(&container.name, 40),
                     Quoted(name, 60)
                 ));
             }
         }
     }
 
-    /// Adds the variables to a container. The kubelet expands references only to earlier variables,
-    /// so they come first if one of the container's own refers to them. Otherwise they come last,
-    /// because the policy server compares lists by position: after an insertion at the front, its
-    /// patch replaces every variable.
-    pub fn add_to(&self, container: &mut Value) -> anyhow::Result<()> {
+    /// Adds the variables to a container, whose own are `own`. The kubelet expands references only
+    /// to earlier variables, so they come first if one of the container's own refers to them.
+    /// Otherwise they come last, because the policy server compares lists by position: after an
+    /// insertion at the front, its patch replaces every variable.
+    pub fn add_to(&self, container: &mut Object<'_>, own: &[Variable]) -> Result<()> {
         if self.variables.is_empty() {
             return Ok(());
         }
-        let container = container.as_object_mut().context("a container is an object")?;
-        let env = list(container, "env").context("env is a list")?;
-        let kept = self.kept(env.iter().filter_map(|variable| variable["name"].as_str()));
-        let mut values = env.iter().filter_map(|variable| variable["value"].as_str());
-        let referred_to =
-            values.any(|value| kubelet::refers_to(value, self.names.iter().map(String::as_str)));
+        let kept = self.kept(own.iter().map(|variable| variable.name.as_str()));
         let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
-        let added: Vec<Value> =
-            missing.map(|(name, value)| json!({ "name": name, "value": value })).collect();
-        if referred_to {
-            env.splice(0..0, added);
-        } else {
-            env.extend(added);
-        }
+        let added = missing.map(|(name, value)| variable(name, value));
+        let names = || self.names.iter().map(String::as_str);
+        let is_referred_to = own.iter().any(|variable| kubelet::refers_to(&variable.value, names()));
+        let env = list(container, "env")?;
+        let position = if is_referred_to { 0 } else { env.len() };
+        env.splice(position..position, new_items(added)?);
         Ok(())
     }
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
 }
 
 fn variable_name(written: &str) -> String {
@@ -139,6 +137,7 @@ fn letters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn names(upstreams: &str) -> (Vec<String>, usize) {
         let mut findings = Findings::default();
@@ -175,10 +174,14 @@ mod tests {
     fn variables_come_first_only_if_the_containers_own_refer_to_them() {
         let variables =
             UpstreamEnv::of(vec![("DB_HOST".into(), "127.0.0.1".into()), ("DB_PORT".into(), "1".into())]);
-        let names = |mut container: Value| {
-            variables.add_to(&mut container).unwrap();
-            let env = container["env"].as_array().unwrap().clone();
-            env.iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let names = |container: Value| {
+            let own: Vec<Variable> = serde_json::from_value(container["env"].clone()).unwrap_or_default();
+            let container = container.to_string();
+            let mut container = serde_json::from_str(&container).unwrap();
+            variables.add_to(&mut container, &own).unwrap();
+            let container = serde_json::to_value(&container).unwrap();
+            let env = container["env"].as_array().unwrap().iter();
+            env.map(|variable| variable["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(names(json!({})), ["DB_HOST", "DB_PORT"]);
         assert_eq!(names(json!({ "env": null })), ["DB_HOST", "DB_PORT"]);

@@ -6,7 +6,7 @@ use crate::text::Quoted;
 
 /// Warns of a port that the app listens on, or that Envoy may be unable to bind. `own` are the
 /// ports of the service.
-pub fn warn(upstream: &str, port: u16, own: &[u16], spec: &PodSpec<'_>, findings: &mut Findings) {
+pub fn warn(upstream: &str, port: u16, own: &[u16], spec: &PodSpec, findings: &mut Findings) {
     let name = Quoted(upstream, 60);
     if port < 1024 {
         findings.warn(format!(
