@@ -11,8 +11,8 @@ use crate::text::Quoted;
 /// One object of the settings. Keys are taken by name; the others are reported as unknown.
 #[derive(Debug)]
 pub struct SettingsReader<'a, 'f> {
-    /// The keys that lead here, each followed by a dot.
-    path: String,
+    /// The keys that lead here.
+    path: Vec<&'static str>,
     mode: ModeName,
     members: Option<&'a Map<String, Value>>,
     taken: Vec<&'static str>,
@@ -25,19 +25,24 @@ pub fn read<'a, T>(
     findings: &mut Findings,
     read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T,
 ) -> T {
-    let mut reader = SettingsReader::at(String::new(), ModeName::default(), Some(settings), findings);
+    let mut reader = SettingsReader::at(Vec::new(), ModeName::default(), Some(settings), findings);
     let value = read(&mut reader);
     reader.report_unknown_keys();
     value
 }
 
 impl<'a, 'f> SettingsReader<'a, 'f> {
-    fn at(path: String, mode: ModeName, value: Option<&'a Value>, findings: &'f mut Findings) -> Self {
+    fn at(
+        path: Vec<&'static str>,
+        mode: ModeName,
+        value: Option<&'a Value>,
+        findings: &'f mut Findings,
+    ) -> Self {
         let members = value.and_then(Value::as_object);
         if let Some(other) = value.filter(|_| members.is_none()) {
-            let problem = match path.strip_suffix('.') {
-                Some(key) => Problem::new(subject(key), "must be an object with keys and values"),
-                None => Problem::new("the settings", "must be an object; write {} for the defaults"),
+            let problem = match path.is_empty() {
+                false => Problem::new(subject(&path.join(".")), "must be an object with keys and values"),
+                true => Problem::new("the settings", "must be an object; write {} for the defaults"),
             };
             findings.problem(problem.json(&other.to_string()));
         }
@@ -50,7 +55,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     }
 
     fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.path)
+        [self.path.as_slice(), &[key]].concat().join(".")
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
@@ -62,7 +67,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     /// Reads the object under `key`.
     pub fn block<T>(&mut self, key: &'static str, read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T) -> T {
         let value = self.take(key);
-        let path = format!("{}.", self.key(key));
+        let path = [self.path.as_slice(), &[key]].concat();
         let mut block = SettingsReader::at(path, self.mode, value, self.findings);
         let value = read(&mut block);
         block.report_unknown_keys();
