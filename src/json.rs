@@ -47,7 +47,7 @@ impl From<&'static str> for Key<'_> {
 }
 
 /// An object whose fields are still text: most decisions need few of them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Fields<'a>(#[serde(borrow)] pub BTreeMap<Key<'a>, &'a RawValue>);
 
@@ -69,13 +69,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The object at a path of several steps, if there is one.
-    pub fn at(&self, path: &str) -> Option<Self> {
-        let mut steps = path.split('.');
-        let first = self.object(steps.next()?)?;
-        steps.try_fold(first, |place, step| place.object(step))
-    }
-
-    fn object(&self, name: &str) -> Option<Self> {
-        serde_json::from_str(self.get(name)?).ok()
+    pub fn at(&self, path: &str) -> Result<Option<Self>, Unreadable> {
+        let Some((parents, last)) = path.rsplit_once('.') else { return self.find(path, "") };
+        let parent = parents.split('.').try_fold(self.clone(), |place, step| place.find(step, "").ok()?);
+        parent.map_or(Ok(None), |parent| parent.find(last, &format!("{parents}.")))
     }
 }

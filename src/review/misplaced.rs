@@ -22,7 +22,9 @@ pub fn warnings(
 ) -> Result<Vec<Warning>, Unreadable> {
     let own = Annotations::read(&meta.metadata, "")?;
     let mut warnings = misplaced(workload, &format!("the {}", workload.kind), &own, template, mode);
-    if let Some((path, jobs)) = workload.job_template().and_then(|path| Some((path, object.at(path)?))) {
+    if let Some(path) = workload.job_template()
+        && let Some(jobs) = object.at(path)?
+    {
         let place = format!("{path}.");
         let meta = PodMeta::read(&jobs, &place)?;
         let own = Annotations::read(&meta.metadata, &place)?;

@@ -67,7 +67,7 @@ struct Template<'a> {
 
 impl<'a> Template<'a> {
     fn of(workload: Workload, object: &Fields<'a>) -> Result<Option<Self>, Unreadable> {
-        let Some(pod) = object.at(workload.template) else { return Ok(None) };
+        let Some(pod) = object.at(workload.template)? else { return Ok(None) };
         let path = format!("{}.", workload.template);
         let meta = PodMeta::read(&pod, &path)?;
         Ok(Some(Template { meta, pod, path }))
