@@ -2,6 +2,7 @@
 //! the app.
 
 mod checks;
+mod default;
 mod envoy;
 mod free_port;
 mod init;

@@ -1,5 +1,6 @@
 //! The settings of agent mode.
 
+use super::default;
 use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::namespace::ConsulNamespaces;
@@ -9,27 +10,7 @@ use crate::problem::Flaw;
 use crate::settings::blocks::{self, Tls};
 use crate::settings::image::Release;
 use crate::settings::reader::SettingsReader;
-use crate::settings::resources::{Defaults, Resources, resources};
-
-/// The defaults of agent mode.
-mod default {
-    use super::Defaults;
-
-    pub const IMAGE_CONSUL: &str = "hashicorp/consul:1.22.7";
-    pub const IMAGE_ENVOY: &str = "envoyproxy/envoy:v1.35.9";
-    pub const HTTP_PORT: u16 = 8500;
-    pub const HTTPS_PORT: u16 = 8501;
-    pub const GRPC_PORT: u16 = 8502;
-    pub const CONCURRENCY: u32 = 2;
-    pub const SYNC_PERIOD: &str = "10s";
-
-    pub const ENVOY: Defaults = Defaults { requests: &[("cpu", "50m"), ("memory", "80Mi")], limits: &[] };
-    // The Consul CLI needs 85 MB while it runs.
-    pub const INIT: Defaults =
-        Defaults { requests: &[("cpu", "50m"), ("memory", "100Mi")], limits: &[("memory", "250Mi")] };
-    pub const LIFECYCLE: Defaults =
-        Defaults { requests: &[("cpu", "10m"), ("memory", "10Mi")], limits: &[("memory", "250Mi")] };
-}
+use crate::settings::resources::{Resources, resources};
 
 /// The settings that an injection needs, with the defaults filled in.
 #[derive(Debug)]

@@ -2,12 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 
-use super::constants::ADMIN_PORT;
-use super::health_checks::READY_PORT;
 use super::injection::Injection;
 use super::proxy::{Proxy, Token};
 use super::volumes::AccessLog;
-use super::{dns, users};
+use super::{ports, users};
 use crate::k8s::kubelet;
 use crate::mode::shared::env::{expanded, field, literal};
 use crate::mode::shared::resources::requirements;
@@ -21,7 +19,7 @@ pub fn container(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Container {
         Some(native) => Some(native.startup(settings.addresses, health, proxy.index)),
         None => health.startup(proxy.index),
     };
-    let ports = ports(injection, proxy);
+    let ports = container_ports(injection, proxy);
     Container {
         name: proxy.sidecar_name(),
         image: Some(settings.image_dataplane.clone()),
@@ -62,7 +60,7 @@ fn args(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<String> {
     args.extend(login_args(injection, proxy));
     args.extend(tls_args(injection));
     if options.health.ready_port {
-        args.push(format!("-envoy-ready-bind-port={}", READY_PORT.saturating_add(proxy.index)));
+        args.push(format!("-envoy-ready-bind-port={}", ports::READY.saturating_add(proxy.index)));
     }
     if proxy.service.is_some() {
         args.push(format!("-envoy-admin-bind-port={}", admin_port(proxy)));
@@ -70,7 +68,7 @@ fn args(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<String> {
     args.extend(options.lifecycle.args(proxy.index));
     args.extend(options.metrics.args(settings.addresses));
     if options.dns.is_some() {
-        args.push(format!("-consul-dns-bind-port={}", dns::PORT));
+        args.push(format!("-consul-dns-bind-port={}", ports::DNS));
     }
     let base_id = proxy.service.map(|_| ["--base-id".to_owned(), proxy.index.to_string()]);
     let envoys = options.envoy_args.iter().map(|word| kubelet::literal(word));
@@ -106,7 +104,7 @@ fn tls_args(injection: &Injection<'_>) -> Vec<String> {
 }
 
 fn admin_port(proxy: &Proxy<'_>) -> u16 {
-    ADMIN_PORT.saturating_add(proxy.index)
+    ports::ADMIN.saturating_add(proxy.index)
 }
 
 /// The controller finds a pod's tokens by the metadata of the login.
@@ -134,7 +132,7 @@ fn env(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<EnvVar> {
     env
 }
 
-fn ports(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<ContainerPort> {
+fn container_ports(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<ContainerPort> {
     let prometheus = injection.options.metrics.scrape.container_port();
     injection.options.health.container_port(proxy.index).into_iter().chain(prometheus).collect()
 }

@@ -14,9 +14,6 @@ use crate::mode::candidate::Candidate;
 use crate::problem::Flaw;
 use crate::settings::reader::SettingsReader;
 
-/// The port of consul-dataplane's DNS server. Traffic to port 53 of loopback is redirected to it.
-pub const PORT: u16 = 8600;
-
 /// The block `dns`.
 #[derive(Debug)]
 pub struct DnsSettings {

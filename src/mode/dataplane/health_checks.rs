@@ -4,14 +4,10 @@ use k8s_openapi::api::core::v1::{ContainerPort, HTTPGetAction, Probe, TCPSocketA
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::default::SECONDS_LIMIT;
+use super::ports;
 use crate::annotations::names::{LIVENESS_FAILURE_SECONDS, PROXY_HEALTH_CHECK, STARTUP_FAILURE_SECONDS};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::settings::reader::SettingsReader;
-
-/// The first proxy's port for connections from other proxies; each further proxy's is one higher.
-pub const INBOUND_PORT: u16 = 20000;
-/// The first Envoy's port for probes; each further proxy's is one higher.
-pub const READY_PORT: u16 = 21000;
 
 /// The settings `sidecarProxy.defaultStartupFailureSeconds` and `.defaultLivenessFailureSeconds`.
 #[derive(Debug)]
@@ -59,10 +55,10 @@ impl HealthChecks {
         let port = |first: u16| IntOrString::Int(first.saturating_add(index).into());
         if self.ready_port {
             let path = Some("/ready".to_owned());
-            let http_get = HTTPGetAction { path, port: port(READY_PORT), ..Default::default() };
+            let http_get = HTTPGetAction { path, port: port(ports::READY), ..Default::default() };
             return Probe { http_get: Some(http_get), ..Probe::default() };
         }
-        let tcp_socket = TCPSocketAction { host: None, port: port(INBOUND_PORT) };
+        let tcp_socket = TCPSocketAction { host: None, port: port(ports::INBOUND) };
         Probe { tcp_socket: Some(tcp_socket), ..Probe::default() }
     }
 
@@ -87,7 +83,7 @@ impl HealthChecks {
     pub fn container_port(&self, index: u16) -> Option<ContainerPort> {
         self.ready_port.then(|| ContainerPort {
             name: Some(format!("proxy-health-{index}")),
-            container_port: READY_PORT.saturating_add(index).into(),
+            container_port: ports::READY.saturating_add(index).into(),
             ..ContainerPort::default()
         })
     }

@@ -2,7 +2,6 @@
 //! pod. Modules have the names of the corresponding files of consul-k8s's webhook.
 
 mod addresses;
-mod constants;
 mod consul_dataplane_sidecar;
 mod container_init;
 mod default;
@@ -12,9 +11,11 @@ mod health_checks;
 mod injection;
 mod lifecycle;
 mod metrics;
+mod names;
 mod native_sidecar;
 mod overwrite_probes;
 mod pod_options;
+mod ports;
 mod proxy;
 mod redirect_traffic;
 mod service;
@@ -40,7 +41,7 @@ use volumes::AccessLog;
 
 /// Whether a container of this name is one that this mode injects.
 pub fn is_injected_container(name: &str) -> bool {
-    [constants::INIT, constants::SIDECAR].into_iter().any(|injected| {
+    [names::INIT, names::SIDECAR].into_iter().any(|injected| {
         let rest = name.strip_prefix(injected);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
@@ -102,7 +103,7 @@ fn check_pod_resources(
 ) {
     let injected = pod_resources::Injected {
         init: &settings.init_resources,
-        sidecars: &vec![(constants::SIDECAR, &options.resources); options.services.proxies()],
+        sidecars: &vec![(names::SIDECAR, &options.resources); options.services.proxies()],
         native: options.native.is_some(),
     };
     pod_resources::check(pod, &injected, findings);

@@ -4,18 +4,17 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
-use super::constants::ADMIN_PORT;
 use super::default::CONCURRENCY_LIMIT;
 use super::envoy_args;
 use super::health_checks::HealthChecks;
 use super::lifecycle::Lifecycle;
 use super::metrics::Metrics;
 use super::native_sidecar::{self, NativeProbe};
-use super::redirect_traffic::{self, Excluded, OUTBOUND_PORT};
+use super::redirect_traffic::{self, Excluded};
 use super::service::Services;
 use super::settings::Settings;
 use super::volumes::{AccessLog, UserVolumes};
-use super::{dns, overwrite_probes};
+use super::{dns, overwrite_probes, ports};
 use crate::annotations::names::{CONCURRENCY, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::annotations::{full, metadata, resources, unknown};
@@ -141,12 +140,12 @@ fn proxy_ports(
     let mut taken = Vec::new();
     for (index, _) in (0..).zip(0..services.proxies()) {
         let of_proxy = |first: u16| first.saturating_add(index);
-        taken.push((of_proxy(ADMIN_PORT), "Envoy's admin interface"));
+        taken.push((of_proxy(ports::ADMIN), "Envoy's admin interface"));
         taken.push((of_proxy(lifecycle.graceful_port), "the proxy's shutdown endpoint"));
     }
-    taken.extend(dns.then_some((dns::PORT, "Consul DNS")));
+    taken.extend(dns.then_some((ports::DNS, "Consul DNS")));
     taken.extend(metrics.merged_port().map(|port| (port, "merged metrics")));
-    taken.extend(transparent_proxy.then_some((OUTBOUND_PORT, "transparent proxy")));
+    taken.extend(transparent_proxy.then_some((ports::OUTBOUND, "transparent proxy")));
     taken
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::VolumeMount;
 
-use super::constants;
+use super::names;
 use crate::mode::shared::volumes::{DATA_PATH, TOKEN, TOKEN_PATH, Volume, mount, read_only, secret};
 
 #[derive(Debug)]
@@ -26,11 +26,11 @@ pub enum Token<'a> {
 
 impl Proxy<'_> {
     pub fn init_name(&self) -> String {
-        self.named(constants::INIT)
+        self.named(names::INIT)
     }
 
     pub fn sidecar_name(&self) -> String {
-        self.named(constants::SIDECAR)
+        self.named(names::SIDECAR)
     }
 
     /// The file to which the init container writes the proxy's ID.

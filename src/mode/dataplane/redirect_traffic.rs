@@ -5,18 +5,15 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::addresses::Addresses;
-use super::health_checks::{HealthChecks, INBOUND_PORT, READY_PORT};
+use super::health_checks::HealthChecks;
 use super::metrics::Metrics;
 use super::settings::Settings;
-use super::{dns, users};
+use super::{ports, users};
 use crate::annotations::names::{
     EXCLUDE_INBOUND_PORTS, EXCLUDE_OUTBOUND_CIDRS, EXCLUDE_OUTBOUND_PORTS, EXCLUDE_UIDS, TRANSPARENT_PROXY,
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::problem::Flaw;
-
-/// The port of Envoy to which the app's outbound connections are redirected.
-pub const OUTBOUND_PORT: u16 = 15001;
 
 /// Traffic that the annotations exclude from the redirection.
 #[derive(Debug, Default)]
@@ -40,12 +37,12 @@ pub fn enabled(reader: &mut AnnotationReader<'_, '_>, settings: &Settings) -> bo
 
 impl Excluded {
     pub fn read(reader: &mut AnnotationReader<'_, '_>, addresses: Addresses) -> Self {
-        let ports = |reader: &mut AnnotationReader<'_, '_>, name| {
+        let port_list = |reader: &mut AnnotationReader<'_, '_>, name| {
             items(reader, name, |reader, item| reader.resolve_port(item).map(|port| port.to_string()))
         };
         Excluded {
-            inbound_ports: ports(reader, EXCLUDE_INBOUND_PORTS),
-            outbound_ports: ports(reader, EXCLUDE_OUTBOUND_PORTS),
+            inbound_ports: port_list(reader, EXCLUDE_INBOUND_PORTS),
+            outbound_ports: port_list(reader, EXCLUDE_OUTBOUND_PORTS),
             outbound_cidrs: items(reader, EXCLUDE_OUTBOUND_CIDRS, |_, item| cidr(item, addresses)),
             uids: items(reader, EXCLUDE_UIDS, |_, item| uid(item)),
         }
@@ -140,17 +137,17 @@ pub fn config(
 ) -> anyhow::Result<String> {
     let mut inbound: Vec<String> = Vec::new();
     inbound.extend(redirected.metrics.scrape.enabled.then(|| redirected.metrics.scrape.port.to_string()));
-    inbound.extend(redirected.health.ready_port.then(|| READY_PORT.to_string()));
+    inbound.extend(redirected.health.ready_port.then(|| ports::READY.to_string()));
     inbound.extend(redirected.probe_ports.iter().map(u16::to_string));
     inbound.extend(excluded.inbound_ports.iter().cloned());
     let list = |items: Vec<String>| (!items.is_empty()).then_some(items);
     let uids = [users::INIT.to_string()].into_iter().chain(excluded.uids.iter().cloned());
     let config = Config {
         consul_dns_ip: if redirected.dns { addresses.loopback().to_string() } else { String::new() },
-        consul_dns_port: if redirected.dns { dns::PORT } else { 0 },
+        consul_dns_port: if redirected.dns { ports::DNS } else { 0 },
         proxy_user_id: users::SIDECAR.to_string(),
-        proxy_inbound_port: INBOUND_PORT,
-        proxy_outbound_port: OUTBOUND_PORT,
+        proxy_inbound_port: ports::INBOUND,
+        proxy_outbound_port: ports::OUTBOUND,
         exclude_inbound_ports: list(inbound),
         exclude_outbound_ports: list(excluded.outbound_ports.clone()),
         exclude_outbound_cidrs: list(excluded.outbound_cidrs.clone()),

@@ -1,6 +1,6 @@
 //! The services of the pod: one, or several with a proxy each.
 
-use super::constants::{INIT, SIDECAR};
+use super::names::{INIT, SIDECAR};
 use super::settings::Settings;
 use crate::annotations::full;
 use crate::annotations::names::{

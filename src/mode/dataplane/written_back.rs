@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::constants::{INJECTED, MANAGED_BY_CONTROLLER};
 use super::injection::Injection;
+use super::names::{INJECTED, MANAGED_BY_CONTROLLER};
 use super::overwrite_probes::OriginalPod;
 use crate::annotations::names::{
     ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, DUAL_STACK, ENABLE_METRICS, K8S_VERSION, LIFECYCLE, MANAGED_BY,

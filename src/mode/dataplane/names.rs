@@ -9,6 +9,3 @@ pub const SIDECAR: &str = "consul-dataplane";
 /// The label value of pods that the controller registers.
 pub const MANAGED_BY_CONTROLLER: &str = "consul-k8s-endpoints-controller";
 pub const INJECTED: &str = "injected";
-
-/// The port of the first Envoy's admin interface; each further proxy's is one higher.
-pub const ADMIN_PORT: u16 = 19000;
