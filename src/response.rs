@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::k8s::edit::Object;
+use crate::k8s::edit::EditedObject;
 use crate::reason::{AUDIT_ANNOTATION, Reason};
 use crate::text::Escaped;
 use crate::warning::{self, Warning};
@@ -22,7 +22,7 @@ pub struct Response<'a> {
     pub accepted: bool,
     pub message: Option<String>,
     code: Option<u16>,
-    mutated_object: Option<Object<'a>>,
+    mutated_object: Option<EditedObject<'a>>,
     pub audit_annotations: BTreeMap<&'static str, String>,
     warnings: Option<Vec<String>>,
 }
@@ -34,7 +34,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Accepts the object as changed.
-    pub fn mutate(object: Object<'a>, warnings: &[Warning], log: LogLine) -> Self {
+    pub fn mutate(object: EditedObject<'a>, warnings: &[Warning], log: LogLine) -> Self {
         let response = Response::new(true, Reason::Injected, warnings);
         Answer { response: Response { mutated_object: Some(object), ..response }, log: Some(log) }
     }
@@ -99,12 +99,12 @@ impl Subject<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::edit::Json;
+    use crate::k8s::edit::new_value;
     use kubewarden_policy_sdk::response::ValidationResponse;
 
     #[test]
     fn the_sdk_can_read_it() {
-        let object = Object::from([("kind".into(), Json::new(&"Pod").unwrap())]);
+        let object = EditedObject::from([("kind".into(), new_value(&"Pod").unwrap())]);
         let log = LogLine { level: Level::Info, message: String::new() };
         let answer = Answer::mutate(object, &[Warning::new("careful")], log);
         let response: ValidationResponse =

@@ -1612,6 +1612,15 @@ mod lossless {
     }
 
     #[test]
+    fn unchanged_text_comes_back_as_it_was_written() {
+        let future = r#""future":[1E5, 1.10, 123456789012345678901234567890, "\u0041"]"#;
+        let pod = web(&[]).to_string().replacen('{', &format!("{{{future},"), 1);
+        let response = policy().call("validate", payload("shop", &pod, "{}").as_bytes()).unwrap();
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.contains("mutated_object") && response.contains(future), "{response:.500}");
+    }
+
+    #[test]
     fn an_injected_pod_stays_unchanged_the_second_time() {
         for settings in
             [json!({}), json!({ "nativeSidecars": false }), json!({ "acls": { "enabled": true } })]

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::json::Unreadable;
+use crate::json::{Fields, Unreadable};
 use crate::k8s::pod::Metadata;
 use crate::settings::ModeName;
 use crate::text::{Quoted, Shortened};
@@ -25,8 +25,8 @@ use names::PREFIX;
 pub struct Annotations<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Annotations<'a> {
-    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
-    pub fn read(metadata: &'a Metadata, path: &str) -> Result<Self, Unreadable> {
+    /// `object` is the one that has the metadata.
+    pub fn read(metadata: &'a Metadata, object: &Fields<'_>) -> Result<Self, Unreadable> {
         let own =
             metadata.annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
         let text = |(name, value): (&'a str, &'a Value)| match value {
@@ -37,7 +37,7 @@ impl<'a> Annotations<'a> {
                     "invalid value {}: must be a string, in quotes",
                     Shortened(&other.to_string(), 100)
                 );
-                Err(Unreadable::new(format!("{path}metadata.annotations.{PREFIX}{name}"), why))
+                Err(Unreadable::new(object.path_of(&format!("metadata.annotations.{PREFIX}{name}")), why))
             }
         };
         own.map(text).collect()

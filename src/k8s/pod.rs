@@ -1,5 +1,5 @@
-//! The parts of a pod, or of a workload's pod template, that the policy reads. These types are
-//! not used to write pods, because they do not have all fields.
+//! A pod, or a workload's pod template. `SpecFields` has all fields, as text, and is edited. The
+//! other types have only what the policy reads.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,6 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::json::{Fields, Unreadable, null_as_default};
-
-/// The kind and metadata of an object, which are enough for most decisions.
-#[derive(Debug)]
-pub struct PodMeta {
-    pub kind: String,
-    pub metadata: Metadata,
-}
-
-impl PodMeta {
-    /// `path` is the object's path, with a dot at the end; empty for the request's object.
-    pub fn read(object: &Fields<'_>, path: &str) -> Result<Self, Unreadable> {
-        Ok(PodMeta { kind: object.read("kind", path)?, metadata: object.read("metadata", path)? })
-    }
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -51,31 +37,29 @@ pub struct Owner {
 /// A pod's specification. Its fields and those of its containers are still text.
 #[derive(Debug)]
 pub struct SpecFields<'a> {
-    pub own: Fields<'a>,
+    pub fields: Fields<'a>,
     pub containers: Vec<Fields<'a>>,
     pub init_containers: Vec<Fields<'a>>,
 }
 
 impl<'a> SpecFields<'a> {
-    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
-    pub fn read(pod: &Fields<'a>, path: &str) -> Result<Self, Unreadable> {
-        let own: Option<Fields> = pod.find("spec", path)?;
-        let own = own.ok_or_else(|| Unreadable::new(format!("{path}spec"), "is required"))?;
-        let path = format!("{path}spec.");
-        let containers = own.read("containers", &path)?;
-        let init_containers = own.read("initContainers", &path)?;
-        Ok(SpecFields { own, containers, init_containers })
+    pub fn read(pod: &Fields<'a>) -> Result<Self, Unreadable> {
+        let fields = pod.object("spec")?;
+        let fields = fields.ok_or_else(|| Unreadable::new(pod.path_of("spec"), "is required"))?;
+        let containers = fields.objects("containers")?;
+        let init_containers = fields.objects("initContainers")?;
+        Ok(SpecFields { fields, containers, init_containers })
     }
 
-    /// The names of all containers that have one.
+    /// The names of all containers, except those that are no text: the pod may not be injected.
     pub fn container_names(&self) -> impl Iterator<Item = String> {
         let containers = self.containers.iter().chain(&self.init_containers);
-        containers.filter_map(|container| container.find("name", "").ok()?)
+        containers.filter_map(|container| container.find("name").ok()?)
     }
 }
 
-/// The specification of a pod.
-#[derive(Debug, Default)]
+/// What the policy reads of a specification.
+#[derive(Debug)]
 pub struct PodSpec {
     pub containers: Vec<Container>,
     pub init_containers: Vec<Container>,
@@ -108,7 +92,7 @@ pub struct Security {
     pub run_as_user: Option<i64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Container {
     pub name: String,
     pub image: String,
@@ -132,25 +116,23 @@ pub struct Variable {
 }
 
 impl PodSpec {
-    /// `path` is the pod's path in the request's object: empty, or `spec.template.`.
-    pub fn read(spec: &SpecFields<'_>, path: &str) -> Result<Self, Unreadable> {
-        let SpecFields { own, containers, init_containers } = spec;
-        let path = &format!("{path}spec.");
+    pub fn read(spec: &SpecFields<'_>) -> Result<Self, Unreadable> {
+        let SpecFields { fields, containers, init_containers } = spec;
         Ok(PodSpec {
-            containers: Container::read_all(containers, &format!("{path}containers"))?,
-            init_containers: Container::read_all(init_containers, &format!("{path}initContainers"))?,
-            volumes: own.read("volumes", path)?,
-            service_account_name: own.read("serviceAccountName", path)?,
-            service_account: own.read("serviceAccount", path)?,
-            host_network: own.read("hostNetwork", path)?,
-            os: own.read("os", path)?,
-            node_selector: own.read("nodeSelector", path)?,
-            has_windows_affinity: has_windows_affinity(&own.read("affinity", path)?),
-            restart_policy: own.read("restartPolicy", path)?,
-            termination_grace_period_seconds: own.read("terminationGracePeriodSeconds", path)?,
-            resources: own.read("resources", path)?,
-            security_context: own.read("securityContext", path)?,
-            dns_config: own.read("dnsConfig", path)?,
+            containers: containers.iter().map(Container::read).collect::<Result<_, _>>()?,
+            init_containers: init_containers.iter().map(Container::read).collect::<Result<_, _>>()?,
+            volumes: fields.read("volumes")?,
+            service_account_name: fields.read("serviceAccountName")?,
+            service_account: fields.read("serviceAccount")?,
+            host_network: fields.read("hostNetwork")?,
+            os: fields.read("os")?,
+            node_selector: fields.read("nodeSelector")?,
+            has_windows_affinity: has_windows_affinity(&fields.read("affinity")?),
+            restart_policy: fields.read("restartPolicy")?,
+            termination_grace_period_seconds: fields.read("terminationGracePeriodSeconds")?,
+            resources: fields.read("resources")?,
+            security_context: fields.read("securityContext")?,
+            dns_config: fields.read("dnsConfig")?,
         })
     }
 
@@ -224,23 +206,18 @@ fn has_windows_affinity(affinity: &Value) -> bool {
 }
 
 impl Container {
-    fn read_all(containers: &[Fields<'_>], path: &str) -> Result<Vec<Self>, Unreadable> {
-        let containers = containers.iter().enumerate();
-        containers.map(|(index, fields)| Container::read(fields, &format!("{path}[{index}]."))).collect()
-    }
-
-    fn read(fields: &Fields<'_>, path: &str) -> Result<Self, Unreadable> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Unreadable> {
         Ok(Container {
-            name: fields.read("name", path)?,
-            image: fields.read("image", path)?,
-            ports: fields.read("ports", path)?,
-            env: fields.read("env", path)?,
-            readiness_probe: fields.read("readinessProbe", path)?,
-            liveness_probe: fields.read("livenessProbe", path)?,
-            startup_probe: fields.read("startupProbe", path)?,
-            resources: fields.read("resources", path)?,
-            security_context: fields.read("securityContext", path)?,
-            restart_policy: fields.read("restartPolicy", path)?,
+            name: fields.read("name")?,
+            image: fields.read("image")?,
+            ports: fields.read("ports")?,
+            env: fields.read("env")?,
+            readiness_probe: fields.read("readinessProbe")?,
+            liveness_probe: fields.read("livenessProbe")?,
+            startup_probe: fields.read("startupProbe")?,
+            resources: fields.read("resources")?,
+            security_context: fields.read("securityContext")?,
+            restart_policy: fields.read("restartPolicy")?,
         })
     }
 
@@ -265,7 +242,7 @@ impl PodSpec {
     pub fn of(spec: &Value) -> Result<Self, Unreadable> {
         let pod = serde_json::json!({ "spec": spec }).to_string();
         let pod = serde_json::from_str(&pod).unwrap();
-        PodSpec::read(&SpecFields::read(&pod, "")?, "")
+        PodSpec::read(&SpecFields::read(&pod)?)
     }
 }
 

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::shared::upstream_env::UpstreamEnv;
 use super::shared::volumes::Volume;
 use crate::json::Fields;
-use crate::k8s::edit::{Json, Object, list, new_items, object, set_entries, unchanged};
+use crate::k8s::edit::{
+    EditedObject, EditedValue, editable, list, new_value, new_values, object, set_entries,
+};
 use crate::k8s::pod::{PodSpec, SpecFields};
 
 /// All additions to a pod.
@@ -77,52 +79,55 @@ impl Summary {
 }
 
 impl Plan {
-    /// Applies the plan to the pod that it was made for.
-    pub fn apply<'a>(self, pod: &Fields<'a>, fields: &SpecFields<'a>, spec: &PodSpec) -> Result<Object<'a>> {
-        let mut init_containers: Vec<Object> = fields.init_containers.iter().map(unchanged).collect();
-        let mut containers: Vec<Object> = fields.containers.iter().map(unchanged).collect();
-        for (edited, read) in init_containers.iter_mut().chain(&mut containers).zip(spec.all_containers()) {
-            self.upstream_env.add_to(edited, &read.env)?;
+    /// Applies the plan to the pod that it was made for. `read` is what the plan was made from.
+    pub fn apply<'a>(
+        self,
+        pod: Fields<'a>,
+        spec: SpecFields<'a>,
+        read: &PodSpec,
+    ) -> Result<EditedObject<'a>> {
+        let mut users_init_containers: Vec<_> = spec.init_containers.into_iter().map(editable).collect();
+        let mut users_containers: Vec<_> = spec.containers.into_iter().map(editable).collect();
+        for (container, read) in users_init_containers.iter_mut().zip(&read.init_containers) {
+            self.upstream_env.add_to(container, &read.env)?;
+        }
+        for (container, read) in users_containers.iter_mut().zip(&read.containers) {
+            self.upstream_env.add_to(container, &read.env)?;
         }
         for (position, mount) in &self.mounts {
-            let container = containers.get_mut(*position).context("the container of a mount")?;
-            list(container, "volumeMounts")?.push(Json::new(mount)?);
+            let container = users_containers.get_mut(*position).context("the container of a mount")?;
+            list(container, "volumeMounts")?.push(new_value(mount)?);
         }
-        for ProbePort { container, probe, port } in self.probe_ports {
-            let container = containers.get_mut(container).context("the container of a probe")?;
-            object(object(container, probe)?, "httpGet")?.insert("port".into(), Json::new(&port)?);
+        for ProbePort { container: position, probe, port } in self.probe_ports {
+            let container = users_containers.get_mut(position).context("the container of a probe")?;
+            object(object(container, probe)?, "httpGet")?.insert("port".into(), new_value(&port)?);
         }
-        let mut spec = unchanged(&fields.own);
-        set_list(&mut spec, "initContainers", self.init_containers.around(init_containers)?);
-        set_list(&mut spec, "containers", self.containers.around(containers)?);
-        let volumes = list(&mut spec, "volumes")?;
-        volumes.extend(new_items(self.volumes)?);
-        volumes.extend(new_items(self.user_volumes)?);
+        let mut edited_spec = editable(spec.fields);
+        let init_containers = self.init_containers.around(users_init_containers)?;
+        edited_spec.insert("initContainers".into(), EditedValue::List(init_containers));
+        let containers = self.containers.around(users_containers)?;
+        edited_spec.insert("containers".into(), EditedValue::List(containers));
+        let volumes = list(&mut edited_spec, "volumes")?;
+        volumes.extend(new_values(self.volumes)?);
+        volumes.extend(new_values(self.user_volumes)?);
         if let Some(dns) = &self.dns {
-            spec.insert("dnsPolicy".into(), Json::new(&"None")?);
-            spec.insert("dnsConfig".into(), Json::new(dns)?);
+            edited_spec.insert("dnsPolicy".into(), new_value(&"None")?);
+            edited_spec.insert("dnsConfig".into(), new_value(dns)?);
         }
-        let mut pod = unchanged(pod);
-        let metadata = object(&mut pod, "metadata")?;
+        let mut edited_pod = editable(pod);
+        let metadata = object(&mut edited_pod, "metadata")?;
         set_entries(metadata, "annotations", self.annotations)?;
         set_entries(metadata, "labels", self.labels)?;
-        pod.insert("spec".into(), Json::Object(spec));
-        Ok(pod)
+        edited_pod.insert("spec".into(), EditedValue::Object(edited_spec));
+        Ok(edited_pod)
     }
 }
 
 impl Additions {
-    fn around(self, containers: Vec<Object<'_>>) -> Result<Vec<Json<'_>>> {
-        let mut all = new_items(self.first)?;
-        all.extend(containers.into_iter().map(Json::Object));
-        all.extend(new_items(self.last)?);
+    fn around(self, users: Vec<EditedObject<'_>>) -> Result<Vec<EditedValue<'_>>> {
+        let mut all = new_values(self.first)?;
+        all.extend(users.into_iter().map(EditedValue::Object));
+        all.extend(new_values(self.last)?);
         Ok(all)
-    }
-}
-
-/// An empty list stays as it was written: it may be missing.
-fn set_list<'a>(spec: &mut Object<'a>, key: &'static str, list: Vec<Json<'a>>) {
-    if !list.is_empty() {
-        spec.insert(key.into(), Json::List(list));
     }
 }

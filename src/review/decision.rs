@@ -4,7 +4,7 @@ use crate::annotations::{Annotations, unknown};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
 use crate::json::{Fields, Unreadable};
-use crate::k8s::pod::{Metadata, PodMeta, PodSpec, SpecFields};
+use crate::k8s::pod::{Metadata, PodSpec, SpecFields};
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::Plan;
 use crate::problem::{Findings, Problem};
@@ -15,55 +15,49 @@ use crate::warning::Warning;
 
 /// What happens to a pod.
 #[derive(Debug)]
-pub enum Decision<'f> {
+pub enum Decision<'a> {
     Skip { reason: Reason, warnings: Vec<Warning> },
     Reject { problems: Vec<Problem>, warnings: Vec<Warning> },
-    Inject { plan: Box<Plan>, spec: Box<PodSpec>, fields: SpecFields<'f>, warnings: Vec<Warning> },
+    Inject { plan: Box<Plan>, spec: SpecFields<'a>, read: Box<PodSpec>, warnings: Vec<Warning> },
 }
 
 /// A pod, or a workload's pod template, whose metadata has been read.
-pub struct Reviewed<'a> {
-    pub metadata: &'a Metadata,
-    pub annotations: Annotations<'a>,
+pub struct Reviewed<'r, 'a> {
+    pub fields: &'r Fields<'a>,
+    pub metadata: &'r Metadata,
+    pub annotations: Annotations<'r>,
     /// The Kubernetes namespace.
-    pub namespace: &'a str,
-    /// Its path in the request's object: empty, or `spec.template.`.
-    pub path: &'a str,
+    pub namespace: &'r str,
 }
 
-impl Reviewed<'_> {
+impl<'a> Reviewed<'_, 'a> {
     pub fn gate(&self, configuration: &Configuration) -> Gate {
         let mode = configuration.mode.name();
         gate::check(&self.annotations, self.metadata, self.namespace, &configuration.common, mode)
     }
 
     /// Decides about the pod, if the gate is open.
-    pub fn decide<'f>(
-        &self,
-        gate: Gate,
-        pod: &Fields<'f>,
-        configuration: &Configuration,
-    ) -> anyhow::Result<Decision<'f>> {
+    pub fn decide(&self, gate: Gate, configuration: &Configuration) -> anyhow::Result<Decision<'a>> {
         let unreadable = match gate {
             Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
             Gate::Open(problem) => problem,
         };
-        let fields = SpecFields::read(pod, self.path)?;
-        let spec = Box::new(PodSpec::read(&fields, self.path)?);
+        let spec = SpecFields::read(self.fields)?;
+        let read = Box::new(PodSpec::read(&spec)?);
         let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
         let candidate = Candidate {
             namespace: self.namespace,
             metadata: self.metadata,
             annotations: &self.annotations,
-            spec: &spec,
-            spec_path: &format!("{}spec", self.path),
+            spec: &read,
+            spec_path: &spec.fields.path,
         };
         let plan = configuration.mode.plan(&candidate, &mut findings)?;
         let Findings { problems, warnings } = findings;
         let mode = configuration.mode.name();
         match plan {
             Some(plan) if problems.is_empty() => {
-                Ok(Decision::Inject { plan: Box::new(plan), spec, fields, warnings })
+                Ok(Decision::Inject { plan: Box::new(plan), spec, read, warnings })
             }
             _ if self.annotations.has_known(mode) => Ok(Decision::Reject { problems, warnings }),
             // The setting `default` does not reject a pod that did not request injection.
@@ -79,8 +73,9 @@ impl Reviewed<'_> {
 }
 
 /// Rejects an object whose kind is not the request's.
-pub fn check_kind(meta: &PodMeta, kind: &str) -> Result<(), Unreadable> {
-    if meta.kind.is_empty() || meta.kind == kind {
+pub fn check_kind(object: &Fields<'_>, kind: &str) -> Result<(), Unreadable> {
+    let own: String = object.read("kind")?;
+    if own.is_empty() || own == kind {
         Ok(())
     } else {
         Err(Unreadable::new("kind", format!("must be {kind}")))

@@ -3,7 +3,7 @@
 use super::kind::Workload;
 use crate::annotations::{Annotations, full, names, unknown};
 use crate::json::{Fields, Unreadable};
-use crate::k8s::pod::PodMeta;
+use crate::k8s::pod::Metadata;
 use crate::settings::ModeName;
 use crate::text::{Quoted, is_plain};
 use crate::warning::Warning;
@@ -12,22 +12,21 @@ use crate::warning::Warning;
 /// than the policy server's timeout.
 const SUGGESTIONS_LIMIT: usize = 100;
 
-/// Warns of annotations on the workload itself, and of those on the job template of a `CronJob`.
+/// Warns of the annotations `own` on the workload itself, and of those on the job template of a
+/// `CronJob`.
 pub fn warnings(
     workload: Workload,
     object: &Fields<'_>,
-    meta: &PodMeta,
+    own: &Annotations<'_>,
     template: &Annotations<'_>,
     mode: ModeName,
 ) -> Result<Vec<Warning>, Unreadable> {
-    let own = Annotations::read(&meta.metadata, "")?;
-    let mut warnings = misplaced(workload, &format!("the {}", workload.kind), &own, template, mode);
+    let mut warnings = misplaced(workload, &format!("the {}", workload.kind), own, template, mode);
     if let Some(path) = workload.job_template()
-        && let Some(jobs) = object.at(path)?
+        && let Some(jobs) = object.object_at(path)?
     {
-        let place = format!("{path}.");
-        let meta = PodMeta::read(&jobs, &place)?;
-        let own = Annotations::read(&meta.metadata, &place)?;
+        let metadata: Metadata = jobs.read("metadata")?;
+        let own = Annotations::read(&metadata, &jobs)?;
         warnings.extend(misplaced(workload, path, &own, template, mode));
     }
     Ok(warnings)

@@ -8,7 +8,7 @@ use crate::annotations::names::{INJECT, MANAGED_BY, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
-use crate::k8s::pod::{Metadata, PodMeta, SpecFields};
+use crate::k8s::pod::{Metadata, SpecFields};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
 use crate::reason::Reason;
@@ -20,17 +20,18 @@ use crate::warning::Warning;
 
 pub fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyhow::Result<Answer<'a>> {
     let object = request.object()?;
-    let meta = PodMeta::read(object, "")?;
-    check_kind(&meta, Pod::KIND)?;
-    let subject = subject(request, &meta.metadata);
-    let annotations = Annotations::read(&meta.metadata, "")?;
-    let reviewed = Reviewed { metadata: &meta.metadata, annotations, namespace: subject.namespace, path: "" };
+    check_kind(object, Pod::KIND)?;
+    let metadata: Metadata = object.read("metadata")?;
+    let subject = subject(request, &metadata);
+    let annotations = Annotations::read(&metadata, object)?;
+    let reviewed =
+        Reviewed { fields: object, metadata: &metadata, annotations, namespace: subject.namespace };
     let mut gate = reviewed.gate(configuration);
     if let Gate::Skip { reason, warnings } = &mut gate
-        && may_be_copied(*reason, &meta.metadata)
+        && may_be_copied(*reason, &metadata)
     {
         // What is not injected may have any form.
-        let spec = SpecFields::read(object, "").ok();
+        let spec = SpecFields::read(object).ok();
         let injected =
             spec.is_some_and(|spec| spec.container_names().any(|name| is_injected_container(&name)));
         warnings.extend(copied_status(&reviewed, injected, configuration.mode.name()));
@@ -38,22 +39,22 @@ pub fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyho
     if let Gate::Skip { reason, warnings } = gate {
         return Ok(skip(reason, &warnings, &subject));
     }
-    match reviewed.decide(gate, object, configuration)? {
+    match reviewed.decide(gate, configuration)? {
         Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
         Decision::Reject { problems, warnings } => {
             let message = list("this pod cannot join the Consul service mesh", &problems);
             let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
             Ok(Answer::reject(Reason::Rejected, 422, message, &warnings, Some(log)))
         }
-        Decision::Inject { plan, spec, fields, warnings } => {
+        Decision::Inject { plan, spec, read, warnings } => {
             let log = subject.line(Level::Info, &plan.summary.sentence());
-            Ok(Answer::mutate(plan.apply(object, &fields, &spec)?, &warnings, log))
+            Ok(Answer::mutate(plan.apply(object.clone(), spec, &read)?, &warnings, log))
         }
     }
 }
 
 /// Most requests are ordinary skips. Only those that the user may not expect are logged.
-fn skip<'a>(reason: Reason, warnings: &[Warning], subject: &Subject<'_>) -> Answer<'a> {
+fn skip(reason: Reason, warnings: &[Warning], subject: &Subject<'_>) -> Answer<'static> {
     let unexpected = warnings.first().filter(|_| reason != Reason::NotRequested);
     let log = unexpected.map(|warning| subject.line(Level::Info, warning.as_str()));
     Answer::accept(reason, warnings, log)
@@ -70,7 +71,7 @@ fn may_be_copied(reason: Reason, metadata: &Metadata) -> bool {
 }
 
 /// The warning about the status annotation of an injected pod that was copied to another pod.
-fn copied_status(pod: &Reviewed<'_>, has_injected_container: bool, mode: ModeName) -> Option<Warning> {
+fn copied_status(pod: &Reviewed<'_, '_>, has_injected_container: bool, mode: ModeName) -> Option<Warning> {
     let Reviewed { metadata, annotations, .. } = pod;
     let has_status = annotations.get(STATUS).is_some();
     if !has_injected_container {

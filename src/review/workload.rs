@@ -9,29 +9,30 @@ use super::misplaced;
 use crate::annotations::Annotations;
 use crate::configuration::Configuration;
 use crate::json::{Fields, Unreadable};
-use crate::k8s::pod::PodMeta;
+use crate::k8s::pod::Metadata;
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::response::{Answer, Level};
 
-pub fn review<'a>(
+pub fn review(
     workload: Workload,
-    request: &Request<'a>,
+    request: &Request<'_>,
     configuration: &Configuration,
-) -> anyhow::Result<Answer<'a>> {
+) -> anyhow::Result<Answer<'static>> {
     let mode = configuration.mode.name();
     let object = request.object()?;
-    let meta = PodMeta::read(object, "")?;
-    check_kind(&meta, workload.kind)?;
-    let subject = subject(request, &meta.metadata);
+    check_kind(object, workload.kind)?;
+    let metadata: Metadata = object.read("metadata")?;
+    let own = Annotations::read(&metadata, object)?;
+    let subject = subject(request, &metadata);
     let Some(template) = Template::of(workload, object)? else {
-        let warnings = misplaced::warnings(workload, object, &meta, &Annotations::default(), mode)?;
+        let warnings = misplaced::warnings(workload, object, &own, &Annotations::default(), mode)?;
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
     let reviewed = template.reviewed(subject.namespace)?;
-    let mut warnings = misplaced::warnings(workload, object, &meta, &reviewed.annotations, mode)?;
-    match reviewed.decide(reviewed.gate(configuration), &template.pod, configuration)? {
+    let mut warnings = misplaced::warnings(workload, object, &own, &reviewed.annotations, mode)?;
+    match reviewed.decide(reviewed.gate(configuration), configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
             warnings.extend(more);
         }
@@ -59,24 +60,21 @@ pub fn review<'a>(
 
 /// The pod template of a workload.
 struct Template<'a> {
-    meta: PodMeta,
-    pod: Fields<'a>,
-    /// Its path in the object, with a dot at the end.
-    path: String,
+    fields: Fields<'a>,
+    metadata: Metadata,
 }
 
 impl<'a> Template<'a> {
     fn of(workload: Workload, object: &Fields<'a>) -> Result<Option<Self>, Unreadable> {
-        let Some(pod) = object.at(workload.template)? else { return Ok(None) };
-        let path = format!("{}.", workload.template);
-        let meta = PodMeta::read(&pod, &path)?;
-        Ok(Some(Template { meta, pod, path }))
+        let Some(fields) = object.object_at(workload.template)? else { return Ok(None) };
+        let metadata = fields.read("metadata")?;
+        Ok(Some(Template { fields, metadata }))
     }
 
-    fn reviewed<'r>(&'r self, namespace: &'r str) -> Result<Reviewed<'r>, Unreadable> {
-        let metadata = &self.meta.metadata;
-        let annotations = Annotations::read(metadata, &self.path)?;
-        Ok(Reviewed { metadata, annotations, namespace, path: &self.path })
+    fn reviewed<'r>(&'r self, namespace: &'r str) -> Result<Reviewed<'r, 'a>, Unreadable> {
+        let Template { fields, metadata } = self;
+        let annotations = Annotations::read(metadata, fields)?;
+        Ok(Reviewed { fields, metadata, annotations, namespace })
     }
 }
 
@@ -93,7 +91,7 @@ fn old_problems(
         };
         let Some(template) = Template::of(workload, old)? else { return Ok(Vec::new()) };
         let reviewed = template.reviewed(namespace)?;
-        match reviewed.decide(reviewed.gate(configuration), &template.pod, configuration)? {
+        match reviewed.decide(reviewed.gate(configuration), configuration)? {
             Decision::Reject { problems, .. } => Ok(problems),
             _ => Ok(Vec::new()),
         }

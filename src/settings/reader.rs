@@ -11,7 +11,7 @@ use crate::text::Quoted;
 /// One object of the settings. Keys are taken by name; the others are reported as unknown.
 #[derive(Debug)]
 pub struct SettingsReader<'a, 'f> {
-    /// The keys that lead here.
+    /// The keys that lead here, joined only for problems.
     path: Vec<&'static str>,
     mode: ModeName,
     members: Option<&'a Map<String, Value>>,

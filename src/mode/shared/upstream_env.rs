@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use k8s_openapi::api::core::v1::EnvVar;
 
-use crate::k8s::edit::{Object, list, new_items};
+use crate::k8s::edit::{EditedObject, list, new_values};
 use crate::k8s::kubelet;
 use crate::k8s::pod::{PodSpec, Variable};
 use crate::problem::{Findings, Problem};
@@ -84,14 +84,14 @@ impl UpstreamEnv {
     }
 
     /// Those of the variables that a container has itself.
-    fn kept<'c>(&self, own: impl Iterator<Item = &'c str>) -> BTreeSet<&'c str> {
-        own.filter(|name| self.names.contains(*name)).collect()
+    fn kept<'c>(&self, own: &'c [Variable]) -> BTreeSet<&'c str> {
+        own.iter().map(|variable| variable.name.as_str()).filter(|name| self.names.contains(*name)).collect()
     }
 
     /// Warns of variables that a container sets itself: they are kept.
     pub fn warn_of_kept(&self, spec: &PodSpec, findings: &mut Findings) {
         for container in spec.containers.iter().chain(&spec.init_containers) {
-            for name in self.kept(container.env.iter().map(|variable| variable.name.as_str())) {
+            for name in self.kept(&container.env) {
                 findings.warn(format!(
                     "container {}: its own variable {} overrides the one with the upstream's address; to get the address, remove the variable",
                     Quoted(&container.name, 40),
@@ -101,22 +101,22 @@ impl UpstreamEnv {
         }
     }
 
-    /// Adds the variables to a container, whose own are `own`. The kubelet expands references only
+    /// Adds the variables to a container; `own` are its variables as read. The kubelet expands references only
     /// to earlier variables, so they come first if one of the container's own refers to them.
     /// Otherwise they come last, because the policy server compares lists by position: after an
     /// insertion at the front, its patch replaces every variable.
-    pub fn add_to(&self, container: &mut Object<'_>, own: &[Variable]) -> Result<()> {
+    pub fn add_to(&self, container: &mut EditedObject<'_>, own: &[Variable]) -> Result<()> {
         if self.variables.is_empty() {
             return Ok(());
         }
-        let kept = self.kept(own.iter().map(|variable| variable.name.as_str()));
+        let kept = self.kept(own);
         let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
         let added = missing.map(|(name, value)| variable(name, value));
-        let names = || self.names.iter().map(String::as_str);
-        let is_referred_to = own.iter().any(|variable| kubelet::refers_to(&variable.value, names()));
+        let refers = |own: &Variable| kubelet::refers_to(&own.value, self.names.iter().map(String::as_str));
+        let is_referred_to = own.iter().any(refers);
         let env = list(container, "env")?;
         let position = if is_referred_to { 0 } else { env.len() };
-        env.splice(position..position, new_items(added)?);
+        env.splice(position..position, new_values(added)?);
         Ok(())
     }
 }
@@ -137,6 +137,7 @@ fn letters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::k8s::edit::editable;
     use serde_json::{Value, json};
 
     fn names(upstreams: &str) -> (Vec<String>, usize) {
@@ -177,7 +178,7 @@ mod tests {
         let names = |container: Value| {
             let own: Vec<Variable> = serde_json::from_value(container["env"].clone()).unwrap_or_default();
             let container = container.to_string();
-            let mut container = serde_json::from_str(&container).unwrap();
+            let mut container = editable(serde_json::from_str(&container).unwrap());
             variables.add_to(&mut container, &own).unwrap();
             let container = serde_json::to_value(&container).unwrap();
             let env = container["env"].as_array().unwrap().iter();
