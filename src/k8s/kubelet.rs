@@ -48,7 +48,7 @@ impl EnvText {
 
 /// Whether the kubelet would expand one of `variables` in the text.
 pub fn refers_to<'v>(text: &str, variables: impl IntoIterator<Item = &'v str>) -> bool {
-    text.contains("$(") && variables.into_iter().any(|variable| text.contains(&reference(variable)))
+    text.contains('$') && variables.into_iter().any(|variable| text.contains(&reference(variable)))
 }
 
 #[cfg(test)]
