@@ -66,8 +66,7 @@ impl<'a> Fields<'a> {
 
     /// Reads one field, unless it is absent or null.
     pub fn find<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Unreadable> {
-        let Some(text) = self.all.get(name) else { return Ok(None) };
-        serde_json::from_str(text.get()).map_err(|error| Unreadable::new(self.path_of(name), why(&error)))
+        self.all.get(name).map_or(Ok(None), |text| parse(text, || self.path_of(name)))
     }
 
     /// Reads one field. A field that is absent or null has the default value.
@@ -83,10 +82,20 @@ impl<'a> Fields<'a> {
 
     /// The objects of the list in a field.
     pub fn objects(&self, name: &str) -> Result<Vec<Self>, Unreadable> {
-        let list: Vec<Fields> = self.read(name)?;
-        let path = self.path_of(name);
+        let list: Vec<Fields> = self.read(name).map_err(|error| self.wrong_item(name).unwrap_or(error))?;
         let objects = list.into_iter().enumerate();
-        Ok(objects.map(|(index, object)| Fields { path: format!("{path}[{index}]"), ..object }).collect())
+        Ok(objects.map(|(index, object)| Fields { path: self.path_of_item(name, index), ..object }).collect())
+    }
+
+    /// The error about the first item of a list that is no object.
+    fn wrong_item(&self, name: &str) -> Option<Unreadable> {
+        let items: Vec<&RawValue> = self.read(name).ok()?;
+        let mut items = items.into_iter().enumerate();
+        items.find_map(|(index, text)| parse::<Fields>(text, || self.path_of_item(name, index)).err())
+    }
+
+    fn path_of_item(&self, name: &str, index: usize) -> String {
+        format!("{}[{index}]", self.path_of(name))
     }
 
     /// The object at a path of several steps.
@@ -98,8 +107,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The error without its position, which would be that in the field.
-fn why(error: &serde_json::Error) -> String {
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    error.to_string().replace(&position, "")
+/// The error lacks serde's position, which would be that in `text`.
+fn parse<'a, T: Deserialize<'a>>(text: &'a RawValue, path: impl FnOnce() -> String) -> Result<T, Unreadable> {
+    serde_json::from_str(text.get()).map_err(|error| {
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        Unreadable::new(path(), error.to_string().replace(&position, ""))
+    })
 }

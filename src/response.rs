@@ -102,20 +102,22 @@ mod tests {
     use crate::k8s::edit::new_value;
     use kubewarden_policy_sdk::response::ValidationResponse;
 
+    fn read(answer: &Answer<'_>) -> ValidationResponse {
+        serde_json::from_value(serde_json::to_value(&answer.response).unwrap()).unwrap()
+    }
+
     #[test]
     fn the_sdk_can_read_it() {
         let object = EditedObject::from([("kind".into(), new_value(&"Pod").unwrap())]);
         let log = LogLine { level: Level::Info, message: String::new() };
         let answer = Answer::mutate(object, &[Warning::new("careful")], log);
-        let response: ValidationResponse =
-            serde_json::from_value(serde_json::to_value(&answer.response).unwrap()).unwrap();
+        let response = read(&answer);
         assert!(response.accepted && response.message.is_none() && response.code.is_none());
         assert_eq!(response.mutated_object, Some(serde_json::json!({ "kind": "Pod" })));
         assert_eq!(response.audit_annotations.unwrap()[AUDIT_ANNOTATION], Reason::Injected.audit_value());
         assert_eq!(response.warnings, Some(vec!["careful".to_owned()]));
         let answer = Answer::reject(Reason::Rejected, 422, "why".to_owned(), &[], None);
-        let response: ValidationResponse =
-            serde_json::from_value(serde_json::to_value(&answer.response).unwrap()).unwrap();
+        let response = read(&answer);
         assert_eq!(
             (response.accepted, response.code, response.message),
             (false, Some(422), Some("why".to_owned()))

@@ -51,7 +51,7 @@ impl<'a> SpecFields<'a> {
         Ok(SpecFields { fields, containers, init_containers })
     }
 
-    /// The names of all containers, except those that are no text: the pod may not be injected.
+    /// The names of all containers. Those that cannot be read are left out.
     pub fn container_names(&self) -> impl Iterator<Item = String> {
         let containers = self.containers.iter().chain(&self.init_containers);
         containers.filter_map(|container| container.find("name").ok()?)
@@ -167,8 +167,8 @@ impl PodSpec {
         if self.os.name == "windows" {
             return Some("os.name");
         }
-        let selects_windows = |label| self.node_selector.get(label) == Some(&Some("windows".to_owned()));
-        let selected = LABELS.iter().find(|(label, _)| selects_windows(*label));
+        let value = |label| self.node_selector.get(label).and_then(Option::as_deref);
+        let selected = LABELS.iter().find(|(label, _)| value(*label) == Some("windows"));
         if let Some((_, place)) = selected {
             return Some(place);
         }
@@ -265,7 +265,7 @@ mod tests {
         for (spec, place) in [
             (json!(3), "spec: "),
             (json!({ "containers": {} }), "spec.containers: "),
-            (json!({ "containers": [1] }), "spec.containers: "),
+            (json!({ "containers": [1] }), "spec.containers[0]: "),
             (json!({ "containers": [{ "name": {} }] }), "spec.containers[0].name: "),
             (
                 json!({ "containers": [{ "ports": [{ "containerPort": "x" }] }] }),

@@ -54,8 +54,12 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         self.mode = mode;
     }
 
+    fn path_of<'k>(&self, key: &'k str) -> Vec<&'k str> {
+        [self.path.as_slice(), &[key]].concat()
+    }
+
     fn key(&self, key: &str) -> String {
-        [self.path.as_slice(), &[key]].concat().join(".")
+        self.path_of(key).join(".")
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
@@ -67,8 +71,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     /// Reads the object under `key`.
     pub fn block<T>(&mut self, key: &'static str, read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T) -> T {
         let value = self.take(key);
-        let path = [self.path.as_slice(), &[key]].concat();
-        let mut block = SettingsReader::at(path, self.mode, value, self.findings);
+        let mut block = SettingsReader::at(self.path_of(key), self.mode, value, self.findings);
         let value = read(&mut block);
         block.report_unknown_keys();
         value

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::EnvVar;
 
+use super::env::literal;
 use crate::k8s::edit::{EditedObject, list, new_values};
 use crate::k8s::kubelet;
 use crate::k8s::pod::{PodSpec, Variable};
@@ -111,7 +111,7 @@ impl UpstreamEnv {
         }
         let kept = self.kept(own);
         let missing = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
-        let added = missing.map(|(name, value)| variable(name, value));
+        let added = missing.map(|(name, value)| literal(name, value));
         let refers = |own: &Variable| kubelet::refers_to(&own.value, self.names.iter().map(String::as_str));
         let is_referred_to = own.iter().any(refers);
         let env = list(container, "env")?;
@@ -119,10 +119,6 @@ impl UpstreamEnv {
         env.splice(position..position, new_values(added)?);
         Ok(())
     }
-}
-
-fn variable(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
 }
 
 fn variable_name(written: &str) -> String {
