@@ -21,12 +21,16 @@ pub struct Input {
 pub struct Generator {
     seed: u64,
     payloads: Vec<Value>,
-    settings: Value,
+    settings: [Value; 2],
 }
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Generator { seed, payloads: sample::payloads(), settings: sample::settings() }
+        Generator {
+            seed,
+            payloads: sample::payloads(),
+            settings: [sample::settings(), sample::dataplane_settings()],
+        }
     }
 
     /// The input with this number, always the same one.
@@ -34,7 +38,7 @@ impl Generator {
         let mut dice = Dice::of(self.seed, index);
         loop {
             let (operation, mut value) = match dice.one_in(8) {
-                true => ("validate_settings", self.settings.clone()),
+                true => ("validate_settings", dice.pick(&self.settings).clone()),
                 false => ("validate", dice.pick(&self.payloads).clone()),
             };
             if dice.one_in(1_000) {
@@ -83,7 +87,7 @@ static VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
         "true", "\0", "\u{1f600}", "\u{202e}\u{feff}\u{7f}", ",", ":", "a:b:c:d", "prepared_query",
         "db:1,db:1", "9223372036854775808s", "1e999999999", "-----BEGIN CERTIFICATE-----",
         "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----",
-        "kube-system", "Always", "windows", "UDP", "DELETE",
+        "kube-system", "Always", "windows", "UDP", "DELETE", "agent", "dataplane",
     ]);
     values.as_array().cloned().unwrap_or_default()
 });
@@ -105,6 +109,7 @@ const KEYS: &[&str] = &[
     "kind",
     "object",
     "settings",
+    "mode",
     "template",
     "restartPolicy",
     "consul.hashicorp.com/",
