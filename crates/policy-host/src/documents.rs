@@ -66,14 +66,6 @@ pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError>
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// All values of a text, for a policy that accepts any JSON value, including `null`.
-pub fn parse_raw(text: &str) -> Result<Vec<Value>, SyntaxError> {
-    match parse_json(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        Ok(values) if !values.is_empty() => Ok(values),
-        _ => parse(text),
-    }
-}
-
 /// One document, in the dialect of Kubernetes. An empty text is `null`.
 pub fn parse_one(text: &str) -> Result<Value, SyntaxError> {
     parse_one_as(Dialect::Kubernetes, text)
@@ -222,16 +214,6 @@ mod tests {
         let text = "x: &x {a: 1}\ny:\n  <<: *x\n";
         assert_eq!(parse_one(text).unwrap()["y"], json!({"a": 1}));
         assert_eq!(parse_one_as(Dialect::Core, text).unwrap()["y"], json!({"<<": {"a": 1}}));
-    }
-
-    #[test]
-    fn null_is_a_value_where_any_is() {
-        assert_eq!(parse_raw("null\n").unwrap(), [Value::Null]);
-        assert_eq!(parse_raw("1 null").unwrap(), [json!(1), Value::Null]);
-        assert_eq!(parse_raw("a: 1\n").unwrap(), [json!({"a": 1})]);
-        assert_eq!(parse_raw("").unwrap(), Vec::<Value>::new());
-        assert!(parse_raw("{").unwrap_err().to_string().starts_with("not valid JSON"));
-        assert_eq!(parse("null").unwrap(), Vec::<Value>::new());
     }
 
     #[test]

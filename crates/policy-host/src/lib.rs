@@ -7,7 +7,7 @@
 //! share state.
 //!
 //! ```no_run
-//! use policy_host::{Policy, ValidateRequest};
+//! use policy_host::{AdmissionRequest, Policy};
 //! use serde_json::json;
 //!
 //! let policy = Policy::from_path("policy.wasm")?;
@@ -15,14 +15,14 @@
 //! assert!(policy.validate_settings(&settings)?.valid);
 //!
 //! let review = std::fs::read_to_string("review.json")?;
-//! let request = ValidateRequest::from_review(serde_json::from_str(&review)?)?;
+//! let request = AdmissionRequest::from_review(serde_json::from_str(&review)?)?;
 //! let response = policy.review(&request, &settings).response;
 //! println!("{}", serde_json::to_string(&response)?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! * [`Policy`] loads and calls a module; [`Policy::call`] accepts any payload.
-//! * [`ValidateRequest`] and [`AdmissionResponse`] are the input and output of a review.
+//! * [`AdmissionRequest`] and [`AdmissionResponse`] are the input and output of a review.
 //! * [`manifest`] builds requests from Kubernetes manifests.
 //! * [`server`] serves policies to an API server over HTTPS.
 //!
@@ -48,9 +48,11 @@ pub mod workload;
 
 pub use error::{CallError, LoadError, RequestError};
 pub use log::{Level, LogEntry, LogSink, Logs};
-pub use module::{ExecutionMode, Metadata, PolicyType};
+pub use module::{ExecutionMode, Metadata};
 pub use policy::{Observation, Policy, PolicyBuilder, Review};
-pub use request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo, ValidateRequest};
+/// The name in the policy's own tests.
+pub use request::AdmissionRequest as ValidateRequest;
+pub use request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo};
 pub use response::{
     AdmissionResponse, AdmissionStatus, PatchError, PatchType, PolicyAnswer, SettingsAnswer, StatusCause,
     StatusDetails,

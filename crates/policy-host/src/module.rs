@@ -17,8 +17,6 @@ const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 pub struct Metadata {
     /// The runtime that the policy was built for.
     pub execution_mode: ExecutionMode,
-    /// What the policy validates.
-    pub policy_type: PolicyType,
     /// Whether the policy changes objects.
     pub mutating: bool,
     /// The version of Kubewarden's protocol. `kwctl annotate` gets it from the policy; a
@@ -50,16 +48,6 @@ impl ExecutionMode {
             Self::Wasi => "wasi",
         }
     }
-}
-
-/// What a policy validates: admission requests or any JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum PolicyType {
-    #[default]
-    Kubernetes,
-    Raw,
 }
 
 /// Reads a module and checks that it is a policy that this host can run, so that a wrong

@@ -8,7 +8,7 @@ use crate::{
     error::{CallError, LoadError},
     log::{LogSink, Logs},
     module::{self, Metadata},
-    request::ValidateRequest,
+    request::AdmissionRequest,
     response::{AdmissionResponse, PolicyAnswer, SettingsAnswer},
     runner::{Outcome, Runner},
 };
@@ -165,17 +165,17 @@ impl Policy {
 
     /// Calls `validate` and returns the guest's own answer. [`Policy::review`] turns it into
     /// the response to the API server.
-    pub fn validate(&self, request: &ValidateRequest, settings: &Value) -> Result<PolicyAnswer, CallError> {
+    pub fn validate(&self, request: &AdmissionRequest, settings: &Value) -> Result<PolicyAnswer, CallError> {
         self.ask("validate", &request.payload(settings))
     }
 
     /// Calls `validate` and builds the response to the API server.
     #[must_use]
-    pub fn review(&self, request: &ValidateRequest, settings: &Value) -> Review {
-        let uid = request.uid();
+    pub fn review(&self, request: &AdmissionRequest, settings: &Value) -> Review {
+        let uid = &request.uid;
         match self.validate(request, settings) {
             Ok(answer) => Review {
-                response: AdmissionResponse::from_answer(uid, request.object(), answer),
+                response: AdmissionResponse::from_answer(uid, request.object.as_ref(), answer),
                 failure: None,
             },
             Err(failure) => {

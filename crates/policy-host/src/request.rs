@@ -1,4 +1,4 @@
-//! The input of a policy: an admission request, or any JSON for a raw policy.
+//! The input of a policy.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +40,31 @@ pub struct AdmissionRequest {
     pub options: Option<Value>,
 }
 
+impl AdmissionRequest {
+    /// Reads an `AdmissionRequest`, or the `AdmissionReview` around one.
+    pub fn from_review(input: Value) -> Result<Self, RequestError> {
+        let Value::Object(mut object) = input else {
+            return Err(RequestError::NotAnObject);
+        };
+        let request = if object.get("kind").and_then(Value::as_str) == Some("AdmissionReview") {
+            object.remove("request").ok_or(RequestError::NoRequest)?
+        } else {
+            Value::Object(object)
+        };
+        Ok(serde_json::from_value(request)?)
+    }
+
+    /// The payload of a call to `validate`, for [`Policy::call`] and
+    /// [`Policy::observe`].
+    ///
+    /// [`Policy::call`]: crate::Policy::call
+    /// [`Policy::observe`]: crate::Policy::observe
+    #[must_use]
+    pub fn payload(&self, settings: &Value) -> Vec<u8> {
+        json!({ "request": self, "settings": settings }).to_string().into_bytes()
+    }
+}
+
 /// A kind of the Kubernetes API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -71,57 +96,4 @@ pub struct UserInfo {
     pub uid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-}
-
-/// The request half of a call to `validate`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum ValidateRequest {
-    /// A request of the API server.
-    Admission(Box<AdmissionRequest>),
-    /// Any JSON, for a policy of type `raw`.
-    Raw(Value),
-}
-
-impl ValidateRequest {
-    /// Reads an `AdmissionRequest`, or the `AdmissionReview` around one.
-    pub fn from_review(input: Value) -> Result<Self, RequestError> {
-        let Value::Object(mut object) = input else {
-            return Err(RequestError::NotAnObject);
-        };
-        let request = if object.get("kind").and_then(Value::as_str) == Some("AdmissionReview") {
-            object.remove("request").ok_or(RequestError::NoRequest)?
-        } else {
-            Value::Object(object)
-        };
-        Ok(Self::Admission(Box::new(serde_json::from_value(request)?)))
-    }
-
-    /// The payload of a call to `validate`, for [`Policy::call`] and
-    /// [`Policy::measure`].
-    ///
-    /// [`Policy::call`]: crate::Policy::call
-    /// [`Policy::measure`]: crate::Policy::measure
-    #[must_use]
-    pub fn payload(&self, settings: &Value) -> Vec<u8> {
-        json!({ "request": self, "settings": settings }).to_string().into_bytes()
-    }
-
-    /// The id that the response repeats.
-    #[must_use]
-    pub fn uid(&self) -> &str {
-        match self {
-            Self::Admission(request) => &request.uid,
-            Self::Raw(value) => value.get("uid").and_then(Value::as_str).unwrap_or_default(),
-        }
-    }
-
-    /// The object that a mutation changes. None for a `DELETE`.
-    #[must_use]
-    pub fn object(&self) -> Option<&Value> {
-        match self {
-            Self::Admission(request) => request.object.as_ref(),
-            Self::Raw(value) => Some(value),
-        }
-    }
 }

@@ -5,7 +5,6 @@
 //! |---|---|---|
 //! | `POST /validate/{policy}` | `AdmissionReview` | `AdmissionReview` |
 //! | `POST /audit/{policy}` | `AdmissionReview` | the same, without mode and constraints |
-//! | `POST /validate_raw/{policy}` | `{"request": ...}` | `{"response": ...}` |
 //! | `GET /readiness` | | `200`; see [`readiness`] |
 
 use std::{
@@ -27,7 +26,7 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task};
 
 use crate::{
-    AdmissionRequest, AdmissionResponse, CallError, LoadError, LogSink, Policy, ValidateRequest,
+    AdmissionRequest, AdmissionResponse, CallError, LoadError, LogSink, Policy,
     policies::{self, NotLocal, PolicyEntry},
 };
 
@@ -93,7 +92,7 @@ impl Served {
 #[allow(missing_docs)]
 pub struct Event<'a> {
     pub policy: &'a str,
-    pub request: &'a ValidateRequest,
+    pub request: &'a AdmissionRequest,
     pub response: &'a AdmissionResponse,
     pub failure: Option<&'a CallError>,
     pub took: Duration,
@@ -131,17 +130,16 @@ impl Server {
         Router::new()
             .route("/validate/{policy}", post(validate))
             .route("/audit/{policy}", post(audit))
-            .route("/validate_raw/{policy}", post(validate_raw))
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .with_state(Arc::new(self))
     }
 
-    fn review(&self, id: &str, request: &ValidateRequest, origin: Origin) -> Option<AdmissionResponse> {
+    fn review(&self, id: &str, request: &AdmissionRequest, origin: Origin) -> Option<AdmissionResponse> {
         let served = self.policies.get(id)?;
         let began = Instant::now();
-        if self.is_exempt(request) {
+        if request.namespace.is_some() && request.namespace == self.exempt_namespace {
             return Some(AdmissionResponse {
-                uid: request.uid().to_owned(),
+                uid: request.uid.clone(),
                 allowed: true,
                 ..AdmissionResponse::default()
             });
@@ -164,15 +162,6 @@ impl Server {
             took: began.elapsed(),
         });
         Some(response)
-    }
-
-    fn is_exempt(&self, request: &ValidateRequest) -> bool {
-        match request {
-            ValidateRequest::Admission(request) => {
-                request.namespace.is_some() && request.namespace == self.exempt_namespace
-            }
-            ValidateRequest::Raw(_) => false,
-        }
     }
 }
 
@@ -207,16 +196,6 @@ struct ReviewOut {
     response: AdmissionResponse,
 }
 
-#[derive(Deserialize)]
-struct RawReviewRequest {
-    request: Value,
-}
-
-#[derive(Serialize)]
-struct RawOut {
-    response: AdmissionResponse,
-}
-
 async fn validate(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
@@ -226,7 +205,7 @@ async fn validate(
     admission(server, policy, review, Origin::Validate).await
 }
 
-// Here and below, axum rejects other JSON with a plain text error, as in the policy server.
+// Here axum rejects other JSON with a plain text error, as in the policy server.
 async fn audit(
     State(server): State<Arc<Server>>,
     Path(policy): Path<String>,
@@ -235,39 +214,15 @@ async fn audit(
     admission(server, policy, review, Origin::Audit).await
 }
 
-async fn validate_raw(
-    State(server): State<Arc<Server>>,
-    Path(policy): Path<String>,
-    Json(RawReviewRequest { request }): Json<RawReviewRequest>,
-) -> Result<Json<RawOut>, ApiError> {
-    let request = ValidateRequest::Raw(request);
-    let response = evaluate(server, policy, request, Origin::Validate).await?;
-    Ok(Json(RawOut { response }))
-}
-
 async fn admission(
     server: Arc<Server>,
     policy: String,
-    review: AdmissionReviewRequest,
+    AdmissionReviewRequest { request, .. }: AdmissionReviewRequest,
     origin: Origin,
 ) -> Result<Json<ReviewOut>, ApiError> {
-    let request = ValidateRequest::Admission(Box::new(review.request));
-    Ok(Json(ReviewOut {
-        kind: "AdmissionReview",
-        api_version: "admission.k8s.io/v1",
-        response: evaluate(server, policy, request, origin).await?,
-    }))
-}
-
-async fn evaluate(
-    server: Arc<Server>,
-    policy: String,
-    request: ValidateRequest,
-    origin: Origin,
-) -> Result<AdmissionResponse, ApiError> {
     let worker = Arc::clone(&server);
     let permit = Arc::clone(&server.workers).acquire_owned().await.map_err(|_| ApiError::internal())?;
-    task::spawn_blocking(move || {
+    let response = task::spawn_blocking(move || {
         // Held by the work itself, which continues if the client disconnects.
         let _permit = permit;
         worker.review(&policy, &request, origin).ok_or_else(|| ApiError {
@@ -276,7 +231,8 @@ async fn evaluate(
         })
     })
     .await
-    .map_err(|_| ApiError::internal())?
+    .map_err(|_| ApiError::internal())??;
+    Ok(Json(ReviewOut { kind: "AdmissionReview", api_version: "admission.k8s.io/v1", response }))
 }
 
 /// An HTTP error that does not come from a policy.

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use policy_host::{CallError, Level, LoadError, Policy, ValidateRequest};
+use policy_host::{AdmissionRequest, CallError, Level, LoadError, Policy};
 use serde_json::{Value, json};
 use support::{Behavior, accept, annotated, policy, policy_with};
 
@@ -18,8 +18,8 @@ fn load_bytes(wasm: &[u8]) -> Result<Policy, LoadError> {
     Policy::builder().timeout(Some(Duration::from_millis(300))).bytes(wasm)
 }
 
-fn request(object: Option<&Value>) -> ValidateRequest {
-    ValidateRequest::from_review(json!({
+fn request(object: Option<&Value>) -> AdmissionRequest {
+    AdmissionRequest::from_review(json!({
         "uid": "u-1",
         "kind": { "group": "", "version": "v1", "kind": "Pod" },
         "resource": { "group": "", "version": "v1", "resource": "pods" },

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use consul_connect_injector::annotations::names::{ReadBy, TABLE, read_by};
 use consul_connect_injector::settings::ModeName;
 use policy_host::{
-    ValidateRequest, documents, helm,
+    documents, helm,
     helm::{Fate, Mode, Options},
     manifest,
 };
@@ -237,7 +237,7 @@ fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
     let only_dataplane = |name: &str| read_by(name) == Some(ReadBy::Only(ModeName::Dataplane));
     let dataplane = annotations.keys().any(|name| only_dataplane(name.strip_prefix(PREFIX).unwrap_or(name)));
     let settings = if dataplane { json!({ "mode": "dataplane" }) } else { json!({}) };
-    let response = policy().review(&ValidateRequest::Admission(Box::new(case.request)), &settings).response;
+    let response = policy().review(&case.request, &settings).response;
     let problems = response.message().unwrap_or_default().to_owned();
     let warnings = response.warnings.unwrap_or_default().join("\n");
     (response.allowed, format!("{problems}\n{warnings}"))

@@ -5,7 +5,7 @@
 
 mod support;
 
-use policy_host::{ValidateRequest, documents, manifest};
+use policy_host::{documents, manifest};
 use serde_json::{Value, json};
 use support::project::{policy, read};
 
@@ -23,8 +23,7 @@ fn injected(settings: &Value) -> Vec<(String, Value)> {
     };
     let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
     let before = case.request.object.clone().unwrap();
-    let request = ValidateRequest::Admission(Box::new(case.request));
-    let after = policy().review(&request, settings).response.patched(&before).unwrap();
+    let after = policy().review(&case.request, settings).response.patched(&before).unwrap();
     let containers = after["spec"]["initContainers"].as_array().unwrap();
     assert_eq!(containers.len(), 3);
     let of =

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Behavior, accept, annotated, policy, policy_with};
+use support::{Behavior, accept, policy, policy_with};
 use tempfile::TempDir;
 
 const POD: &str = "\
@@ -337,7 +337,7 @@ fn what_cannot_be_used_is_named_with_its_place() {
             5,
             "pod.yaml: does not contain the manifest of a policy\n  hint: POLICY must be",
         ),
-        (vec!["run", wasm, "-r", &empty, "--raw"], 4, "empty.json: it contains no document"),
+        (vec!["run", wasm, "-r", &empty], 4, "empty.json: it contains no document"),
         (
             vec!["run", wasm, "-r", &pod, "-s", &twice],
             4,
@@ -354,27 +354,6 @@ fn what_cannot_be_used_is_named_with_its_place() {
     }
     let ran = bench.run("{\"uid\": \"u\"}", &[]);
     assert!(ran.stderr.contains("cannot build AdmissionRequest object from given input: missing field"));
-}
-
-#[test]
-fn a_raw_policy_gets_the_input_as_it_is() {
-    let wasm = policy(&Behavior::Answer(json!({ "accepted": true, "mutated_object": [2] })));
-    let metadata = json!({ "rules": [], "mutating": true, "policyType": "raw" });
-    for (bench, arguments) in
-        [(Bench::new(&wasm), &["--raw"][..]), (Bench::new(&annotated(wasm, &metadata)), &[])]
-    {
-        let ran = bench.run("[1]", arguments);
-        assert_eq!(ran.status, 0, "{}", ran.stderr);
-        let response: Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!(response["patchType"], "JSONPatch");
-    }
-}
-
-#[test]
-fn a_raw_null_is_a_request() {
-    let ran = Bench::answering(accept()).run("null", &["--raw"]);
-    let expected = "{\"uid\":\"\",\"allowed\":true,\"auditAnnotations\":null,\"warnings\":null}\n";
-    assert_eq!((ran.status, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
 }
 
 fn manifest(module: &str, rest: &str) -> String {
@@ -444,7 +423,6 @@ fn the_manifest_of_a_policy_is_run_as_its_policy_server_would() {
             5,
             "policy groups are not supported",
         ),
-        (manifest(&url, ""), vec!["--raw"], 4, "--raw option cannot be used with a YAML file"),
     ] {
         let ran = ask(&text, &arguments);
         assert_eq!((ran.status, ran.stdout.as_str()), (status, ""), "{}", ran.stderr);

@@ -199,9 +199,6 @@ fn reviews_are_answered_as_the_policy_server_does() {
     own["request"]["namespace"] = json!("kubewarden");
     assert_eq!(host.validate("reject", &own)["allowed"], true);
 
-    let (status, raw) = host.post("/validate_raw/reject", r#"{"request": {"uid": "r"}}"#);
-    assert_eq!((status, &raw["response"]["uid"]), (200, &json!("r")));
-
     let probe = TcpStream::connect(host.readiness).unwrap();
     assert_eq!(exchange(probe, "GET", "/readiness", "").0, 200);
     assert_eq!(host.terminate().0, 0);
@@ -226,7 +223,7 @@ fn an_invalid_review_is_an_http_error() {
     assert_eq!(host.post("/validate/p", &long.to_string()).0, 413);
 }
 
-/// The two routes that the API server does not call return plain text.
+/// The route that the API server does not call returns plain text.
 #[test]
 fn invalid_json_is_refused_with_the_policy_servers_message() {
     let folder = TempDir::new().unwrap();
@@ -237,18 +234,12 @@ fn invalid_json_is_refused_with_the_policy_servers_message() {
     let (status, kind, body) = host.answer("/validate/p", "{");
     assert_eq!((status, kind.as_str()), (400, "application/json"));
     assert_eq!(body, json!({ "message": broken, "status": 400 }).to_string());
-    for path in ["/audit/p", "/validate_raw/p"] {
-        let (status, kind, body) = host.answer(path, "{");
-        assert_eq!(
-            (status, kind.as_str(), body.as_str()),
-            (400, "text/plain; charset=utf-8", broken),
-            "{path}"
-        );
-        let (status, kind, body) = host.answer(path, "{}");
-        assert_eq!((status, kind.as_str()), (422, "text/plain; charset=utf-8"), "{path}");
-        assert!(body.contains("missing field `request`"), "{body}");
-    }
-    // All routes report an unknown policy in the same way.
+    let (status, kind, body) = host.answer("/audit/p", "{");
+    assert_eq!((status, kind.as_str(), body.as_str()), (400, "text/plain; charset=utf-8", broken));
+    let (status, kind, body) = host.answer("/audit/p", "{}");
+    assert_eq!((status, kind.as_str()), (422, "text/plain; charset=utf-8"));
+    assert!(body.contains("missing field `request`"), "{body}");
+    // Both routes report an unknown policy in the same way.
     let (status, kind, _) = host.answer("/audit/other", &review(&json!({})).to_string());
     assert_eq!((status, kind.as_str()), (404, "application/json"));
 

@@ -7,9 +7,9 @@ use std::{
 };
 
 use policy_host::{
-    ValidateRequest, documents,
+    AdmissionRequest, documents,
     documents::Dialect,
-    manifest::{self, ManifestError, Options},
+    manifest::{self, Options},
     policies::{self, Mode, PolicyEntry},
 };
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ pub struct Item {
     pub note: Option<&'static str>,
     /// Whether the input was a manifest rather than a request.
     pub from_manifest: bool,
-    pub request: ValidateRequest,
+    pub request: AdmissionRequest,
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -55,26 +55,10 @@ pub fn read(path: &str) -> Result<String, Failure> {
 }
 
 /// The requests in the text of one file.
-pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<Vec<Item>, Failure> {
+pub fn requests(path: &str, text: &str, options: &Options) -> Result<Vec<Item>, Failure> {
     let name = if path == "-" { "standard input" } else { path };
     let bad = |message: String| Failure::new(Status::BadInput, format!("{name}: {message}"));
-    let documents = if raw { documents::parse_raw(text) } else { documents::parse(text) };
-    let documents = documents.map_err(|error| bad(error.to_string()))?;
-    if raw {
-        if documents.is_empty() {
-            return Err(bad(ManifestError::Empty.to_string()));
-        }
-        return Ok(documents
-            .into_iter()
-            .map(|document| Item {
-                title: "raw request".to_owned(),
-                template_of: None,
-                note: None,
-                from_manifest: false,
-                request: ValidateRequest::Raw(document),
-            })
-            .collect());
-    }
+    let documents = documents::parse(text).map_err(|error| bad(error.to_string()))?;
     if documents.iter().any(manifest::is_manifest) || documents.is_empty() {
         let cases = manifest::cases(documents, options).map_err(|error| bad(error.to_string()))?;
         return Ok(cases
@@ -84,17 +68,17 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
                 template_of: case.template_of,
                 note: case.note,
                 from_manifest: true,
-                request: ValidateRequest::Admission(Box::new(case.request)),
+                request: case.request,
             })
             .collect());
     }
     documents
         .into_iter()
         .map(|document| {
-            let request = ValidateRequest::from_review(document).map_err(|error| {
+            let request = AdmissionRequest::from_review(document).map_err(|error| {
                 bad(error.to_string()).hint(
                     "expected an AdmissionRequest, an AdmissionReview, or a manifest \
-                     with `apiVersion` and `kind`; use --raw for other JSON",
+                     with `apiVersion` and `kind`",
                 )
             })?;
             Ok(Item { title: title(&request), template_of: None, note: None, from_manifest: false, request })
@@ -102,18 +86,15 @@ pub fn requests(path: &str, text: &str, raw: bool, options: &Options) -> Result<
         .collect()
 }
 
-fn title(request: &ValidateRequest) -> String {
-    match request {
-        ValidateRequest::Admission(request) => match &request.object {
-            Some(object) => manifest::title(object, request.namespace.as_deref()),
-            None => format!(
-                "{} {} {}",
-                request.operation,
-                request.kind.kind,
-                request.name.as_deref().unwrap_or_default()
-            ),
-        },
-        ValidateRequest::Raw(_) => "raw request".to_owned(),
+fn title(request: &AdmissionRequest) -> String {
+    match &request.object {
+        Some(object) => manifest::title(object, request.namespace.as_deref()),
+        None => format!(
+            "{} {} {}",
+            request.operation,
+            request.kind.kind,
+            request.name.as_deref().unwrap_or_default()
+        ),
     }
 }
 

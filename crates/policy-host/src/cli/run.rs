@@ -8,7 +8,7 @@ use std::{
 
 use clap::{ArgAction, ValueEnum};
 use policy_host::{
-    CallError, Level, LogSink, Policy, PolicyType, Review, documents,
+    CallError, Level, LogSink, Policy, Review, documents,
     manifest::{Operation, Options},
 };
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub struct Args {
 
     /// Compare the policy's pod with this pod, which the chart's webhook has injected: the output of
     /// kubectl get pod -o yaml. Without --request-path, the policy gets the pod before its injection
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["raw", "output"])]
+    #[arg(long, value_name = "PATH", conflicts_with = "output")]
     against: Option<String>,
 
     /// The policy's settings: a YAML or JSON file
@@ -86,10 +86,6 @@ pub struct Args {
     /// Interrupt the policy after this many seconds; 0 means never
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     timeout: u64,
-
-    /// Pass the request on unchanged, to a policy of type `raw`
-    #[arg(long)]
-    raw: bool,
 
     /// The execution mode; only kwctl's default is supported
     #[arg(short, long, value_name = "MODE", value_parser = ["kubewarden", "kubewarden-wapc"], hide_possible_values = true)]
@@ -157,12 +153,6 @@ fn subjects(args: &Args) -> Result<Vec<Subject>, Failure> {
         let settings = input::settings(args.settings_path.as_deref(), args.settings_json.as_deref())?;
         return Ok(vec![Subject::module(&args.policy, settings)]);
     }
-    if args.raw {
-        return Err(Failure::new(
-            Status::BadInput,
-            format!("The --raw option cannot be used with a YAML file: {}", args.policy),
-        ));
-    }
     if args.settings_path.is_some() || args.settings_json.is_some() {
         anstream::eprintln!(
             "{} the settings are those of {}; --settings-path and --settings-json are ignored",
@@ -181,7 +171,6 @@ fn ask(
     requests: &[(&str, String)],
     tally: &mut Tally<'_>,
 ) -> Result<(), Failure> {
-    let raw = args.raw || policy.metadata().is_some_and(|metadata| metadata.policy_type == PolicyType::Raw);
     let options = Options {
         namespace: args.namespace.clone(),
         operation: match args.operation {
@@ -192,7 +181,7 @@ fn ask(
     };
     let mut items = Vec::new();
     for (path, text) in requests {
-        items.extend(input::requests(path, text, raw, &options)?);
+        items.extend(input::requests(path, text, &options)?);
     }
 
     let settings = subject.entry.settings();
@@ -321,7 +310,7 @@ fn compared(
     differences: &mut Vec<String>,
 ) -> Result<bool, Failure> {
     let response = &review.response;
-    let Some(before) = item.request.object() else { return Ok(true) };
+    let Some(before) = item.request.object.as_ref() else { return Ok(true) };
     let ours = response
         .patched(before)
         .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", item.title)))?;
@@ -343,7 +332,7 @@ fn print(
     review: &Review,
 ) -> Result<bool, Failure> {
     let response = &review.response;
-    let before = item.request.object();
+    let before = item.request.object.as_ref();
     let after = match before {
         Some(before) => Some(
             response

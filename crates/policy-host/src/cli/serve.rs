@@ -15,7 +15,7 @@ use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use clap::ValueEnum;
 use policy_host::{
-    Level, LogSink, ValidateRequest, manifest,
+    Level, LogSink, manifest,
     policies::{self, PolicyEntry},
     server::{self, Event, EventSink, ServeError, Served, Server},
 };
@@ -308,21 +308,16 @@ impl Log {
 
 /// `connect-injector: CREATE Pod default/web: changed in 3ms`
 fn described(event: &Event<'_>) -> String {
-    let what = match event.request {
-        ValidateRequest::Admission(request) => {
-            let object = request.object.as_ref().or(request.old_object.as_ref());
-            let title = object.map_or_else(
-                || request.kind.kind.clone(),
-                |object| manifest::title(object, request.namespace.as_deref()),
-            );
-            format!("{} {title}", request.operation)
-        }
-        ValidateRequest::Raw(_) => "raw request".to_owned(),
-    };
+    let request = event.request;
+    let object = request.object.as_ref().or(request.old_object.as_ref());
+    let title = object.map_or_else(
+        || request.kind.kind.clone(),
+        |object| manifest::title(object, request.namespace.as_deref()),
+    );
     let outcome = match (event.response.allowed, &event.response.patch) {
         (false, _) => "rejected",
         (true, Some(_)) => "changed",
         (true, None) => "accepted",
     };
-    format!("{}: {what}: {outcome} in {:?}", event.policy, event.took)
+    format!("{}: {} {title}: {outcome} in {:?}", event.policy, request.operation, event.took)
 }

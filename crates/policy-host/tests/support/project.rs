@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use policy_host::{Policy, ValidateRequest, documents, manifest};
+use policy_host::{Policy, documents, manifest};
 use serde_json::{Value, json};
 
 pub fn root() -> &'static Path {
@@ -81,8 +81,7 @@ pub fn outcomes(object: &Value, settings: &Value) -> Vec<Outcome> {
     cases
         .into_iter()
         .map(|case| {
-            let request = ValidateRequest::Admission(Box::new(case.request));
-            let response = policy().review(&request, settings).response;
+            let response = policy().review(&case.request, settings).response;
             Outcome {
                 title: case.title,
                 of_workload: case.template_of.is_some(),
