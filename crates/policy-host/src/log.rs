@@ -5,16 +5,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The level of a line, with the names of the policy SDK.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[allow(missing_docs)]
 pub enum Level {
+    #[value(help = "Also trace lines of policies")]
     Trace,
+    #[value(help = "Also every request")]
     Debug,
     Info,
+    #[value(name = "warn")]
     Warning,
     Error,
 }

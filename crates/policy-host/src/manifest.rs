@@ -1,5 +1,6 @@
 //! Builds the admission requests that `kubectl apply` of a manifest would cause.
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -27,7 +28,7 @@ const CLUSTER_SCOPED: [&str; 14] = [
 ];
 
 /// The operation of the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     /// A new object.
     #[default]

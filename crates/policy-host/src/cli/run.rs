@@ -76,8 +76,8 @@ pub struct Args {
     namespace: String,
 
     /// The operation of the requests for manifests
-    #[arg(long, value_enum, value_name = "OPERATION", default_value = "create", ignore_case = true)]
-    operation: OperationArg,
+    #[arg(long, value_enum, value_name = "OPERATION", default_value_t, ignore_case = true)]
+    operation: Operation,
 
     /// Exit with status 9 if anything was rejected
     #[arg(long)]
@@ -116,12 +116,6 @@ enum Output {
     Summary,
     /// diff and summary
     Full,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OperationArg {
-    Create,
-    Update,
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
@@ -173,10 +167,7 @@ fn ask(
 ) -> Result<(), Failure> {
     let options = Options {
         namespace: args.namespace.clone(),
-        operation: match args.operation {
-            OperationArg::Create => Operation::Create,
-            OperationArg::Update => Operation::Update,
-        },
+        operation: args.operation,
         with_pods: args.output != Some(Output::Json),
     };
     let mut items = Vec::new();

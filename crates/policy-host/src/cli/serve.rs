@@ -13,7 +13,6 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use clap::ValueEnum;
 use policy_host::{
     Level, LogSink, manifest,
     policies::{self, PolicyEntry},
@@ -97,36 +96,11 @@ pub struct Args {
 
     /// The log level
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "info", env = "KUBEWARDEN_LOG_LEVEL")]
-    log_level: LogLevel,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogLevel {
-    /// Also trace lines of policies
-    Trace,
-    /// Also every request
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl From<LogLevel> for Level {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Trace => Self::Trace,
-            LogLevel::Debug => Self::Debug,
-            LogLevel::Info => Self::Info,
-            LogLevel::Warn => Self::Warning,
-            LogLevel::Error => Self::Error,
-        }
-    }
+    log_level: Level,
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
-    let log = Log {
-        level: if screen.verbose { Level::Debug.min(args.log_level.into()) } else { args.log_level.into() },
-    };
+    let log = Log { level: if screen.verbose { Level::Debug.min(args.log_level) } else { args.log_level } };
     let entries = policies::parse(&input::read(&args.policies)?)
         .map_err(|error| Failure::new(Status::BadInput, format!("{}: {error}", args.policies)))?;
     let names: Vec<_> = entries.keys().cloned().collect();

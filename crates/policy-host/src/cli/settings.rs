@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use clap::ValueEnum;
 use policy_host::{
     Policy,
     advice::advice,
@@ -52,7 +51,7 @@ pub struct Args {
 
     /// The policy's mode [default: determined from the values]
     #[arg(long, value_enum, value_name = "MODE", requires = "from_helm")]
-    mode: Option<ModeArg>,
+    mode: Option<helm::Mode>,
 
     /// The name of the Helm release, with which the names of the chart's Services begin
     #[arg(long, value_name = "NAME", requires = "from_helm")]
@@ -65,12 +64,6 @@ pub struct Args {
     /// The policy: a .wasm file or its file:// URL
     #[arg(long, value_name = "POLICY", default_value = "policy.wasm")]
     policy: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ModeArg {
-    Agent,
-    Dataplane,
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
@@ -119,10 +112,7 @@ fn translated(path: &str, args: &Args, screen: &Screen) -> Result<Translation, F
     let ca_cert = args.ca_cert.as_deref().map(input::read).transpose()?;
     let options = helm::Options {
         ca_cert: ca_cert.as_deref(),
-        mode: args.mode.map(|mode| match mode {
-            ModeArg::Agent => helm::Mode::Agent,
-            ModeArg::Dataplane => helm::Mode::Dataplane,
-        }),
+        mode: args.mode,
         release: args.release.as_deref(),
         namespace: args.release_namespace.as_deref(),
     };

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde_json::json;
 
 use super::values::Values;
 
 /// How a pod joins the mesh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// The pod registers itself with the client agent on its node.
     Agent,
