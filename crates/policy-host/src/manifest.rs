@@ -57,6 +57,12 @@ pub struct Options {
     pub with_pods: bool,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self { namespace: "default".to_owned(), operation: Operation::Create, with_pods: true }
+    }
+}
+
 /// A request and its title.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
@@ -66,8 +72,20 @@ pub struct Case {
     pub template_of: Option<String>,
     /// What the policy's answer does not cover.
     pub note: Option<&'static str>,
+    /// Whether the input was a manifest rather than a request.
+    pub from_manifest: bool,
     /// The request.
     pub request: AdmissionRequest,
+}
+
+impl From<AdmissionRequest> for Case {
+    fn from(request: AdmissionRequest) -> Self {
+        let mut title = title_of(&request);
+        if request.object.is_none() {
+            title = format!("{} {title}", request.operation);
+        }
+        Self { title, template_of: None, note: None, from_manifest: false, request }
+    }
 }
 
 /// The answer for the object does not cover the pods that its controller creates.
@@ -124,6 +142,15 @@ pub fn title(object: &Value, namespace: Option<&str>) -> String {
     }
 }
 
+/// The title of a request's object, or of the old one if it is deleted.
+#[must_use]
+pub fn title_of(request: &AdmissionRequest) -> String {
+    match request.object.as_ref().or(request.old_object.as_ref()) {
+        Some(object) => title(object, request.namespace.as_deref()),
+        None => format!("{} {}", request.kind.kind, request.name.as_deref().unwrap_or("(no name)")),
+    }
+}
+
 fn flattened(document: Value) -> Vec<Value> {
     let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match document {
@@ -173,6 +200,7 @@ fn add(
         title: title.clone(),
         template_of: None,
         note,
+        from_manifest: true,
     });
     if let Some(TemplatePod { pod, created_by }) = pod {
         let user = UserInfo {
@@ -190,6 +218,7 @@ fn add(
             request: request(cases.len(), "v1", "Pod", pod, Operation::Create, user),
             template_of: Some(title),
             note: None,
+            from_manifest: true,
         });
     }
     Ok(())

@@ -9,26 +9,12 @@ use std::{
 use policy_host::{
     AdmissionRequest, documents,
     documents::Dialect,
-    manifest::{self, Options},
+    manifest::{self, Case, Options},
     policies::{self, Mode, PolicyEntry},
 };
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, Status};
-
-/// A request and its origin.
-#[derive(Debug)]
-pub struct Item {
-    /// `Pod default/web`
-    pub title: String,
-    /// The workload that the pod belongs to.
-    pub template_of: Option<String>,
-    /// What the policy's answer does not cover.
-    pub note: Option<&'static str>,
-    /// Whether the input was a manifest rather than a request.
-    pub from_manifest: bool,
-    pub request: AdmissionRequest,
-}
 
 /// The text of a file, or of standard input for `-`.
 pub fn read(path: &str) -> Result<String, Failure> {
@@ -55,22 +41,12 @@ pub fn read(path: &str) -> Result<String, Failure> {
 }
 
 /// The requests in the text of one file.
-pub fn requests(path: &str, text: &str, options: &Options) -> Result<Vec<Item>, Failure> {
+pub fn requests(path: &str, text: &str, options: &Options) -> Result<Vec<Case>, Failure> {
     let name = if path == "-" { "standard input" } else { path };
     let bad = |message: String| Failure::new(Status::BadInput, format!("{name}: {message}"));
     let documents = documents::parse(text).map_err(|error| bad(error.to_string()))?;
     if documents.iter().any(manifest::is_manifest) || documents.is_empty() {
-        let cases = manifest::cases(documents, options).map_err(|error| bad(error.to_string()))?;
-        return Ok(cases
-            .into_iter()
-            .map(|case| Item {
-                title: case.title,
-                template_of: case.template_of,
-                note: case.note,
-                from_manifest: true,
-                request: case.request,
-            })
-            .collect());
+        return manifest::cases(documents, options).map_err(|error| bad(error.to_string()));
     }
     documents
         .into_iter()
@@ -81,21 +57,9 @@ pub fn requests(path: &str, text: &str, options: &Options) -> Result<Vec<Item>, 
                      with `apiVersion` and `kind`",
                 )
             })?;
-            Ok(Item { title: title(&request), template_of: None, note: None, from_manifest: false, request })
+            Ok(request.into())
         })
         .collect()
-}
-
-fn title(request: &AdmissionRequest) -> String {
-    match &request.object {
-        Some(object) => manifest::title(object, request.namespace.as_deref()),
-        None => format!(
-            "{} {} {}",
-            request.operation,
-            request.kind.kind,
-            request.name.as_deref().unwrap_or_default()
-        ),
-    }
 }
 
 /// The policy's settings: from a YAML or JSON file, which may be the manifest of a policy,

@@ -9,7 +9,7 @@ use std::{
 use clap::{ArgAction, ValueEnum};
 use policy_host::{
     CallError, Level, LogSink, Policy, Review, documents,
-    manifest::{Operation, Options},
+    manifest::{Case, Operation, Options},
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use super::{
     against::Theirs,
     diff::{self, LongTexts},
     failure::{Failure, Status},
-    input::{self, Item, Subject},
+    input::{self, Subject},
     style::{self, Screen, paint},
     summary,
 };
@@ -170,9 +170,9 @@ fn ask(
         operation: args.operation,
         with_pods: args.output != Some(Output::Json),
     };
-    let mut items = Vec::new();
+    let mut cases = Vec::new();
     for (path, text) in requests {
-        items.extend(input::requests(path, text, &options)?);
+        cases.extend(input::requests(path, text, &options)?);
     }
 
     let settings = subject.entry.settings();
@@ -187,13 +187,13 @@ fn ask(
 
     let long_texts = if args.full_text { LongTexts::Whole } else { LongTexts::Beginning };
     let mut out = anstream::stdout().lock();
-    for item in items {
-        let output = args.output.unwrap_or(if item.from_manifest { Output::Full } else { Output::Json });
+    for case in cases {
+        let output = args.output.unwrap_or(if case.from_manifest { Output::Full } else { Output::Json });
         if tally.requests > 0 && matches!(output, Output::Diff | Output::Full) {
             writeln!(out)?;
         }
         tally.requests += 1;
-        let mut review = policy.review(&item.request, &settings);
+        let mut review = policy.review(&case.request, &settings);
         let entry = &subject.entry;
         review.response = review.response.constrained(
             &subject.name,
@@ -202,14 +202,14 @@ fn ask(
             entry.message.as_deref(),
         );
         let printed = match tally.against {
-            Some(theirs) => compared(&mut out, screen, theirs, &item, &review, &mut tally.differences)?,
-            None => print(&mut out, screen, output, long_texts, &item, &review)?,
+            Some(theirs) => compared(&mut out, screen, theirs, &case, &review, &mut tally.differences)?,
+            None => print(&mut out, screen, output, long_texts, &case, &review)?,
         };
         out.flush()?;
         if let Some(failure) = review.failure {
-            tally.failures.push((item.title, failure));
+            tally.failures.push((case.title, failure));
         } else if !review.response.allowed && (args.fail_on_rejection || !printed) {
-            tally.rejected.push(item.title);
+            tally.rejected.push(case.title);
         }
     }
     Ok(())
@@ -296,19 +296,19 @@ fn compared(
     out: &mut impl Write,
     screen: &Screen,
     theirs: &Theirs,
-    item: &Item,
+    case: &Case,
     review: &Review,
     differences: &mut Vec<String>,
 ) -> Result<bool, Failure> {
     let response = &review.response;
-    let Some(before) = item.request.object.as_ref() else { return Ok(true) };
+    let Some(before) = case.request.object.as_ref() else { return Ok(true) };
     let ours = response
         .patched(before)
-        .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", item.title)))?;
+        .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", case.title)))?;
     if before["kind"] != "Pod" || ours == *before {
-        summarize(out, screen, item, review, Some((before, &ours)))?;
+        write!(out, "{}", summary::of(screen, case, review, Some((before, &ours))))?;
     } else if !theirs.compare(out, screen, &ours)? {
-        differences.push(item.title.clone());
+        differences.push(case.title.clone());
     }
     Ok(response.allowed)
 }
@@ -319,16 +319,16 @@ fn print(
     screen: &Screen,
     output: Output,
     long_texts: LongTexts,
-    item: &Item,
+    case: &Case,
     review: &Review,
 ) -> Result<bool, Failure> {
     let response = &review.response;
-    let before = item.request.object.as_ref();
+    let before = case.request.object.as_ref();
     let after = match before {
         Some(before) => Some(
             response
                 .patched(before)
-                .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", item.title)))?,
+                .map_err(|error| Failure::new(Status::GuestError, format!("{}: {error}", case.title)))?,
         ),
         None => None,
     };
@@ -338,54 +338,42 @@ fn print(
             let json = serde_json::to_string(response).map_err(io::Error::from)?;
             writeln!(out, "{json}")?;
         }
-        Output::Yaml => return yaml(out, screen, item, review, after.as_ref()),
+        Output::Yaml => return yaml(out, screen, case, review, after.as_ref()),
         Output::Diff | Output::Full => {
             if let Some((before, after)) = change {
-                diff::write(out, screen, long_texts, &item.title, before, after)?;
+                diff::write(out, screen, long_texts, &case.title, before, after)?;
             }
             let answered = response.allowed && response.warnings.iter().flatten().next().is_none();
             let changed = change.is_some_and(|(before, after)| before != after);
             // A diff alone would not distinguish a rejection from no change.
             if output == Output::Full || !answered || !changed {
-                summarize(out, screen, item, review, change)?;
+                write!(out, "{}", summary::of(screen, case, review, change))?;
             }
         }
-        Output::Summary => summarize(out, screen, item, review, change)?,
+        Output::Summary => write!(out, "{}", summary::of(screen, case, review, change))?,
     }
     Ok(true)
-}
-
-fn summarize(
-    out: &mut impl Write,
-    screen: &Screen,
-    item: &Item,
-    review: &Review,
-    change: Option<(&Value, &Value)>,
-) -> io::Result<()> {
-    let subject =
-        summary::Subject { title: &item.title, template_of: item.template_of.as_deref(), note: item.note };
-    summary::write(out, screen, &subject, review, change)
 }
 
 /// Prints the object for another program, and everything for the user to standard error.
 fn yaml(
     out: &mut impl Write,
     screen: &Screen,
-    item: &Item,
+    case: &Case,
     review: &Review,
     after: Option<&Value>,
 ) -> Result<bool, Failure> {
     let response = &review.response;
     let to_tell = !response.allowed || response.warnings.iter().flatten().next().is_some();
     if to_tell {
-        summarize(&mut anstream::stderr().lock(), screen, item, review, None)?;
+        anstream::eprint!("{}", summary::of(screen, case, review, None));
     }
     if !response.allowed {
         return Ok(false);
     }
     if let Some(after) = after {
         writeln!(out, "---")?;
-        if let Some(workload) = &item.template_of {
+        if let Some(workload) = &case.template_of {
             writeln!(out, "# the pod of {workload}")?;
         }
         out.write_all(documents::to_yaml(after).as_bytes())?;

@@ -283,11 +283,7 @@ impl Log {
 /// `connect-injector: CREATE Pod default/web: changed in 3ms`
 fn described(event: &Event<'_>) -> String {
     let request = event.request;
-    let object = request.object.as_ref().or(request.old_object.as_ref());
-    let title = object.map_or_else(
-        || request.kind.kind.clone(),
-        |object| manifest::title(object, request.namespace.as_deref()),
-    );
+    let title = manifest::title_of(request);
     let outcome = match (event.response.allowed, &event.response.patch) {
         (false, _) => "rejected",
         (true, Some(_)) => "changed",

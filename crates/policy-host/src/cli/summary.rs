@@ -1,11 +1,8 @@
 //! The summary of a response.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Write},
-};
+use std::collections::BTreeSet;
 
-use policy_host::{AdmissionResponse, Review};
+use policy_host::{AdmissionResponse, Review, manifest::Case};
 use serde_json::Value;
 
 use super::style::{self, Screen, paint};
@@ -15,34 +12,18 @@ const REASON: &str = "connect-inject-reason";
 const ANNOTATIONS: &str = "consul.hashicorp.com/";
 const LABEL_WIDTH: usize = 12;
 
-/// The object of the request.
-pub struct Subject<'a> {
-    /// `Pod default/web`
-    pub title: &'a str,
-    /// The workload that the pod belongs to.
-    pub template_of: Option<&'a str>,
-    /// What the policy's answer does not cover.
-    pub note: Option<&'a str>,
-}
-
-/// Writes the outcome of one request.
-pub fn write(
-    out: &mut impl Write,
-    screen: &Screen,
-    subject: &Subject<'_>,
-    review: &Review,
-    change: Option<(&Value, &Value)>,
-) -> io::Result<()> {
+/// The outcome of one request.
+pub fn of(screen: &Screen, case: &Case, review: &Review, change: Option<(&Value, &Value)>) -> String {
     let response = &review.response;
-    let mut rows = Rows { out, screen, error: None };
+    let mut rows = Rows { text: String::new(), screen };
     let changed = change.is_some_and(|(before, after)| before != after);
     if response.allowed && !changed && response.warnings.iter().flatten().next().is_none() {
-        rows.nothing_to_tell(subject, response);
-        return rows.error.map_or(Ok(()), Err);
+        rows.nothing_to_tell(case, response);
+        return rows.text;
     }
-    rows.headline(subject, review, change);
+    rows.headline(case, review, change);
     rows.audit(response);
-    if let Some(note) = subject.note {
+    if let Some(note) = case.note {
         rows.plain("note", note);
     }
     if let Some((before, after)) = change.filter(|_| response.allowed) {
@@ -57,23 +38,21 @@ pub fn write(
         let message = response.message().unwrap_or("(the policy gave no reason)");
         rows.row("problem", message, style::BAD);
     }
-    rows.error.map_or(Ok(()), Err)
+    rows.text
 }
 
-struct Rows<'a, W> {
-    out: &'a mut W,
+struct Rows<'a> {
+    text: String,
     screen: &'a Screen,
-    error: Option<io::Error>,
 }
 
-impl<W: Write> Rows<'_, W> {
+impl Rows<'_> {
     fn line(&mut self, line: &str) {
-        if self.error.is_none() {
-            self.error = writeln!(self.out, "{line}").err();
-        }
+        self.text.push_str(line);
+        self.text.push('\n');
     }
 
-    fn headline(&mut self, subject: &Subject<'_>, review: &Review, change: Option<(&Value, &Value)>) {
+    fn headline(&mut self, case: &Case, review: &Review, change: Option<(&Value, &Value)>) {
         let response = &review.response;
         let changed = change.is_some_and(|(before, after)| before != after);
         let injected = change.is_some_and(|(before, after)| !added(before, after).is_empty());
@@ -90,27 +69,28 @@ impl<W: Write> Rows<'_, W> {
             .and_then(|status| status.code)
             .filter(|_| !response.allowed && review.failure.is_none())
             .map_or(String::new(), |code| format!(" ({code})"));
-        let origin = subject
+        let origin = case
             .template_of
+            .as_ref()
             .map_or(String::new(), |workload| paint(style::FAINT, format!("  the pod of {workload}")));
         self.line(&format!(
             "{} {} {}{origin}",
             paint(color, mark),
-            style::strong(subject.title),
+            style::strong(&case.title),
             paint(color, format!("{outcome}{code}")),
         ));
     }
 
     /// One line, for an object that was accepted unchanged.
-    fn nothing_to_tell(&mut self, subject: &Subject<'_>, response: &AdmissionResponse) {
-        let mut line = format!("· {} accepted unchanged", subject.title);
+    fn nothing_to_tell(&mut self, case: &Case, response: &AdmissionResponse) {
+        let mut line = format!("· {} accepted unchanged", case.title);
         let reason = || response.audit_annotations.as_ref()?.get(REASON).map(String::as_str);
         // For objects other than pods, the note is more useful than the reason.
-        if let Some(why) = subject.note.or_else(reason) {
+        if let Some(why) = case.note.or_else(reason) {
             line.push_str(": ");
             line.push_str(why);
         }
-        if let Some(workload) = subject.template_of {
+        if let Some(workload) = &case.template_of {
             line.push_str("  the pod of ");
             line.push_str(workload);
         }
@@ -240,6 +220,7 @@ fn name(value: &Value) -> Option<&str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use policy_host::manifest;
     use serde_json::json;
 
     use super::*;
@@ -255,10 +236,10 @@ mod tests {
     ) -> String {
         let review = Review { response, failure: None };
         let screen = Screen { verbose: false, width: None };
-        let mut out = anstream::StripStream::new(Vec::new());
-        let subject = Subject { title: "Pod default/web", template_of: None, note };
-        write(&mut out, &screen, &subject, &review, change).unwrap();
-        String::from_utf8(out.into_inner()).unwrap()
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" } });
+        let mut case = manifest::cases(vec![pod], &manifest::Options::default()).unwrap().remove(0);
+        case.note = note;
+        anstream::adapter::strip_str(&of(&screen, &case, &review, change)).to_string()
     }
 
     #[test]
