@@ -169,12 +169,4 @@ mod tests {
         assert_eq!(entry.level, Level::Error);
         assert!(entry.to_string().ends_with(": hello"));
     }
-
-    #[test]
-    fn other_capabilities_are_refused_by_name() {
-        let logs = Logs::default();
-        let refusal = host_call(Some(&logs.sink()), "kubewarden", "oci", "v1/verify", b"");
-        assert!(refusal.is_err_and(|message| message.contains("kubewarden/oci/v1/verify")));
-        assert!(logs.take().is_empty());
-    }
 }

@@ -289,17 +289,13 @@ fn plural(kind: &str) -> String {
 mod tests {
     use super::*;
 
-    fn options(with_pods: bool) -> Options {
-        Options { namespace: "default".to_owned(), operation: Operation::Create, with_pods }
-    }
-
     fn pod(name: &str) -> Value {
         json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name } })
     }
 
     #[test]
     fn a_pod_makes_one_request_with_its_namespace_set() {
-        let cases = cases(vec![pod("web")], &options(true)).unwrap();
+        let cases = cases(vec![pod("web")], &Options::default()).unwrap();
         assert_eq!(cases.len(), 1);
         assert_eq!(cases[0].title, "Pod default/web");
         let request = &cases[0].request;
@@ -314,7 +310,7 @@ mod tests {
     fn a_list_makes_a_request_for_each_item() {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": [pod("a"), pod("b")] });
         let titles: Vec<_> =
-            cases(vec![list], &options(true)).unwrap().into_iter().map(|case| case.title).collect();
+            cases(vec![list], &Options::default()).unwrap().into_iter().map(|case| case.title).collect();
         assert_eq!(titles, ["Pod default/a", "Pod default/b"]);
     }
 
@@ -325,12 +321,15 @@ mod tests {
             "metadata": { "name": "web", "namespace": "shop" },
             "spec": { "template": { "spec": {} } },
         });
-        let both = cases(vec![deployment.clone()], &options(true)).unwrap();
+        let both = cases(vec![deployment.clone()], &Options::default()).unwrap();
         assert_eq!(both[1].title, "Pod shop/web-5d4f8c7b9d-*");
         assert_eq!(both[1].template_of.as_deref(), Some("Deployment shop/web"));
         assert_eq!(both[1].request.name, None);
         assert_ne!(both[0].request.uid, both[1].request.uid);
-        assert_eq!(cases(vec![deployment], &options(false)).unwrap().len(), 1);
+        assert_eq!(
+            cases(vec![deployment], &Options { with_pods: false, ..Options::default() }).unwrap().len(),
+            1
+        );
     }
 
     #[test]
@@ -341,7 +340,7 @@ mod tests {
         });
         let kafka =
             json!({ "apiVersion": "kafka.strimzi.io/v1", "kind": "Kafka", "metadata": { "name": "k" } });
-        let cases = cases(vec![rollout, kafka, pod("web")], &options(true)).unwrap();
+        let cases = cases(vec![rollout, kafka, pod("web")], &Options::default()).unwrap();
         let notes: Vec<_> = cases.iter().map(|case| (case.title.as_str(), case.note)).collect();
         assert_eq!(
             notes,
@@ -356,9 +355,9 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_an_object_is_an_error() {
-        let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &options(true)).unwrap_err();
+        let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &Options::default()).unwrap_err();
         assert_eq!(error.to_string(), "document 2 is not a Kubernetes object: it has no `apiVersion`");
-        assert_eq!(cases(Vec::new(), &options(true)), Err(ManifestError::Empty));
+        assert_eq!(cases(Vec::new(), &Options::default()), Err(ManifestError::Empty));
     }
 
     #[test]

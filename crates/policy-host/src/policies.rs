@@ -175,30 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_has_the_policy_servers_defaults() {
-        let policies = parse("a:\n  module: file:///p.wasm\n").unwrap();
-        let entry = &policies["a"];
-        assert_eq!(entry.policy_mode, Mode::Protect);
-        assert_eq!(entry.allowed_to_mutate, None);
-        assert_eq!(entry.settings(), serde_json::json!({}));
-    }
-
-    #[test]
     fn mistakes_are_named() {
         let message = |text| parse(text).unwrap_err().to_string();
-        assert_eq!(message("a: {}"), "policy `a`: missing field `module`");
-        assert!(message("a: {module: x, policyMode: loud}").contains("unknown variant `loud`"));
         assert!(message("a: {policies: {}}").contains("policy groups"));
         assert!(message("- a").contains("must map"));
-        assert!(message("'': {module: x}").contains("must not be empty"));
-        assert_eq!(message("a/b: {module: x}"), "policy `a/b`: the name must not contain `/`");
-        assert!(message("a: {module: x, timeoutEvalSeconds: 0}").contains("must be at least 1"));
         assert!(message("a: {module: x, timeoutEvalSeconds: '2'}").contains("expected u64"));
-        // In YAML 1.2, `yes` is a string.
-        assert!(message("a: {module: x, allowedToMutate: yes}").contains("expected a boolean"));
+        // In YAML 1.2, `on` is a string.
         let on = parse("a: {module: x, settings: {b: on}}").unwrap();
         assert_eq!(on["a"].settings(), serde_json::json!({ "b": "on" }));
-        assert_eq!(message(""), "it contains no policy");
     }
 
     #[test]

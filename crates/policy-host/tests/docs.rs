@@ -8,13 +8,15 @@ mod support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use consul_connect_injector::reason::Reason;
 use policy_host::{documents, helm};
 use serde_json::json;
-use support::project::{files, outcomes, read, refusal, root};
+use support::{
+    host::host,
+    project::{AGENT, files, outcomes, read, refusal, root},
+};
 
 /// All Markdown of the project.
 fn pages() -> Vec<PathBuf> {
@@ -313,11 +315,7 @@ fn every_difference_from_the_original_is_documented() {
     assert_eq!(told, reasons.len(), "docs/migrate.md lists a difference that does not exist");
 }
 
-/// The values in the documentation are for agent mode.
-const AGENT: helm::Options<'_> =
-    helm::Options { mode: Some(helm::Mode::Agent), ca_cert: None, release: None, namespace: None };
-
-/// The values of the Helm chart, policies and settings in the documentation are valid, and
+/// The values of the Helm chart (for agent mode), policies and settings in the documentation are valid, and
 /// translated values give a policy that injects.
 #[test]
 fn the_yaml_in_the_documentation_is_right() {
@@ -366,11 +364,7 @@ fn the_yaml_in_the_documentation_is_right() {
 /// The options in the documentation's commands are those of `--help`.
 #[test]
 fn the_commands_of_the_development_host_are_right() {
-    let help = |command: &str| {
-        let ran = Command::new(env!("CARGO_BIN_EXE_policy-host")).args([command, "--help"]).output().unwrap();
-        assert!(ran.status.success(), "policy-host {command}");
-        String::from_utf8(ran.stdout).unwrap()
-    };
+    let help = |command: &str| host(&[command, "--help"], "").stdout;
     let helps: BTreeMap<_, _> =
         ["run", "serve", "settings", "completions"].map(|command| (command, help(command))).into();
     let mut checked = 0;

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use policy_host::helm::{self, Fate, Mode, Options, Translation};
 use serde_json::{Value, json};
+use support::project::CA;
 
 fn translate(values: &Value) -> Translation {
     let translation = helm::translate(values, &Options::default()).unwrap();
@@ -129,9 +132,8 @@ fn addresses_and_names_are_the_releases() {
     assert!(!notes.contains("if yours is another one"), "{notes}");
     // The release is unknown.
     assert!(translate(&values).notes.join("\n").contains("if yours is another one (`helm list -A`)"));
-    let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
-    let with_ca = helm::translate(&values, &Options { ca_cert: Some(ca), ..options }).unwrap();
-    assert_eq!(with_ca.settings["tls"]["caCert"], ca);
+    let with_ca = helm::translate(&values, &Options { ca_cert: Some(CA), ..options }).unwrap();
+    assert_eq!(with_ca.settings["tls"]["caCert"], CA);
     assert!(!with_ca.notes.join("\n").contains("tls.caCert is missing"));
 }
 

@@ -14,7 +14,9 @@ use policy_host::{
     manifest,
 };
 use serde_json::{Map, Value, json};
-use support::project::{MODES, default_in, has, nested, policy, read, refusal, schema, setting, settings};
+use support::project::{
+    CA, MODES, default_in, has, nested, policy, read, refusal, schema, setting, settings,
+};
 
 const PREFIX: &str = "consul.hashicorp.com/";
 
@@ -39,14 +41,13 @@ fn the_schemas_defaults_are_the_policys() {
         "metadata": { "name": "web", "annotations": { format!("{PREFIX}connect-inject"): "true" } },
         "spec": { "serviceAccountName": "web", "containers": [{ "name": "web", "ports": [{ "containerPort": 8080 }] }] },
     });
-    let ca = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
     let mut silent = pod.clone();
     silent["metadata"]["annotations"] = json!({});
     for base in [
         json!({}),
         json!({ "acls": { "enabled": true }, "enableConsulNamespaces": true }),
         json!({ "enableConsulNamespaces": true, "consulNamespaces": { "mirroringK8S": true } }),
-        json!({ "tls": { "enabled": true, "caCert": ca }, "nativeSidecars": false }),
+        json!({ "tls": { "enabled": true, "caCert": CA }, "nativeSidecars": false }),
         json!({ "mode": "dataplane" }),
         json!({ "mode": "dataplane", "enableConsulNamespaces": true, "acls": { "enabled": true } }),
         json!({ "mode": "dataplane", "nativeSidecars": false, "metrics": { "defaultEnabled": true } }),
@@ -228,12 +229,7 @@ fn reviewed(annotations: &Map<String, Value>) -> (bool, String) {
         "spec": { "containers": [
             { "name": "web", "image": "web:1", "ports": [{ "containerPort": 8080, "name": "http" }] }] },
     });
-    let options = manifest::Options {
-        namespace: "default".to_owned(),
-        operation: manifest::Operation::Create,
-        with_pods: false,
-    };
-    let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
+    let case = manifest::cases(vec![pod], &manifest::Options::default()).unwrap().remove(0);
     let only_dataplane = |name: &str| read_by(name) == Some(ReadBy::Only(ModeName::Dataplane));
     let dataplane = annotations.keys().any(|name| only_dataplane(name.strip_prefix(PREFIX).unwrap_or(name)));
     let settings = if dataplane { json!({ "mode": "dataplane" }) } else { json!({}) };

@@ -16,12 +16,7 @@ fn injected(settings: &Value) -> Vec<(String, Value)> {
         "metadata": { "name": "web", "annotations": { "consul.hashicorp.com/connect-inject": "true" } },
         "spec": { "containers": [{ "name": "web", "image": "web:1", "ports": [{ "containerPort": 8080 }] }] },
     });
-    let options = manifest::Options {
-        namespace: "default".to_owned(),
-        operation: manifest::Operation::Create,
-        with_pods: false,
-    };
-    let case = manifest::cases(vec![pod], &options).unwrap().remove(0);
+    let case = manifest::cases(vec![pod], &manifest::Options::default()).unwrap().remove(0);
     let before = case.request.object.clone().unwrap();
     let after = policy().review(&case.request, settings).response.patched(&before).unwrap();
     let containers = after["spec"]["initContainers"].as_array().unwrap();

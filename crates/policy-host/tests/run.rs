@@ -4,15 +4,14 @@
 
 mod support;
 
-use std::{
-    fs,
-    io::Write,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-};
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
-use support::{Behavior, accept, policy, policy_with};
+use support::{
+    Behavior, accept,
+    host::{Ran, host},
+    policy, policy_with,
+};
 use tempfile::TempDir;
 
 const POD: &str = "\
@@ -47,12 +46,6 @@ struct Bench {
     wasm: PathBuf,
 }
 
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
 impl Bench {
     fn new(wasm: &[u8]) -> Self {
         let folder = TempDir::new().unwrap();
@@ -80,26 +73,6 @@ impl Bench {
         let mut all = vec!["run", self.wasm.to_str().unwrap(), "-r", "-"];
         all.extend(arguments);
         host(&all, request)
-    }
-}
-
-fn host(arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_policy-host"))
-        .args(arguments)
-        .env_remove("NO_COLOR")
-        .env_remove("CLICOLOR_FORCE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that fails early does not read it.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    Ran {
-        status: status.code().unwrap(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
     }
 }
 
@@ -176,11 +149,17 @@ fn a_request_and_a_review_give_kwctls_json() {
 
 #[test]
 fn a_rejection_is_an_answer_and_no_failure() {
-    let bench = Bench::answering(rejecting());
+    let mut answer = rejecting();
+    answer["warnings"] = json!(["w"]);
+    answer["audit_annotations"] = json!({ "k": "v" });
+    let bench = Bench::answering(answer);
     let ran = bench.run(&request().to_string(), &[]);
     assert_eq!(ran.status, 0);
-    let response: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(response["status"], json!({ "message": "two problems\n- a\n- b", "code": 422 }));
+    assert_eq!(
+        ran.stdout,
+        "{\"uid\":\"u-1\",\"allowed\":false,\"status\":{\"message\":\"two problems\\n- a\\n- b\",\"code\":422},\
+         \"auditAnnotations\":{\"k\":\"v\"},\"warnings\":[\"w\"]}\n"
+    );
     let ran = bench.run(&request().to_string(), &["--fail-on-rejection"]);
     assert_eq!(ran.status, 9);
 }
@@ -294,11 +273,31 @@ fn invalid_settings_are_reported_with_the_policys_message() {
 
 #[test]
 fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
-    for (behavior, status, message) in [
-        (Behavior::Trap, 6, "the policy trapped in `validate`: wasm trap: wasm `unreachable`"),
-        (Behavior::Error("out of cheese"), 7, "the policy returned an error from `validate`: out of cheese"),
-        (Behavior::Bytes(b"{}".to_vec()), 7, "is invalid: missing field `accepted`"),
-        (Behavior::Loop, 8, "`validate` took longer than 1s\n  hint: use --timeout 0"),
+    for (behavior, status, message, reported) in [
+        (
+            Behavior::Trap,
+            6,
+            "the policy trapped in `validate`: wasm trap: wasm `unreachable`",
+            "internal server error: Guest call failure: wasm trap: wasm `unreachable`",
+        ),
+        (
+            Behavior::Error("out of cheese"),
+            7,
+            "the policy returned an error from `validate`: out of cheese",
+            "internal server error: Guest call failure: out of cheese",
+        ),
+        (
+            Behavior::Bytes(b"{}".to_vec()),
+            7,
+            "is invalid: missing field `accepted`",
+            "internal server error: invalid response from policy: missing field `accepted`",
+        ),
+        (
+            Behavior::Loop,
+            8,
+            "`validate` took longer than 1s\n  hint: use --timeout 0",
+            "Policy execution interrupted because it exceeded the allowed execution time",
+        ),
     ] {
         let ran = Bench::of(&behavior).run(&request().to_string(), &["--timeout", "1"]);
         assert_eq!(ran.status, status, "{}", ran.stderr);
@@ -306,6 +305,8 @@ fn a_policy_that_does_not_answer_has_a_status_of_its_own() {
         // kwctl prints a response, too.
         let response: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(response["status"]["code"], 500);
+        let said = response["status"]["message"].as_str().unwrap();
+        assert!(said.starts_with(reported), "{said}");
     }
 }
 

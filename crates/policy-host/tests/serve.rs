@@ -213,7 +213,6 @@ fn an_invalid_review_is_an_http_error() {
     let (status, error) = host.post("/validate/other", &review(&json!({})).to_string());
     assert_eq!(status, 404);
     assert_eq!(error, json!({ "message": "unknown policy: other", "status": 404 }));
-    assert_eq!(host.post("/validate/p", "{").0, 400);
     assert_eq!(host.post("/validate/p", "{}").0, 422);
     assert_eq!(host.post("/elsewhere", "{}").0, 404);
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
 
+pub mod host;
 pub mod project;
 
 use std::fmt::Write as _;

@@ -8,8 +8,19 @@ use std::{
     sync::OnceLock,
 };
 
-use policy_host::{Policy, documents, manifest};
+use policy_host::{
+    Policy, documents,
+    helm::{Mode, Options},
+    manifest,
+};
 use serde_json::{Value, json};
+
+/// Agent mode, whatever the values are.
+pub const AGENT: Options<'_> =
+    Options { mode: Some(Mode::Agent), ca_cert: None, release: None, namespace: None };
+
+/// A certificate without a key.
+pub const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -72,12 +83,7 @@ pub struct Outcome {
 
 /// The outcomes for an object and for the pod of its template.
 pub fn outcomes(object: &Value, settings: &Value) -> Vec<Outcome> {
-    let options = manifest::Options {
-        namespace: "default".to_owned(),
-        operation: manifest::Operation::Create,
-        with_pods: true,
-    };
-    let cases = manifest::cases(vec![object.clone()], &options).unwrap();
+    let cases = manifest::cases(vec![object.clone()], &manifest::Options::default()).unwrap();
     cases
         .into_iter()
         .map(|case| {
