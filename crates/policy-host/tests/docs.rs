@@ -365,8 +365,7 @@ fn the_yaml_in_the_documentation_is_right() {
 #[test]
 fn the_commands_of_the_development_host_are_right() {
     let help = |command: &str| host(&[command, "--help"], "").stdout;
-    let helps: BTreeMap<_, _> =
-        ["run", "serve", "settings", "completions"].map(|command| (command, help(command))).into();
+    let helps: BTreeMap<_, _> = ["run", "serve", "settings"].map(|command| (command, help(command))).into();
     let mut checked = 0;
     for path in pages() {
         // In code, a command begins with the host's name and ends with the line or the backtick.

@@ -438,21 +438,3 @@ fn the_guests_log_goes_to_standard_error() {
     assert_eq!(bench.run(POD, &["-o", "summary"]).stderr, "");
     assert_eq!(bench.run(POD, &["-o", "summary", "-v"]).stderr, "policy log: DEBUG hello (src/a.rs:7)\n");
 }
-
-#[test]
-fn completions_are_scripts_of_their_shell() {
-    for (shell, marker) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
-        let ran = host(&["completions", shell], "");
-        assert_eq!(ran.status, 0);
-        assert!(ran.stdout.contains(marker), "{shell}");
-    }
-}
-
-#[test]
-fn help_has_examples_and_the_exit_statuses() {
-    let help = host(&["--help"], "").stdout;
-    assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
-    for command in ["run", "serve", "completions"] {
-        assert!(host(&[command, "--help"], "").stdout.contains("Examples:"), "{command}");
-    }
-}

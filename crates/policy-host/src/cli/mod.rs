@@ -4,7 +4,6 @@
 #![allow(clippy::doc_markdown)]
 
 mod against;
-mod completions;
 mod diff;
 mod failure;
 mod input;
@@ -80,7 +79,6 @@ enum Command {
     Run(run::Args),
     Serve(serve::Args),
     Settings(settings::Args),
-    Completions(completions::Args),
 }
 
 /// Runs the command line of this process.
@@ -97,7 +95,6 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &screen),
         Command::Serve(args) => serve::run(&args, &screen),
         Command::Settings(args) => settings::run(&args, &screen),
-        Command::Completions(args) => completions::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
