@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
-    request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo},
-    workload::{self, TemplatePod},
+    request::{AdmissionRequest, GroupVersionKind},
+    workload,
 };
 
 /// Common kinds that are not namespaced.
@@ -189,33 +189,19 @@ fn add(
         (Some(namespace), true) => workload::template_pod(&object, namespace),
         _ => None,
     };
-    let user = UserInfo {
-        username: Some("kubernetes-admin".to_owned()),
-        groups: Some(vec!["system:masters".to_owned(), "system:authenticated".to_owned()]),
-        ..UserInfo::default()
-    };
     let note = workload::is_custom(&object).then_some(if pod.is_some() { CUSTOM_WITH_POD } else { CUSTOM });
     cases.push(Case {
-        request: request(cases.len(), &api_version, &kind, object, options.operation, user),
+        request: request(cases.len(), &api_version, &kind, object, options.operation),
         title: title.clone(),
         template_of: None,
         note,
         from_manifest: true,
     });
-    if let Some(TemplatePod { pod, created_by }) = pod {
-        let user = UserInfo {
-            username: Some(format!("system:serviceaccount:kube-system:{created_by}")),
-            groups: Some(vec![
-                "system:serviceaccounts".to_owned(),
-                "system:serviceaccounts:kube-system".to_owned(),
-                "system:authenticated".to_owned(),
-            ]),
-            ..UserInfo::default()
-        };
+    if let Some(pod) = pod {
         cases.push(Case {
             title: self::title(&pod, None),
             // Controllers replace pods instead of updating them.
-            request: request(cases.len(), "v1", "Pod", pod, Operation::Create, user),
+            request: request(cases.len(), "v1", "Pod", pod, Operation::Create),
             template_of: Some(title),
             note: None,
             from_manifest: true,
@@ -224,63 +210,31 @@ fn add(
     Ok(())
 }
 
+/// The fields that tell requests apart. Without the user and the resource's name, which only the
+/// API server knows.
 fn request(
     index: usize,
     api_version: &str,
     kind: &str,
     object: Value,
     operation: Operation,
-    user_info: UserInfo,
 ) -> AdmissionRequest {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let kind =
-        GroupVersionKind { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() };
-    let resource = GroupVersionResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        resource: plural(&kind.kind),
-    };
     let text = |pointer: &str| Some(object.pointer(pointer)?.as_str()?.to_owned());
     AdmissionRequest {
         // Deterministic: a manifest always gives the same request.
         uid: format!("00000000-0000-4000-8000-{:012x}", index + 1),
-        request_kind: Some(kind.clone()),
-        request_resource: Some(resource.clone()),
-        kind,
-        resource,
-        sub_resource: None,
-        request_sub_resource: None,
+        kind: GroupVersionKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+        },
         name: text("/metadata/name"),
         namespace: text("/metadata/namespace"),
         operation: operation.name().to_owned(),
-        user_info,
         old_object: (operation == Operation::Update).then(|| object.clone()),
         object: Some(object),
-        dry_run: Some(false),
-        options: Some(json!({
-            "apiVersion": "meta.k8s.io/v1",
-            "kind": match operation {
-                Operation::Create => "CreateOptions",
-                Operation::Update => "UpdateOptions",
-            },
-        })),
-    }
-}
-
-/// The plural resource name of a kind, by the usual rule.
-fn plural(kind: &str) -> String {
-    let kind = kind.to_lowercase();
-    if kind == "endpoints" {
-        kind
-    } else if let Some(stem) = kind.strip_suffix('y')
-        && !kind.ends_with("ay")
-        && !kind.ends_with("ey")
-    {
-        format!("{stem}ies")
-    } else if kind.ends_with(['s', 'x']) || kind.ends_with("ch") {
-        format!("{kind}es")
-    } else {
-        format!("{kind}s")
+        ..AdmissionRequest::default()
     }
 }
 
@@ -299,7 +253,6 @@ mod tests {
         assert_eq!(cases.len(), 1);
         assert_eq!(cases[0].title, "Pod default/web");
         let request = &cases[0].request;
-        assert_eq!(request.resource.resource, "pods");
         assert_eq!(request.name.as_deref(), Some("web"));
         assert_eq!(request.namespace.as_deref(), Some("default"));
         assert_eq!(request.object.as_ref().unwrap()["metadata"]["namespace"], "default");
@@ -322,7 +275,7 @@ mod tests {
             "spec": { "template": { "spec": {} } },
         });
         let both = cases(vec![deployment.clone()], &Options::default()).unwrap();
-        assert_eq!(both[1].title, "Pod shop/web-5d4f8c7b9d-*");
+        assert_eq!(both[1].title, "Pod shop/web-*");
         assert_eq!(both[1].template_of.as_deref(), Some("Deployment shop/web"));
         assert_eq!(both[1].request.name, None);
         assert_ne!(both[0].request.uid, both[1].request.uid);
@@ -358,18 +311,5 @@ mod tests {
         let error = cases(vec![pod("a"), json!({ "kind": "Pod" })], &Options::default()).unwrap_err();
         assert_eq!(error.to_string(), "document 2 is not a Kubernetes object: it has no `apiVersion`");
         assert_eq!(cases(Vec::new(), &Options::default()), Err(ManifestError::Empty));
-    }
-
-    #[test]
-    fn plurals() {
-        for (kind, resource) in [
-            ("NetworkPolicy", "networkpolicies"),
-            ("Ingress", "ingresses"),
-            ("Gateway", "gateways"),
-            ("CronJob", "cronjobs"),
-            ("Endpoints", "endpoints"),
-        ] {
-            assert_eq!(plural(kind), resource);
-        }
     }
 }

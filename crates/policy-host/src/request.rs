@@ -9,7 +9,7 @@ use crate::error::RequestError;
 
 /// The `AdmissionRequest` of Kubernetes' `admission.k8s.io/v1`, with the fields
 /// that the policy server passes on. Others are dropped, as it does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct AdmissionRequest {

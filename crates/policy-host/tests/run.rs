@@ -208,7 +208,7 @@ fn a_workload_and_its_pod_are_both_requests() {
   problem     two problems
               - a
               - b
-✗ Pod shop/web-5d4f8c7b9d-* rejected (422)  the pod of Deployment shop/web
+✗ Pod shop/web-* rejected (422)  the pod of Deployment shop/web
   problem     two problems
               - a
               - b
