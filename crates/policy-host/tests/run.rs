@@ -405,10 +405,16 @@ fn the_manifest_of_a_policy_is_run_as_its_policy_server_would() {
         ),
         (manifest("registry://example.com/p:1", ""), vec![], 3, "policy-host run policy.wasm -s "),
         (
-            manifest(&url, "  mutating: true\n").replace("  module", "  modul"),
+            manifest(&url, "  setings: {}\n"),
             vec![],
             4,
-            "a policy's spec has no field `modul`; its fields are backgroundAudit, ",
+            "ClusterAdmissionPolicy injector: there is no field `setings`; did you mean `spec.settings`?",
+        ),
+        (
+            manifest(&url, "settings: {}\n"),
+            vec![],
+            4,
+            "there is no field `settings`; did you mean `spec.settings`?",
         ),
         (
             manifest(&url, "").replace(&format!("  module: {url}\n"), "  mutating: true\n"),

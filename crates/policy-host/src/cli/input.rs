@@ -102,11 +102,10 @@ pub fn settings_of_file(path: &str) -> Result<Vec<(Option<String>, Value)>, Fail
     }
     policies
         .into_iter()
-        .map(|mut policy| {
+        .map(|policy| {
             let title = manifest::title(&policy, None);
-            known_fields(&policy).map_err(|failure| failure.about(&format!("{path}: {title}")))?;
-            let settings = policy.pointer_mut("/spec/settings").map(Value::take).unwrap_or_default();
-            Ok((Some(title.clone()), object(&format!("{path}: {title}"), settings)?))
+            let settings = settings_of(&format!("{path}: {title}"), &policy)?;
+            Ok((Some(title), settings))
         })
         .collect()
 }
@@ -120,39 +119,19 @@ fn is_kubewardens(document: &Value, kind: &str) -> bool {
     text("apiVersion") == "policies.kubewarden.io/v1" && text("kind").ends_with(kind)
 }
 
-/// Rejects unknown fields of a policy's manifest, as kwctl and the API server do. A misspelt
-/// `settings` would otherwise be ignored.
-fn known_fields(policy: &Value) -> Result<(), Failure> {
-    const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-    const SPEC: [&str; 17] = [
-        "backgroundAudit",
-        "contextAwareResources",
-        "failurePolicy",
-        "matchConditions",
-        "matchPolicy",
-        "message",
-        "mode",
-        "module",
-        "mutating",
-        "namespaceSelector",
-        "objectSelector",
-        "policyServer",
-        "rules",
-        "settings",
-        "sideEffects",
-        "timeoutEvalSeconds",
-        "timeoutSeconds",
-    ];
-    for (place, object, known) in
-        [("a policy's manifest", Some(policy), &TOP[..]), ("a policy's spec", policy.get("spec"), &SPEC[..])]
-    {
-        let keys = object.and_then(Value::as_object).into_iter().flat_map(Map::keys);
-        if let Some(key) = keys.into_iter().find(|key| !known.contains(&key.as_str())) {
-            let message = format!("{place} has no field `{key}`; its fields are {}", known.join(", "));
-            return Err(Failure::new(Status::BadInput, message));
+/// The settings of a policy's manifest. A misspelt or misplaced `settings` would otherwise be
+/// ignored; other unknown fields are the API server's to reject.
+fn settings_of(place: &str, policy: &Value) -> Result<Value, Failure> {
+    let spec = &policy["spec"];
+    for (object, right) in [(policy, ""), (spec, "settings")] {
+        for key in object.as_object().into_iter().flat_map(Map::keys) {
+            if key != right && strsim::damerau_levenshtein(&key.to_lowercase(), "settings") <= 2 {
+                let message = format!("{place}: there is no field `{key}`; did you mean `spec.settings`?");
+                return Err(Failure::new(Status::BadInput, message));
+            }
         }
     }
-    Ok(())
+    object(place, spec["settings"].clone())
 }
 
 fn object(name: &str, settings: Value) -> Result<Value, Failure> {
@@ -221,7 +200,6 @@ pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
         .into_iter()
         .map(|policy| {
             let title = manifest::title(&policy, None);
-            known_fields(&policy).map_err(|failure| failure.about(&format!("{location}: {title}")))?;
             let at = |pointer: &str| policy.pointer(pointer).filter(|value| !value.is_null());
             let mut entry = Map::new();
             for (own, field) in [
@@ -235,8 +213,7 @@ pub fn subjects_of_file(location: &str) -> Result<Vec<Subject>, Failure> {
                     entry.insert(own.to_owned(), value.clone());
                 }
             }
-            let settings = at("/spec/settings").cloned().unwrap_or_default();
-            entry.insert("settings".to_owned(), object(&format!("{location}: {title}"), settings)?);
+            entry.insert("settings".to_owned(), settings_of(&format!("{location}: {title}"), &policy)?);
             let name = at("/metadata/name").and_then(Value::as_str).unwrap_or("crd-without-name").to_owned();
             let entry = policies::entry(&name, Value::Object(entry))
                 .map_err(|error| bad(Status::BadInput, format!("{title}: {error}")))?;
