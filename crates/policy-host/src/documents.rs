@@ -242,28 +242,4 @@ mod tests {
             "apiVersion: v1\nkind: Pod\nmetadata: {}\nspec:\n  a: 1\n  b:\n  - name: web\n    image: i\n"
         );
     }
-
-    #[test]
-    fn a_text_that_an_older_yaml_takes_for_something_else_is_quoted() {
-        // kubectl reads YAML 1.1.
-        for text in ["12:30:45", "1_000", "y", "off", "0b11", "0o7", "0777", ".5", "+1", ".inf", "<<", "="] {
-            let yaml = to_yaml(&json!({ "a": text }));
-            assert!(yaml.contains(['"', '\'']), "{yaml}");
-        }
-    }
-
-    #[test]
-    fn yaml_survives_a_round_trip() {
-        let value = json!({
-            "text": "a\nb\n", "tail": "a\nb", "number": "1", "bool": "true", "no": "no", "on": "on",
-            "empty": "", "space": " x ", "colon": "a: b", "hash": "# x", "tab": "\tx", "null": "null",
-            "list": [1, "two", {"three": [3, {}]}, []], "object": {}, "long": "word ".repeat(60),
-            "long lines": format!("{}\n{}", "word ".repeat(60), "x".repeat(200)), "quote": "\"'", "tilde": "~",
-            "date": "2024-01-01", "octal": "0777", "float": "1e3", "n": null, "dash": "- x", "star": "*x",
-            "crlf": "a\r\nb", "trailing": "a  \nb\n\n", "lead": "\n  x\ny", "uni": "é ☃ \u{7f}\u{85}\u{2028}",
-        });
-        let yaml = to_yaml(&value);
-        assert_eq!(parse_one(&yaml).unwrap(), value, "{yaml}");
-        assert_eq!(parse_one_as(Dialect::Core, &yaml).unwrap(), value, "{yaml}");
-    }
 }

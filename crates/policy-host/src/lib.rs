@@ -1,8 +1,7 @@
 //! Runs a Kubewarden policy as the policy server does, without a cluster.
 //!
 //! A policy is a WebAssembly module that speaks [waPC]: the host calls
-//! `validate`, `validate_settings` or `protocol_version` with a payload and
-//! gets a response. This crate loads a module once and calls it in a fresh
+//! `validate` or `validate_settings` with a payload and gets a response. This crate loads a module once and calls it in a fresh
 //! instance each time, as the policy server does, so that requests do not
 //! share state.
 //!
@@ -48,7 +47,7 @@ pub mod workload;
 
 pub use error::{CallError, LoadError, RequestError};
 pub use log::{Level, LogEntry, LogSink, Logs};
-pub use module::{ExecutionMode, Metadata};
+pub use module::Metadata;
 pub use policy::{Observation, Policy, PolicyBuilder, Review};
 /// The name in the policy's own tests.
 pub use request::AdmissionRequest as ValidateRequest;

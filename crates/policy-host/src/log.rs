@@ -74,11 +74,6 @@ impl LogEntry {
         })
     }
 
-    /// The line's fields without its position in the source.
-    pub fn own_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.fields.iter().filter(|(key, _)| !matches!(key.as_str(), "file" | "line" | "column"))
-    }
-
     /// The line without its level: `injected name="web" namespace="default"`.
     /// Always one line: control characters of the guest are escaped.
     #[must_use]
@@ -91,7 +86,8 @@ impl LogEntry {
                 text.push(character);
             }
         }
-        for (key, value) in self.own_fields() {
+        let position = ["file", "line", "column"];
+        for (key, value) in self.fields.iter().filter(|(key, _)| !position.contains(&key.as_str())) {
             // Writing to a string cannot fail.
             let _ = write!(text, " {key}={value}");
         }

@@ -16,38 +16,10 @@ const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
     /// The runtime that the policy was built for.
-    pub execution_mode: ExecutionMode,
-    /// Whether the policy changes objects.
-    pub mutating: bool,
+    pub execution_mode: Option<String>,
     /// The version of Kubewarden's protocol. `kwctl annotate` gets it from the policy; a
     /// policy server does not load a module without it.
     pub protocol_version: Option<String>,
-}
-
-/// The runtimes of Kubewarden.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs)]
-pub enum ExecutionMode {
-    #[default]
-    #[serde(rename = "kubewarden-wapc")]
-    KubewardenWapc,
-    #[serde(rename = "opa")]
-    Opa,
-    #[serde(rename = "gatekeeper")]
-    Gatekeeper,
-    #[serde(rename = "wasi")]
-    Wasi,
-}
-
-impl ExecutionMode {
-    fn name(self) -> &'static str {
-        match self {
-            Self::KubewardenWapc => "kubewarden-wapc",
-            Self::Opa => "opa",
-            Self::Gatekeeper => "gatekeeper",
-            Self::Wasi => "wasi",
-        }
-    }
 }
 
 /// Reads a module and checks that it is a policy that this host can run, so that a wrong
@@ -71,10 +43,10 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<(Module, Option<Metadata>), LoadErr
         .map(|section| serde_json::from_slice(section.data()))
         .transpose()
         .map_err(LoadError::Metadata)?;
-    if let Some(Metadata { execution_mode, .. }) = metadata
-        && execution_mode != ExecutionMode::KubewardenWapc
+    if let Some(Metadata { execution_mode: Some(mode), .. }) = &metadata
+        && mode != "kubewarden-wapc"
     {
-        return Err(LoadError::ExecutionMode(execution_mode.name().to_owned()));
+        return Err(LoadError::ExecutionMode(mode.clone()));
     }
     if module.get_export(GUEST_CALL).is_none() {
         return Err(LoadError::NotPolicy(format!("it does not export `{GUEST_CALL}`")));

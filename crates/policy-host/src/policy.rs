@@ -189,19 +189,9 @@ impl Policy {
         self.ask("validate_settings", settings.to_string().as_bytes())
     }
 
-    /// The version of Kubewarden's protocol that the policy speaks, as JSON.
-    pub fn protocol_version(&self) -> Result<Value, CallError> {
-        let answer = self.call("protocol_version", &[])?;
-        parse("protocol_version", &answer)
-    }
-
     fn ask<T: serde::de::DeserializeOwned>(&self, operation: &str, payload: &[u8]) -> Result<T, CallError> {
         let answer = self.call(operation, payload)?;
-        parse(operation, &answer)
+        serde_json::from_slice(&answer)
+            .map_err(|source| CallError::Answer { operation: operation.to_owned(), source })
     }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(operation: &str, answer: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(answer)
-        .map_err(|source| CallError::Answer { operation: operation.to_owned(), source })
 }

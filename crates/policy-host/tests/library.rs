@@ -103,11 +103,8 @@ fn a_file_that_is_not_a_policy_is_refused_with_its_kind() {
 }
 
 #[test]
-fn the_metadata_of_an_annotated_policy_is_read() {
+fn a_policy_for_another_runtime_is_refused() {
     let wasm = policy(&Behavior::Answer(accept()));
-    let metadata = json!({ "rules": [], "mutating": true, "executionMode": "kubewarden-wapc" });
-    let policy = load_bytes(&annotated(wasm.clone(), &metadata)).unwrap();
-    assert!(policy.metadata().unwrap().mutating);
     let rego = annotated(wasm, &json!({ "rules": [], "mutating": false, "executionMode": "opa" }));
     assert!(matches!(load_bytes(&rego).err().unwrap(), LoadError::ExecutionMode(mode) if mode == "opa"));
 }
