@@ -119,7 +119,8 @@ fn is_floating(image: &str) -> bool {
 }
 
 /// A quantity as a number: bytes or cores.
-pub(crate) fn quantity(written: &Value) -> Option<f64> {
+#[must_use]
+pub fn quantity(written: &Value) -> Option<f64> {
     let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

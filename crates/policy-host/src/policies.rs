@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -143,30 +144,12 @@ pub struct NotLocal(pub String);
 pub fn local_path(location: &str) -> Result<PathBuf, NotLocal> {
     match location.split_once("://") {
         None => Ok(Path::new(location).to_owned()),
-        Some(("file", path)) => Ok(PathBuf::from(percent_decoded(
-            path.strip_prefix("localhost/").map_or(path.to_owned(), |path| format!("/{path}")),
-        ))),
+        Some(("file", path)) => {
+            let path = path.strip_prefix("localhost").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+            Ok(PathBuf::from(percent_decode_str(path).decode_utf8_lossy().into_owned()))
+        }
         Some(_) => Err(NotLocal(location.to_owned())),
     }
-}
-
-/// Decodes percent-encoding such as `%20`; anything else stays.
-fn percent_decoded(path: String) -> String {
-    if !path.contains('%') {
-        return path;
-    }
-    let bytes = path.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escape = path
-            .get(at + 1..at + 3)
-            .filter(|digits| byte == b'%' && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(escape.unwrap_or(byte));
-        at += if escape.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(decoded).unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 mod support;
 
-use policy_host::{documents, manifest};
+use policy_host::{advice::quantity, documents, manifest};
 use serde_json::{Value, json};
 use support::project::{policy, read};
 
@@ -35,22 +35,14 @@ fn settings_under(heading: &str) -> Value {
     documents::parse_one(block.split("```").next().unwrap()).unwrap()
 }
 
-/// In thousandths of a CPU, or in bytes.
-fn amount(quantity: &Value) -> u64 {
-    let text = quantity.as_str().unwrap();
-    let units = [("Mi", 1 << 20), ("m", 1), ("", 1000)];
-    let (unit, factor) = units.into_iter().find(|(unit, _)| text.ends_with(unit)).unwrap();
-    text.strip_suffix(unit).unwrap().parse::<u64>().unwrap() * factor
-}
-
 /// Request and limit of each container's CPU and memory.
-fn bounds(settings: &Value) -> Vec<(String, u64, u64)> {
+fn bounds(settings: &Value) -> Vec<(String, f64, f64)> {
     injected(settings)
         .into_iter()
         .flat_map(|(container, resources)| {
             ["cpu", "memory"].map(|resource| {
                 let [request, limit] = ["requests", "limits"].map(|kind| {
-                    let amount = resources[kind].get(resource).map(amount);
+                    let amount = quantity(&resources[kind][resource]);
                     amount.unwrap_or_else(|| panic!("{container} has no {kind} of {resource}"))
                 });
                 (format!("{resource} of {container}"), request, limit)
@@ -83,9 +75,10 @@ fn a_quota_on_limits_finds_one_in_every_container() {
 #[test]
 fn the_limit_range_is_kept() {
     for (what, request, limit) in bounds(&settings_under("LimitRange")) {
-        let [least, most] = if what.starts_with("cpu") { [50, 1000] } else { [64 << 20, 256 << 20] };
+        let range = if what.starts_with("cpu") { ["50m", "1"] } else { ["64Mi", "256Mi"] };
+        let [least, most] = range.map(|bound| quantity(&json!(bound)).unwrap());
         assert!(least <= request && request <= limit && limit <= most, "{what}: {request} {limit}");
-        assert!(limit <= 4 * request, "{what}: {request} {limit}");
+        assert!(limit <= 4.0 * request, "{what}: {request} {limit}");
     }
 }
 

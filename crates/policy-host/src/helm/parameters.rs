@@ -1,6 +1,8 @@
 //! Single values in the notation of `helm --set`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::values::place;
 
 /// Sets the value at a path such as `connectInject.default`. False if the path or the value
 /// uses more of `--set`'s syntax than names, dots and one scalar.
@@ -11,14 +13,7 @@ pub fn set(values: &mut Value, path: &str, value: &Value) -> bool {
     if value.as_str().is_some_and(|text| text.starts_with('{')) {
         return false;
     }
-    let mut place = values;
-    for key in path.split('.') {
-        if !place.is_object() {
-            *place = Value::Object(Map::new());
-        }
-        place = &mut place[key];
-    }
-    *place = value.clone();
+    *place(values, path) = value.clone();
     true
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Fate, Mode, Outcome, agent, chart_defaults, dataplane,
     keys::{self, Entry, Rule},
     release::Release,
-    values::{Values, is_empty, leaves},
+    values::{Values, is_empty, leaves, place},
 };
 use crate::advice;
 
@@ -162,13 +162,7 @@ impl Translator<'_> {
     /// Sets a setting by its path. A boolean that is set twice is true if either value is true:
     /// ACLs had two keys.
     pub fn set(&mut self, setting: &str, value: Value) {
-        let mut place = &mut self.settings;
-        for key in setting.split('.') {
-            if !place.is_object() {
-                *place = Value::Object(Map::new());
-            }
-            place = &mut place[key];
-        }
+        let place = place(&mut self.settings, setting);
         if *place != json!(true) {
             *place = value;
         }

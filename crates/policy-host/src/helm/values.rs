@@ -51,6 +51,16 @@ impl<'a> Values<'a> {
     }
 }
 
+/// The place of a path such as `connectInject.default`, with its blocks.
+pub fn place<'a>(values: &'a mut Value, path: &str) -> &'a mut Value {
+    path.split('.').fold(values, |block, key| {
+        if !block.is_object() {
+            *block = json!({});
+        }
+        &mut block[key]
+    })
+}
+
 /// Whether a value means the same as its absence.
 pub fn is_empty(value: &Value) -> bool {
     match value {
