@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use anstyle::Style;
 use policy_host::documents;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -17,8 +18,6 @@ const INLINE_JSON: usize = 60;
 const WHOLE_TEXT: usize = 6;
 /// The lines that remain of a shortened text.
 const BEGINNING: usize = 2;
-/// Unchanged lines around a change.
-const CONTEXT: usize = 3;
 
 /// How to show long texts that the policy added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,35 +44,21 @@ pub fn write(
     }
     let (before, after) = (yaml(before), yaml(&after));
     let diff = TextDiff::from_lines(&before, &after);
-    let groups = diff.grouped_ops(CONTEXT);
-    if groups.is_empty() {
+    if before == after {
         return Ok(());
     }
-    let after_lines: Vec<&str> = after.lines().collect();
     writeln!(out, "{}", style::strong(&format!("--- {title}")))?;
     writeln!(out, "{}", style::strong(&format!("+++ {title}, as the policy returns it")))?;
-    for group in &groups {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else {
-            continue;
-        };
-        let old = first.old_range().start..last.old_range().end;
-        let new = first.new_range().start..last.new_range().end;
-        let range = format!("@@ -{},{} +{},{} @@", old.start + 1, old.len(), new.start + 1, new.len());
-        let path = path_at(&after_lines, new.start);
-        writeln!(out, "{}", paint(style::PLACE, format!("{range} {path}").trim_end()))?;
-        for op in group {
-            for change in diff.iter_changes(op) {
-                let (sign, color) = match change.tag() {
-                    ChangeTag::Delete => ('-', Some(style::BAD)),
-                    ChangeTag::Insert => ('+', Some(style::GOOD)),
-                    ChangeTag::Equal => (' ', None),
-                };
-                let line = screen.cut(&format!("{sign}{}", change.value().trim_end_matches('\n')));
-                match color {
-                    Some(color) => writeln!(out, "{}", paint(color, line))?,
-                    None => writeln!(out, "{line}")?,
-                }
-            }
+    for hunk in diff.unified_diff().iter_hunks() {
+        writeln!(out, "{}", paint(style::PLACE, hunk.header()))?;
+        for change in hunk.iter_changes() {
+            let color = match change.tag() {
+                ChangeTag::Delete => style::BAD,
+                ChangeTag::Insert => style::GOOD,
+                ChangeTag::Equal => Style::new(),
+            };
+            let line = format!("{}{}", change.tag(), change.value().trim_end_matches('\n'));
+            writeln!(out, "{}", paint(color, screen.cut(&line)))?;
         }
     }
     Ok(())
@@ -133,26 +118,6 @@ fn shorten(value: &mut Value, known: &HashSet<&str>) {
     }
 }
 
-/// The keys above a line, which show where in the object a hunk is: `spec.containers`.
-fn path_at(lines: &[&str], at: usize) -> String {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let Some(line) = lines.get(at) else {
-        return String::new();
-    };
-    // Lists are indented as far as their key, and the dash counts as depth.
-    let mut limit = depth(line) + usize::from(line.trim_start().starts_with("- "));
-    let mut keys = Vec::new();
-    for line in lines[..at].iter().rev() {
-        let text = line.trim_start();
-        if depth(line) < limit && !text.starts_with("- ") && text.ends_with(':') {
-            keys.push(text.trim_end_matches(':'));
-            limit = depth(line);
-        }
-    }
-    keys.reverse();
-    keys.join(".")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -169,19 +134,6 @@ mod tests {
         let mut out = anstream::StripStream::new(Vec::new());
         write(&mut out, &screen, long_texts, "Pod a", before, after).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
-    }
-
-    #[test]
-    fn a_hunk_says_where_it_is() {
-        let before = json!({ "metadata": { "name": "a" }, "spec": { "containers": [
-            { "image": "i", "name": "n", "ports": [1, 2, 3, 4], "z": 1 }] } });
-        let mut after = before.clone();
-        after["spec"]["containers"][0]["z"] = json!(2);
-        assert_eq!(
-            diff(&before, &after),
-            "--- Pod a\n+++ Pod a, as the policy returns it\n\
-             @@ -9,4 +9,4 @@ spec.containers.ports\n     - 2\n     - 3\n     - 4\n-    z: 1\n+    z: 2\n"
-        );
     }
 
     #[test]
