@@ -702,3 +702,12 @@ fn the_values_blocks_of_the_documentation_pass_whole() {
         assert!(!report.contains("unknown keys"), "{report}");
     }
 }
+
+/// In a block whose other keys all stay with the chart.
+#[test]
+fn a_misspelt_key_is_none_of_the_others() {
+    let text =
+        "client: {grcp: true, image: null, join: [a]}\nglobal: {tls: {enabeld: true, httpsOnly: true}}";
+    let unknown: Vec<_> = translated(text).unwrap().unknown().map(str::to_owned).collect();
+    assert_eq!(unknown, ["client.grcp", "global.tls.enabeld"]);
+}

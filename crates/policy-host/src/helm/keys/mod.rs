@@ -41,7 +41,8 @@ fn entry_in(rules: Rules, path: &str) -> Option<Entry> {
         return Some(Entry::Block);
     }
     let (block, _) = path.rsplit_once('.')?;
-    find(rules, &format!("{block}.*")).map(Entry::Key)
+    // A misspelt key is not one of the other keys of its block.
+    find(rules, &format!("{block}.*")).filter(|_| nearest(path).is_none()).map(Entry::Key)
 }
 
 type Rules = &'static [(&'static str, Rule)];
