@@ -41,7 +41,8 @@ TESTS_MAY := -A clippy::indexing_slicing -A clippy::string_slice \
 .PHONY: lint
 lint: | target
 	cargo clippy --locked --release --target wasm32-wasip1 -p consul-connect-injector -- -D warnings
-	cargo clippy --locked --all-targets -- -D warnings $(TESTS_MAY)
+	cargo clippy --locked --lib --bins -- -D warnings
+	cargo clippy --locked --tests -- -D warnings $(TESTS_MAY)
 
 .PHONY: tools
 tools:
@@ -75,7 +76,8 @@ bench-guests: | target
 
 .PHONY: lint-bench
 lint-bench: | target
-	cargo clippy --locked --all-targets -p policy-bench -- -D warnings $(TESTS_MAY)
+	cargo clippy --locked -p policy-bench -- -D warnings
+	cargo clippy --locked --tests -p policy-bench -- -D warnings $(TESTS_MAY)
 	cargo clippy --locked --release --target wasm32-wasip1 -p bench-guest-accept -p bench-guest-roundtrip -p bench-guest-naive -- -D warnings
 
 # Compares this revision with another: make bench-compare BASE=main

@@ -1,8 +1,6 @@
 //! No figure of `policy.wasm` exceeds its budget by more than a tenth. `UPDATE=1` sets the
 //! budgets to the measured figures.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{collections::BTreeMap, env, fs, path::Path};
 
 use policy_budgets::{all, measure};

@@ -172,7 +172,6 @@ fn parse_yaml(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

@@ -7,24 +7,15 @@ use thiserror::Error;
 /// The module could not be loaded.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// The file does not exist or cannot be read.
     #[error("cannot read the policy {}: {source}", path.display())]
-    Read {
-        /// The file's path.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
-    /// The bytes are not a WebAssembly module.
+    Read { path: PathBuf, source: io::Error },
     #[error("not a WebAssembly module: {0}")]
     NotWasm(String),
     /// A WebAssembly module without the exports of waPC.
     #[error("not a waPC policy: {0}")]
     NotPolicy(String),
-    /// The annotated metadata cannot be read.
     #[error("the policy's metadata (custom section `io.kubewarden.metadata`) is invalid: {0}")]
     Metadata(serde_json::Error),
-    /// The policy needs another runtime.
     #[error("the policy's execution mode is `{0}`; only `kubewarden-wapc` is supported")]
     ExecutionMode(String),
 }
@@ -36,40 +27,20 @@ pub enum CallError {
     /// never do this.
     #[error("the policy trapped in `{operation}`: {reason}{}", said(stderr))]
     Trap {
-        /// The waPC operation called.
         operation: String,
-        /// The kind of trap.
         reason: String,
         /// What the guest wrote to its standard error, such as a panic's message.
         stderr: String,
     },
-    /// The guest returned an error instead of an answer.
     #[error("the policy returned an error from `{operation}`: {message}")]
-    Guest {
-        /// The waPC operation called.
-        operation: String,
-        /// The guest's error message.
-        message: String,
-    },
-    /// The guest exceeded its time limit.
+    Guest { operation: String, message: String },
     #[error("the policy was interrupted: `{operation}` took longer than {limit:?}")]
-    Timeout {
-        /// The waPC operation called.
-        operation: String,
-        /// The time limit.
-        limit: Duration,
-    },
+    Timeout { operation: String, limit: Duration },
     /// The module's start functions failed, before any operation.
     #[error("the policy failed to start: {0}")]
     Start(String),
-    /// The guest's answer has the wrong format.
     #[error("the policy's answer to `{operation}` is invalid: {source}")]
-    Answer {
-        /// The waPC operation called.
-        operation: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    Answer { operation: String, source: serde_json::Error },
 }
 
 impl CallError {
@@ -91,10 +62,8 @@ impl CallError {
 /// The input is not an admission request.
 #[derive(Debug, Error)]
 pub enum RequestError {
-    /// Not a JSON object at all.
     #[error("Invalid request object")]
     NotAnObject,
-    /// An `AdmissionReview` that has no `request`.
     #[error("invalid AdmissionReview object")]
     NoRequest,
     /// A field is missing or of the wrong type.

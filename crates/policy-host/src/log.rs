@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 
 /// The level of a line, with the names of the policy SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[allow(missing_docs)]
 pub enum Level {
     #[value(help = "Also trace lines of policies")]
     Trace,
@@ -52,9 +51,7 @@ impl<'de> Deserialize<'de> for Level {
 /// One line that a guest logged.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LogEntry {
-    /// The level.
     pub level: Level,
-    /// The text.
     #[serde(default)]
     pub message: Option<String>,
     /// All other fields: those of the line, and its position in the source

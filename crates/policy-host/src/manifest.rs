@@ -27,7 +27,6 @@ const CLUSTER_SCOPED: [&str; 14] = [
     "ValidatingWebhookConfiguration",
 ];
 
-/// The operation of the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     /// A new object.
@@ -51,7 +50,6 @@ impl Operation {
 pub struct Options {
     /// The namespace of objects that have none.
     pub namespace: String,
-    /// The operation of the requests.
     pub operation: Operation,
     /// Whether to add a request for the pod of each workload's template.
     pub with_pods: bool,
@@ -74,7 +72,6 @@ pub struct Case {
     pub note: Option<&'static str>,
     /// Whether the input was a manifest rather than a request.
     pub from_manifest: bool,
-    /// The request.
     pub request: AdmissionRequest,
 }
 
@@ -95,7 +92,6 @@ const CUSTOM_WITH_POD: &str =
 
 /// A document that is not a manifest.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum ManifestError {
     #[error("document {document} is not a Kubernetes object: it has no `{missing}`")]
     NotAnObject { document: usize, missing: &'static str },
@@ -239,7 +235,6 @@ fn request(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

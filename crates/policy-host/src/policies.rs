@@ -30,7 +30,6 @@ pub enum Mode {
 pub struct PolicyEntry {
     /// The module's path or `file://` URL.
     pub module: String,
-    /// See [`Mode`].
     #[serde(default)]
     pub policy_mode: Mode,
     /// Whether the policy may mutate. If not, a mutation is a rejection.
@@ -80,7 +79,6 @@ impl PolicyEntry {
 
 /// An invalid `policies.yml`.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
 pub enum PoliciesError {
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
@@ -122,7 +120,6 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, PolicyEntry>, PoliciesError>
         .collect()
 }
 
-/// Reads one entry.
 pub fn entry(policy: &str, entry: Value) -> Result<PolicyEntry, PoliciesError> {
     let policy = policy.to_owned();
     if entry.get("policies").is_some() {
@@ -153,7 +150,6 @@ pub fn local_path(location: &str) -> Result<PathBuf, NotLocal> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -75,16 +75,13 @@ pub struct Policy {
 /// The response to a request, and the error if the policy gave no answer.
 #[derive(Debug)]
 pub struct Review {
-    /// The response to the API server.
     pub response: AdmissionResponse,
-    /// The error, if the policy gave no answer.
     pub failure: Option<CallError>,
 }
 
 /// The result of one call, and its cost from instantiation to response.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The guest's response.
     pub response: Vec<u8>,
     /// Units of work, about one for each WebAssembly instruction: the same on every machine.
     pub fuel: u64,

@@ -11,7 +11,6 @@ use crate::error::RequestError;
 /// that the policy server passes on. Others are dropped, as it does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct AdmissionRequest {
     pub uid: String,
     pub kind: GroupVersionKind,
@@ -65,28 +64,22 @@ impl AdmissionRequest {
     }
 }
 
-/// A kind of the Kubernetes API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct GroupVersionKind {
     pub group: String,
     pub version: String,
     pub kind: String,
 }
 
-/// A resource of the Kubernetes API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct GroupVersionResource {
     pub group: String,
     pub version: String,
     pub resource: String,
 }
 
-/// The user who sent the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "UserInfo")]
-#[allow(missing_docs)]
 pub struct UserInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<BTreeMap<String, Vec<String>>>,

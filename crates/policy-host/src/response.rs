@@ -11,17 +11,13 @@ use crate::{error::CallError, policies::Mode};
 /// The guest's own answer to `validate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyAnswer {
-    /// Whether the request is accepted.
     pub accepted: bool,
-    /// Why not.
     pub message: Option<String>,
     /// The HTTP status that goes with the message.
     pub code: Option<u16>,
     /// The whole object with the policy's changes, if there are any.
     pub mutated_object: Option<Value>,
-    /// Annotations for the audit log.
     pub audit_annotations: Option<BTreeMap<String, String>>,
-    /// Warnings for the user who sent the request.
     pub warnings: Option<Vec<String>>,
 }
 
@@ -30,7 +26,6 @@ pub struct PolicyAnswer {
 pub struct SettingsAnswer {
     /// Whether a policy server would start with these settings.
     pub valid: bool,
-    /// Why not.
     pub message: Option<String>,
 }
 
@@ -38,7 +33,6 @@ pub struct SettingsAnswer {
 /// kwctl write it: fields in this order, `null` where they write `null`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct AdmissionResponse {
     pub uid: String,
     pub allowed: bool,
@@ -55,7 +49,6 @@ pub struct AdmissionResponse {
 
 /// The only patch type that Kubernetes has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub enum PatchType {
     #[serde(rename = "JSONPatch")]
     JsonPatch,
@@ -63,7 +56,6 @@ pub enum PatchType {
 
 /// Why a request was rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct AdmissionStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -75,7 +67,6 @@ pub struct AdmissionStatus {
 
 /// Keeps the policy's own message when the administrator's replaces it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct StatusDetails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<StatusCause>,
@@ -83,7 +74,6 @@ pub struct StatusDetails {
 
 /// One reason among several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct StatusCause {
     pub reason: Option<String>,
     pub message: Option<String>,
@@ -147,7 +137,6 @@ impl AdmissionResponse {
         self.status.as_ref()?.message.as_deref()
     }
 
-    /// The patch, decoded.
     pub fn decoded_patch(&self) -> Result<Option<json_patch::Patch>, PatchError> {
         let Some(patch) = &self.patch else {
             return Ok(None);
@@ -211,7 +200,6 @@ impl AdmissionResponse {
 
 /// A patch that cannot be applied to its object. Only a hand-made response has one.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum PatchError {
     #[error("the patch is not base64: {0}")]
     Base64(#[from] base64::DecodeError),

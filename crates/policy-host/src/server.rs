@@ -35,7 +35,6 @@ pub const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Why a policy cannot be served. The server then does not start.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
 pub enum ServeError {
     #[error(transparent)]
     Location(#[from] NotLocal),
@@ -89,7 +88,6 @@ impl Served {
 
 /// An answered request, for the log.
 #[derive(Debug)]
-#[allow(missing_docs)]
 pub struct Event<'a> {
     pub policy: &'a str,
     pub request: &'a AdmissionRequest,
@@ -98,7 +96,6 @@ pub struct Event<'a> {
     pub took: Duration,
 }
 
-/// Receives each event.
 pub type EventSink = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// The state that all requests share.
@@ -125,7 +122,6 @@ impl Server {
         self
     }
 
-    /// The API's routes.
     pub fn router(self) -> Router {
         Router::new()
             .route("/validate/{policy}", post(validate))

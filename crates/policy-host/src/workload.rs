@@ -58,7 +58,6 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<Value> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,8 +1,6 @@
 //! The documentation: its links are valid, and the messages of the policy and its scripts can
 //! be looked up in it.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::{

@@ -1,8 +1,6 @@
 //! The values of Consul's charts, translated for agent mode: where they are found, and what
 //! becomes of them.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use policy_host::{

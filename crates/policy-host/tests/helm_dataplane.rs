@@ -1,7 +1,5 @@
 //! The values of today's chart, translated for dataplane mode.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use policy_host::helm::{self, Fate, Mode, Options, Translation};

@@ -1,8 +1,6 @@
 //! `examples/consul/leftovers.sh` of docs/migrate.md, with fakes of kubectl and of Consul's
 //! catalog. Needs jq and curl, which `make tools` installs.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

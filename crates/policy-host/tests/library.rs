@@ -1,7 +1,5 @@
 //! The library: loading, calling and measuring policies.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::time::Duration;

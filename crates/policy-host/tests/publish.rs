@@ -1,7 +1,5 @@
 //! Published files agree with each other and with the built policy.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::{

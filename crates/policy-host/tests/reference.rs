@@ -1,7 +1,5 @@
 //! The schema and the reference documentation agree with the built policy.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,8 +1,6 @@
 //! The resources of the injected containers in docs/resources.md, and its settings for quotas,
 //! limit ranges and the class `Guaranteed`.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use policy_host::{advice::quantity, documents, manifest};

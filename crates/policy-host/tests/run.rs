@@ -1,7 +1,5 @@
 //! Output and exit status of `policy-host run`.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::{fs, path::PathBuf};

@@ -3,8 +3,6 @@
 //! The schema also rejects what the policy rejects, except for the rules that JSON Schema cannot
 //! express: [`UNSAYABLE`].
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,5 @@
 //! `policy-host serve`, over real sockets.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::{

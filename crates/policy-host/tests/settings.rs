@@ -1,7 +1,5 @@
 //! `policy-host settings`, with the policy of this project.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::fs;

@@ -119,7 +119,6 @@ fn shorten(value: &mut Value, known: &HashSet<&str>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

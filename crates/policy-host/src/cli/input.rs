@@ -177,6 +177,7 @@ impl Subject {
 }
 
 /// Whether the policy's path is that of a manifest, by kwctl's rule.
+#[allow(clippy::case_sensitive_file_extension_comparisons)]
 pub fn is_manifest_path(location: &str) -> bool {
     location.ends_with(".yaml") || location.ends_with(".yml")
 }

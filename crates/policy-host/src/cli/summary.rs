@@ -218,7 +218,6 @@ fn name(value: &Value) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use policy_host::manifest;
     use serde_json::json;

@@ -37,18 +37,14 @@ pub struct Options<'a> {
     pub ca_cert: Option<&'a str>,
     /// The policy's mode, instead of the one determined from the values.
     pub mode: Option<Mode>,
-    /// The name of the Helm release.
     pub release: Option<&'a str>,
-    /// The namespace of the Helm release.
     pub namespace: Option<&'a str>,
 }
 
 /// The translation of a values file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Translation {
-    /// The mode that the settings are for.
     pub mode: Mode,
-    /// The policy's settings.
     pub settings: Value,
     /// What happened to each key; those that need action first.
     pub outcomes: Vec<Outcome>,
@@ -96,7 +92,6 @@ impl fmt::Display for Fate {
 
 /// The document has no values of the chart.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum HelmError {
     #[error("a values file must be an object, with keys such as `global`, `client` and `connectInject`")]
     NotAnObject,

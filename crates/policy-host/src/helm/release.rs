@@ -5,9 +5,7 @@ use super::values::Values;
 /// What the names of the chart's objects depend on besides the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// Of the release.
     pub name: String,
-    /// The namespace that it is installed in.
     pub namespace: String,
     /// Whether both are known, and not the defaults.
     pub is_known: bool,

@@ -1,6 +1,6 @@
 //! Small hand-written policies, each with one behavior.
 
-#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
+#![allow(dead_code)] // Each test binary uses its own part.
 
 pub mod host;
 pub mod project;

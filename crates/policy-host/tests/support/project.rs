@@ -1,6 +1,6 @@
 //! This project's files, and the policy built from them.
 
-#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part.
+#![allow(dead_code)] // Each test binary uses its own part.
 
 use std::{
     fs,
