@@ -99,28 +99,17 @@ impl Policy {
         Self::builder().path(path)
     }
 
-    /// Loads a policy from its bytes, with the policy server's limits.
-    pub fn from_bytes(wasm: &[u8]) -> Result<Self, LoadError> {
-        Self::builder().bytes(wasm)
-    }
-
     /// Loads a policy with these limits and this sink for its log lines.
     #[must_use]
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
 
-    /// The same policy with another sink for its log lines.
-    #[must_use]
-    pub fn with_log(&self, sink: LogSink) -> Self {
-        Self { loaded: Arc::clone(&self.loaded), log: Some(sink) }
-    }
-
     /// The same policy, and a collection of its log lines.
     #[must_use]
     pub fn with_logs(&self) -> (Self, Logs) {
         let logs = Logs::default();
-        (self.with_log(logs.sink()), logs)
+        (Self { loaded: Arc::clone(&self.loaded), log: Some(logs.sink()) }, logs)
     }
 
     /// The metadata of `kwctl annotate`, if the module has any.
