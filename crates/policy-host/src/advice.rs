@@ -8,7 +8,6 @@ pub(crate) const CLI_MEMORY: f64 = (100 << 20) as f64;
 const CLI_SECONDS: f64 = 0.1;
 
 /// Notes on the settings, each one with what to do about it.
-#[must_use]
 pub fn advice(settings: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     let is = |pointer: &str, expected: bool| {
@@ -119,7 +118,6 @@ fn is_floating(image: &str) -> bool {
 }
 
 /// A quantity as a number: bytes or cores.
-#[must_use]
 pub fn quantity(written: &Value) -> Option<f64> {
     let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -49,7 +49,7 @@ pub fn parse(text: &str) -> Result<Vec<Value>, SyntaxError> {
 }
 
 /// Like [`parse`], in either dialect.
-pub fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
+fn parse_as(dialect: Dialect, text: &str) -> Result<Vec<Value>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     // Flow-style YAML documents begin like JSON, too.
@@ -87,7 +87,6 @@ pub fn parse_one_as(dialect: Dialect, text: &str) -> Result<Value, SyntaxError> 
 
 /// A value as YAML, in the usual order of manifests: `apiVersion`, `kind` and `metadata`
 /// first, everything else alphabetically.
-#[must_use]
 pub fn to_yaml(value: &Value) -> String {
     let options = serde_saphyr::ser_options! {
         compact_list_indent: true,

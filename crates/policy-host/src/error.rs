@@ -45,7 +45,6 @@ pub enum CallError {
 
 impl CallError {
     /// The message that the policy server and kwctl return in their response.
-    #[must_use]
     pub fn as_reported(&self) -> String {
         match self {
             Self::Trap { reason, .. } => format!("Guest call failure: {reason}"),

@@ -73,7 +73,6 @@ impl LogEntry {
 
     /// The line without its level: `injected name="web" namespace="default"`.
     /// Always one line: control characters of the guest are escaped.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         for character in self.message.as_deref().unwrap_or_default().chars() {
@@ -108,13 +107,11 @@ pub struct Logs(Arc<Mutex<Vec<LogEntry>>>);
 
 impl Logs {
     /// Returns the lines collected so far and removes them.
-    #[must_use]
     pub fn take(&self) -> Vec<LogEntry> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A sink that appends to this collection.
-    #[must_use]
     pub fn sink(&self) -> LogSink {
         let lines = Arc::clone(&self.0);
         Arc::new(move |entry| {

@@ -101,7 +101,6 @@ pub enum ManifestError {
 
 /// Whether a document is a manifest rather than an admission request, whose `kind` is an
 /// object, or a review, whose `kind` is `AdmissionReview`.
-#[must_use]
 pub fn is_manifest(document: &Value) -> bool {
     document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != "AdmissionReview")
 }
@@ -121,7 +120,6 @@ pub fn cases(documents: Vec<Value>, options: &Options) -> Result<Vec<Case>, Mani
 }
 
 /// An object's title: `Pod default/web`.
-#[must_use]
 pub fn title(object: &Value, namespace: Option<&str>) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     let name = text("/metadata/name").map_or_else(
@@ -139,7 +137,6 @@ pub fn title(object: &Value, namespace: Option<&str>) -> String {
 }
 
 /// The title of a request's object, or of the old one if it is deleted.
-#[must_use]
 pub fn title_of(request: &AdmissionRequest) -> String {
     match request.object.as_ref().or(request.old_object.as_ref()) {
         Some(object) => title(object, request.namespace.as_deref()),

@@ -48,13 +48,11 @@ pub struct PolicyEntry {
 
 impl PolicyEntry {
     /// The settings in the form that the policy gets.
-    #[must_use]
     pub fn settings(&self) -> Value {
         Value::Object(self.settings.clone().unwrap_or_default())
     }
 
     /// Why the policy server would not accept the module's location: it requires a URL.
-    #[must_use]
     pub fn place_note(&self) -> Option<String> {
         let path = match self.module.split_once("://") {
             None => &*self.module,
@@ -71,7 +69,6 @@ impl PolicyEntry {
     }
 
     /// The time limit, if not the default.
-    #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_eval_seconds.map(Duration::from_secs)
     }

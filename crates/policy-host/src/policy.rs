@@ -100,20 +100,17 @@ impl Policy {
     }
 
     /// Loads a policy with these limits and this sink for its log lines.
-    #[must_use]
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
 
     /// The same policy, and a collection of its log lines.
-    #[must_use]
     pub fn with_logs(&self) -> (Self, Logs) {
         let logs = Logs::default();
         (Self { loaded: Arc::clone(&self.loaded), log: Some(logs.sink()) }, logs)
     }
 
     /// The metadata of `kwctl annotate`, if the module has any.
-    #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
         self.loaded.metadata.as_ref()
     }
@@ -156,7 +153,6 @@ impl Policy {
     }
 
     /// Calls `validate` and builds the response to the API server.
-    #[must_use]
     pub fn review(&self, request: &AdmissionRequest, settings: &Value) -> Review {
         let uid = &request.uid;
         match self.validate(request, settings) {

@@ -58,7 +58,6 @@ impl AdmissionRequest {
     ///
     /// [`Policy::call`]: crate::Policy::call
     /// [`Policy::observe`]: crate::Policy::observe
-    #[must_use]
     pub fn payload(&self, settings: &Value) -> Vec<u8> {
         json!({ "request": self, "settings": settings }).to_string().into_bytes()
     }

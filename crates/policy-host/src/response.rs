@@ -83,7 +83,6 @@ pub struct StatusCause {
 impl AdmissionResponse {
     /// Turns the guest's answer about `object` into a response: a mutated object
     /// becomes a patch.
-    #[must_use]
     pub fn from_answer(uid: &str, object: Option<&Value>, answer: PolicyAnswer) -> Self {
         let patch = match (&answer.mutated_object, object) {
             (None, _) => None,
@@ -114,7 +113,6 @@ impl AdmissionResponse {
     }
 
     /// The response to the API server if the policy gave no answer.
-    #[must_use]
     pub fn from_failure(uid: &str, failure: &CallError) -> Self {
         let message = match failure {
             CallError::Timeout { .. } => failure.as_reported(),
@@ -132,7 +130,6 @@ impl AdmissionResponse {
     }
 
     /// The message of a rejection.
-    #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.status.as_ref()?.message.as_deref()
     }

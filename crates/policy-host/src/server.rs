@@ -72,7 +72,6 @@ impl Served {
 
     /// Why the policy server would not start with this entry, although this host does, and
     /// what to do about it.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let annotated = self.policy.metadata().is_some_and(|metadata| metadata.protocol_version.is_some());
         let unannotated = (!annotated).then(|| {
@@ -109,7 +108,6 @@ pub struct Server {
 
 impl Server {
     /// A server for these policies that processes this many requests at once.
-    #[must_use]
     pub fn new(policies: BTreeMap<String, Served>, workers: usize, events: EventSink) -> Self {
         Self { policies, workers: Arc::new(Semaphore::new(workers.max(1))), exempt_namespace: None, events }
     }

@@ -13,14 +13,12 @@ fn group_and_kind(object: &Value) -> Option<(&str, &str)> {
 
 /// Whether an object is a custom resource. Its controller may create pods even if the object
 /// has no pod template.
-#[must_use]
 pub fn is_custom(object: &Value) -> bool {
     group_and_kind(object).is_some_and(|(group, _)| group.contains('.') && !group.ends_with(".k8s.io"))
 }
 
 /// The pod of a workload's template, not yet admitted. `None` for objects that are not workloads,
 /// and for workloads without a template.
-#[must_use]
 pub fn template_pod(workload: &Value, namespace: &str) -> Option<Value> {
     let (group, kind) = group_and_kind(workload)?;
     let (template, owner) = match (group, kind) {
