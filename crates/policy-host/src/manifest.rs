@@ -122,13 +122,11 @@ pub fn cases(documents: Vec<Value>, options: &Options) -> Result<Vec<Case>, Mani
 /// An object's title: `Pod default/web`.
 pub fn title(object: &Value, namespace: Option<&str>) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    let name = text("/metadata/name").map_or_else(
-        || {
-            text("/metadata/generateName")
-                .map_or_else(|| "(no name)".to_owned(), |prefix| format!("{prefix}*"))
-        },
-        ToOwned::to_owned,
-    );
+    let name = match (text("/metadata/name"), text("/metadata/generateName")) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(prefix)) => format!("{prefix}*"),
+        (None, None) => "(no name)".to_owned(),
+    };
     let kind = text("/kind").unwrap_or("object");
     match text("/metadata/namespace").or(namespace) {
         Some(namespace) => format!("{kind} {namespace}/{name}"),
