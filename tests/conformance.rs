@@ -12,13 +12,14 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::fmt;
 
 use serde_json::{Map, Value, json};
 use support::kept::is_kept;
 use support::original::derived::derived;
 use support::original::model::original;
-use support::original::{Case, cases};
+use support::original::{CASES, Case};
+use support::reasons::{Reason, assert_explained};
 use support::{
     Answer, ENVOY, PREFIX, ask_in, container, containers, environment, envoy_arguments, registration,
 };
@@ -33,6 +34,13 @@ struct Difference<'c> {
     ours: Value,
 }
 
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { case, what, theirs, ours } = self;
+        write!(f, "{}: {what}: the original {theirs}, the policy {ours}", case.name)
+    }
+}
+
 impl Difference<'_> {
     /// The original injects, and the policy reports a problem of that annotation.
     fn rejected(&self, annotation: &str, why: &[&str]) -> bool {
@@ -44,40 +52,21 @@ impl Difference<'_> {
     }
 }
 
-/// A kind of intended difference.
-struct Reason {
-    says: &'static str,
-    explains: fn(&Difference) -> bool,
-}
-
-/// The table, and a test for each reason that some case needs it.
-macro_rules! reasons {
-    ($($name:ident { $($reason:tt)* })*) => {
-        const REASONS: &[(&str, Reason)] = &[$((stringify!($name), Reason { $($reason)* })),*];
-
-        mod a_case_needs {
-            $(#[test]
-            fn $name() {
-                let needed = super::COMPARED.needed[stringify!($name)];
-                println!("{needed} differences");
-                assert!(needed > 0);
-            })*
-        }
-    };
-}
-
-reasons! {
-    crashes {
+const REASONS: &[Reason<Difference>] = &[
+    Reason {
+        name: "crashes",
         says: "rejected where the original crashes",
         explains: |it| it.theirs == "crash" && it.ours.as_str().is_some_and(|ours| ours.starts_with("- ")),
-    }
-    unparsable {
+    },
+    Reason {
+        name: "unparsable",
         says: "rejected where the original writes a registration that Consul cannot parse",
         explains: |it| {
             it.case.original["registration_broken"] == true && it.what.starts_with("registration/")
         },
-    }
-    bad_upstream {
+    },
+    Reason {
+        name: "bad_upstream",
         says: "an invalid upstream is rejected; the original drops or truncates it",
         explains: |it| {
             let whys = [
@@ -92,37 +81,43 @@ reasons! {
             ];
             it.rejected("connect-service-upstreams", &whys)
         },
-    }
-    one_local_port {
+    },
+    Reason {
+        name: "one_local_port",
         says: "two upstreams on the same local port are rejected",
         explains: |it| it.rejected("connect-service-upstreams", &["its local port is already used by"]),
-    }
-    bad_service_port {
+    },
+    Reason {
+        name: "bad_service_port",
         says: "a service port that is not a plain number from 1 to 65535 is rejected",
         explains: |it| {
             let whys = ["must be a port number", "must be a TCP port", "is a port of an init container"];
             it.rejected("connect-service-port", &whys)
         },
-    }
-    spaces_round_a_port {
+    },
+    Reason {
+        name: "spaces_round_a_port",
         says: "spaces around the service port are removed",
         explains: |it| {
             let port = it.case.annotation("connect-service-port").unwrap_or_default();
             port != port.trim() && it.theirs == "rejected" && it.ours == "injected"
         },
-    }
-    empty_service_name {
+    },
+    Reason {
+        name: "empty_service_name",
         says: "an empty service name is rejected; the original silently skips the pod",
         explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\": must not be empty"]),
-    }
-    bad_service_name {
+    },
+    Reason {
+        name: "bad_service_name",
         says: "a name that is invalid for a service in Consul is rejected",
         explains: |it| {
             let whys = ["must consist of ", "must be a single service"];
             it.rejected("connect-service", &whys)
         },
-    }
-    own_token {
+    },
+    Reason {
+        name: "own_token",
         says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: |it| {
             it.theirs == "rejected"
@@ -130,63 +125,73 @@ reasons! {
                 && it.case.settings["acls"]["enabled"] == true
                 && !it.case.pod["spec"].to_string().contains("secrets/kubernetes.io/serviceaccount\"")
         },
-    }
-    only_by_default {
+    },
+    Reason {
+        name: "only_by_default",
         says: "a pod without `connect-inject` is never rejected because of the setting `default`",
         explains: |it| {
             it.theirs == "rejected"
                 && it.ours == "not-injectable"
                 && !it.case.pod["metadata"].to_string().contains(PREFIX)
         },
-    }
-    refused_metadata {
+    },
+    Reason {
+        name: "refused_metadata",
         says: "metadata that Consul would refuse is rejected",
         explains: |it| {
-            ["", "a.b", "consul-x", "pod-name"].iter().any(|key| {
-                it.rejected(&format!("service-meta-{key}"), &["metadata key"])
-            })
+            ["", "a.b", "consul-x", "pod-name"]
+                .iter()
+                .any(|key| it.rejected(&format!("service-meta-{key}"), &["metadata key"]))
         },
-    }
-    pod_name {
+    },
+    Reason {
+        name: "pod_name",
         says: "`$POD_NAME` is replaced by the policy; no shell evaluates the value",
-        explains: |it| {
-            it.what.contains("/meta/") && it.theirs == "${POD_NAME}" && it.ours == "web-0"
-        },
-    }
-    negative_quantity { says: "a negative quantity is rejected", explains: negative
-    }
-    request_over_limit {
+        explains: |it| it.what.contains("/meta/") && it.theirs == "${POD_NAME}" && it.ours == "web-0",
+    },
+    Reason { name: "negative_quantity", says: "a negative quantity is rejected", explains: negative },
+    Reason {
+        name: "request_over_limit",
         says: "a request that exceeds its limit is rejected",
         explains: |it| {
             let all = [("cpu", "request"), ("cpu", "limit"), ("memory", "request"), ("memory", "limit")];
             all.iter().any(|(resource, kind)| {
-                it.rejected(&format!("sidecar-proxy-{resource}-{kind}"), &["must not exceed the ", "must not be less than the "])
+                it.rejected(
+                    &format!("sidecar-proxy-{resource}-{kind}"),
+                    &["must not exceed the ", "must not be less than the "],
+                )
             })
         },
-    }
-    bad_envoy_arguments {
+    },
+    Reason {
+        name: "bad_envoy_arguments",
         says: "a flag with which Envoy would not start or not join the mesh, such as a repeated flag, is rejected",
         explains: |it| {
             let whys = ["is not allowed: ", "Envoy does not start", "requires a value", "the value "];
             it.rejected("envoy-extra-args", &whys)
         },
-    }
-    variables {
+    },
+    Reason {
+        name: "variables",
         says: "names of upstream variables are valid in a shell; prepared queries get variables too; of two upstreams with the same name, the first sets the variables, and a later one those with its datacenter",
         explains: |it| {
             let variables: BTreeMap<String, String> = variables(it.case).into_iter().collect();
-            let variable = it.what.strip_prefix("upstream_environment/").and_then(|place| place.split_once('/'));
+            let variable =
+                it.what.strip_prefix("upstream_environment/").and_then(|place| place.split_once('/'));
             variable.is_some_and(|(_, variable)| it.ours == json!(variables.get(variable)))
         },
-    }
-    trimmed {
+    },
+    Reason {
+        name: "trimmed",
         says: "names of upstreams and tags are trimmed, and empty tags are removed",
         explains: |it| {
             let ours = if it.ours.is_null() { &json!([]) } else { &it.ours };
-            ["/tags", "/upstreams"].iter().any(|place| it.what.ends_with(place)) && trimmed(&it.theirs) == *ours
+            ["/tags", "/upstreams"].iter().any(|place| it.what.ends_with(place))
+                && trimmed(&it.theirs) == *ours
         },
-    }
-    any_containers_port {
+    },
+    Reason {
+        name: "any_containers_port",
         says: "the default port is the first TCP port of any container, not only of the first container",
         explains: |it| {
             let tcp = |port: &&Value| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP");
@@ -201,8 +206,8 @@ reasons! {
             };
             it.case.annotation("connect-service-port").is_none() && it.ours == ours
         },
-    }
-}
+    },
+];
 
 /// Trims the strings in a value, and removes empty strings from lists.
 fn trimmed(value: &Value) -> Value {
@@ -390,43 +395,16 @@ fn differences(case: &Case) -> Vec<Difference<'_>> {
         .collect()
 }
 
-struct Compared {
-    /// The number of differences that each reason explains.
-    needed: BTreeMap<&'static str, usize>,
-    unexplained: Vec<String>,
-}
-
-static COMPARED: LazyLock<Compared> = LazyLock::new(|| {
-    let needed = REASONS.iter().map(|(name, _)| (*name, 0)).collect();
-    let mut compared = Compared { needed, unexplained: Vec::new() };
-    for case in cases().iter().chain(&derived()) {
-        for difference in differences(case) {
-            match REASONS.iter().find(|(_, reason)| (reason.explains)(&difference)) {
-                Some((name, _)) => *compared.needed.get_mut(name).unwrap() += 1,
-                None => {
-                    let Difference { what, theirs, ours, .. } = &difference;
-                    let told = format!("{}: {what}: the original {theirs}, the policy {ours}", case.name);
-                    compared.unexplained.push(told);
-                }
-            }
-        }
-    }
-    compared
-});
-
 #[test]
 fn every_difference_from_the_original_has_a_reason() {
-    let unexplained = &COMPARED.unexplained;
-    assert!(unexplained.is_empty(), "differences without a reason:\n{}", unexplained.join("\n"));
-    for (name, reason) in REASONS {
-        println!("{:5} {}", COMPARED.needed[name], reason.says);
-    }
+    let derived: &[_] = derived().leak();
+    assert_explained(CASES.iter().chain(derived).flat_map(differences), REASONS);
 }
 
 /// The model of the original is no guess: it does what was recorded.
 #[test]
 fn the_model_of_the_original_does_what_was_recorded() {
-    for case in &cases() {
+    for case in CASES.iter() {
         let modelled = original(&case.settings, &case.namespace, &case.pod);
         assert_eq!(modelled, case.original, "{}", case.name);
     }
@@ -437,7 +415,7 @@ fn the_model_of_the_original_does_what_was_recorded() {
 #[test]
 fn envoys_resources_and_arguments_are_the_annotations_over_the_settings() {
     let (mut amounts, mut arguments) = (0, 0);
-    for case in &cases() {
+    for case in CASES.iter() {
         let answer = ask_in(&case.namespace, &case.pod, &case.settings);
         if answer.mutated_object.is_none() {
             continue;

@@ -15,7 +15,7 @@ use consul_connect_injector::problem::{Findings, Flaw};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use support::PREFIX;
-use support::webhook::{Case, cases};
+use support::webhook::{CASES, Case};
 
 const REGISTRATIONS: &str = include_str!("../test_data/dataplane/registrations-2.0.3.jsonl");
 
@@ -36,10 +36,10 @@ fn runs() -> Vec<Run> {
 
 #[test]
 fn the_controller_registers_the_policys_pods_as_it_does_the_webhooks() {
-    let cases: BTreeMap<String, Case> = cases().into_iter().map(|case| (case.id.clone(), case)).collect();
+    let cases: BTreeMap<&str, &Case> = CASES.iter().map(|case| (case.id.as_str(), case)).collect();
     let (mut compared, mut rejected, mut ignored) = (0, 0, 0);
     for run in runs() {
-        let case = &cases[&run.id];
+        let case = cases[run.id.as_str()];
         let answer = case.ask();
         let Some(pod) = answer.mutated_object.is_some().then(|| answer.pod()) else {
             rejected += 1;

@@ -13,6 +13,7 @@
 
 pub mod kept;
 pub mod original;
+pub mod reasons;
 pub mod webhook;
 
 use std::collections::BTreeMap;

@@ -2,13 +2,13 @@
 //! settings, and compares the policy's pod with the webhook's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Asked as _, PREFIX, expand, payload};
-
-const CASES: &str = include_str!("../../test_data/dataplane/webhook-2.0.3.jsonl");
 
 /// A minimal certificate: the recorded one is not valid.
 pub const CA: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
@@ -58,9 +58,17 @@ pub struct Difference<'c> {
     pub ours: Value,
 }
 
-pub fn cases() -> Vec<Case> {
-    CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { case, place, theirs, ours } = self;
+        write!(f, "{}: {place}\n    theirs: {theirs}\n    ours:   {ours}", case.id)
+    }
 }
+
+pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let recorded = include_str!("../../test_data/dataplane/webhook-2.0.3.jsonl");
+    recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+});
 
 impl Case {
     pub fn annotation(&self, name: &str) -> Option<&str> {

@@ -4,10 +4,10 @@
 pub mod derived;
 pub mod model;
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde_json::Value;
-
-const CASES: &str = include_str!("../../../test_data/conformance/original-injector.jsonl");
 
 #[derive(Deserialize)]
 pub struct Case {
@@ -18,9 +18,10 @@ pub struct Case {
     pub original: Value,
 }
 
-pub fn cases() -> Vec<Case> {
-    CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
+pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let recorded = include_str!("../../../test_data/conformance/original-injector.jsonl");
+    recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+});
 
 impl Case {
     pub fn annotation(&self, name: &str) -> Option<&str> {
