@@ -1,10 +1,11 @@
-//! The recorded admissions of consul-k8s's webhook: translates the Helm values of a case to
-//! settings, and compares the policy's pod with the webhook's.
+//! The recorded admissions of consul-k8s's webhook: asks the policy with the settings for a case's
+//! Helm values, and compares its pod with the webhook's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
+use policy_host::helm;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -95,44 +96,60 @@ impl Case {
             || self.value("connectInject.overrideAuthMethodName").is_some()
     }
 
-    /// The policy's settings for the same installation.
-    pub fn settings(&self) -> Value {
-        let mut settings = json!({ "mode": "dataplane", "nativeSidecars": false });
-        settings["dns"] = resolver(self.resolv_conf.as_deref().unwrap_or(RESOLV_CONF)).into();
-        // The chart's "-" means the chart's own default, whatever a label says.
-        let transparent_proxy = self.value("connectInject.transparentProxy.defaultEnabled");
-        for key in ["enabled", "enableRedirection"] {
-            settings["dns"][key] = transparent_proxy.cloned().unwrap_or(json!(true));
-        }
+    /// The chart's values, as in a values file.
+    fn values(&self) -> Value {
+        let mut values = json!({ "global": { "name": "consul" } });
         for (path, value) in &self.values {
-            for (setting, value) in translated(path, value) {
-                *setting.split('.').fold(&mut settings, |place, key| &mut place[key]) = value;
-            }
+            *path.split('.').fold(&mut values, |place, key| &mut place[key]) = value.clone();
+        }
+        values
+    }
+
+    /// The policy's settings for the same installation: its values, as `policy-host settings` translates
+    /// them, and what they do not contain.
+    pub fn settings(&self) -> Value {
+        let tls = self.is_on("global.tls.enabled") && !self.is_on("externalServers.useSystemRoots");
+        let options = helm::Options {
+            ca_cert: tls.then_some(CA),
+            mode: Some(helm::Mode::Dataplane),
+            release: Some("consul"),
+            namespace: Some("consul"),
+        };
+        let translation = helm::translate(&self.values(), &options).unwrap();
+        assert_eq!(translation.unknown().next(), None, "{}", self.id);
+        let mut settings = translation.settings;
+        // The translation omits two values, with a message: the chart's default for sidecars, and
+        // an empty list of namespaces, with which nothing is injected.
+        if !self.is_on("connectInject.dataplaneAsSidecarInitContainer.defaultEnabled") {
+            settings["nativeSidecars"] = json!(false);
+        }
+        if self.value("connectInject.k8sAllowNamespaces") == Some(&json!([])) {
+            settings["k8sAllowNamespaces"] = json!([]);
+        }
+        for (key, value) in resolver(self.resolv_conf.as_deref().unwrap_or(RESOLV_CONF)) {
+            settings["dns"][key] = value;
         }
         // The namespace's labels override the chart's defaults. In the policy, this takes a second
         // policy with a namespace selector and other settings.
         let label = |name: &str| self.namespace.labels.get(&format!("{PREFIX}{name}"))?.parse::<bool>().ok();
         if let Some(on) = label("transparent-proxy") {
-            settings["transparentProxy"]["defaultEnabled"] = json!(on);
+            // Not the default for Consul DNS, which is the same setting of the chart.
+            let chart = std::mem::replace(&mut settings["transparentProxy"]["defaultEnabled"], json!(on));
+            for key in ["enabled", "enableRedirection"] {
+                if settings["dns"].get(key).is_none() {
+                    settings["dns"][key] = json!(chart != false);
+                }
+            }
         }
         if let Some(on) = label("consul-dns") {
             settings["dns"]["enabled"] = json!(on);
             settings["dns"]["enableRedirection"] = json!(on);
         }
-        if settings["tls"]["enabled"] == true && !self.is_on("externalServers.useSystemRoots") {
-            settings["tls"]["caCert"] = json!(CA);
-        }
-        if self.is_on("externalServers.enabled") {
-            // One port for both.
-            let port = self.value("externalServers.httpsPort").cloned().unwrap_or(json!(8501));
-            settings["servers"]["httpPort"] = port.clone();
-            settings["servers"]["httpsPort"] = port;
-        }
         let log = &self.consul["proxyDefaults"]["AccessLogs"];
         if log["Enabled"] == true && log["Type"] == "file" {
             settings["accessLogs"]["path"] = log["Path"].clone();
         }
-        without_nulls(settings)
+        settings
     }
 
     pub fn ask(&self) -> Answer {
@@ -208,47 +225,6 @@ fn resolver(resolv_conf: &str) -> Map<String, Value> {
     let options = options.filter(|option| !defaults.contains(&option.as_str()));
     resolver.insert("options".into(), json!(options.collect::<Vec<_>>()));
     resolver
-}
-
-/// A Helm value as settings of the policy.
-fn translated(path: &str, value: &Value) -> Vec<(String, Value)> {
-    let one = |setting: &str| vec![(setting.to_owned(), value.clone())];
-    match path {
-        "global.imageK8S" | "connectInject.image" => one("imageK8S"),
-        "global.metrics.enabled" => one("metrics.defaultEnabled"),
-        "connectInject.metrics.defaultEnabled" if value == "-" => Vec::new(),
-        "dns.enabled" | "dns.enableRedirection" if value == "-" => Vec::new(),
-        "global.acls.manageSystemACLs" => one("acls.enabled"),
-        "connectInject.overrideAuthMethodName" => {
-            vec![("acls.enabled".into(), json!(true)), ("acls.authMethod".into(), value.clone())]
-        }
-        "global.openshift.enabled" => one("openshift"),
-        "global.dualStack.enabled" => one("dualStack"),
-        "connectInject.dataplaneAsSidecarInitContainer.defaultEnabled" => one("nativeSidecars"),
-        "flag.globalImagePullPolicy" => one("imagePullPolicy"),
-        "externalServers.hosts" => vec![("servers.address".into(), value[0].clone())],
-        "externalServers.grpcPort" => one("servers.grpcPort"),
-        "externalServers.skipServerWatch" => one("servers.skipServerWatch"),
-        "externalServers.tlsServerName" => one("tls.serverName"),
-        "externalServers.enabled" | "externalServers.httpsPort" | "externalServers.useSystemRoots" => {
-            Vec::new()
-        }
-        "connectInject.imageConsul" | "global.image" => Vec::new(),
-        _ => {
-            let path = path.strip_prefix("connectInject.").or(path.strip_prefix("global.")).unwrap_or(path);
-            one(path)
-        }
-    }
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.into_iter().filter(|(_, value)| !value.is_null());
-            members.map(|(key, value)| (key, without_nulls(value))).collect::<Map<_, _>>().into()
-        }
-        other => other,
-    }
 }
 
 /// Values that mean the same as their absence.
