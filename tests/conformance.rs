@@ -19,7 +19,7 @@ use support::kept::is_kept;
 use support::original::derived::derived;
 use support::original::model::original;
 use support::original::{CASES, Case};
-use support::reasons::{Reason, assert_explained};
+use support::reasons::{Reason, assert_explained, explanation};
 use support::{
     Answer, ENVOY, PREFIX, ask_in, container, containers, environment, envoy_arguments, registration,
 };
@@ -54,19 +54,16 @@ impl Difference<'_> {
 
 const REASONS: &[Reason<Difference>] = &[
     Reason {
-        name: "crashes",
         says: "rejected where the original crashes",
         explains: |it| it.theirs == "crash" && it.ours.as_str().is_some_and(|ours| ours.starts_with("- ")),
     },
     Reason {
-        name: "unparsable",
         says: "rejected where the original writes a registration that Consul cannot parse",
         explains: |it| {
             it.case.original["registration_broken"] == true && it.what.starts_with("registration/")
         },
     },
     Reason {
-        name: "bad_upstream",
         says: "an invalid upstream is rejected; the original drops or truncates it",
         explains: |it| {
             let whys = [
@@ -83,12 +80,10 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "one_local_port",
         says: "two upstreams on the same local port are rejected",
         explains: |it| it.rejected("connect-service-upstreams", &["its local port is already used by"]),
     },
     Reason {
-        name: "bad_service_port",
         says: "a service port that is not a plain number from 1 to 65535 is rejected",
         explains: |it| {
             let whys = ["must be a port number", "must be a TCP port", "is a port of an init container"];
@@ -96,7 +91,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "spaces_round_a_port",
         says: "spaces around the service port are removed",
         explains: |it| {
             let port = it.case.annotation("connect-service-port").unwrap_or_default();
@@ -104,12 +98,10 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "empty_service_name",
         says: "an empty service name is rejected; the original silently skips the pod",
         explains: |it| it.theirs == "skipped" && it.rejected("connect-service", &["\"\": must not be empty"]),
     },
     Reason {
-        name: "bad_service_name",
         says: "a name that is invalid for a service in Consul is rejected",
         explains: |it| {
             let whys = ["must consist of ", "must be a single service"];
@@ -117,7 +109,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "own_token",
         says: "with ACLs, the policy mounts a projected token of its own instead of copying the app's mount",
         explains: |it| {
             it.theirs == "rejected"
@@ -127,7 +118,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "only_by_default",
         says: "a pod without `connect-inject` is never rejected because of the setting `default`",
         explains: |it| {
             it.theirs == "rejected"
@@ -136,7 +126,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "refused_metadata",
         says: "metadata that Consul would refuse is rejected",
         explains: |it| {
             ["", "a.b", "consul-x", "pod-name"]
@@ -145,13 +134,11 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "pod_name",
         says: "`$POD_NAME` is replaced by the policy; no shell evaluates the value",
         explains: |it| it.what.contains("/meta/") && it.theirs == "${POD_NAME}" && it.ours == "web-0",
     },
-    Reason { name: "negative_quantity", says: "a negative quantity is rejected", explains: negative },
+    Reason { says: "a negative quantity is rejected", explains: negative },
     Reason {
-        name: "request_over_limit",
         says: "a request that exceeds its limit is rejected",
         explains: |it| {
             let all = [("cpu", "request"), ("cpu", "limit"), ("memory", "request"), ("memory", "limit")];
@@ -164,7 +151,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "bad_envoy_arguments",
         says: "a flag with which Envoy would not start or not join the mesh, such as a repeated flag, is rejected",
         explains: |it| {
             let whys = ["is not allowed: ", "Envoy does not start", "requires a value", "the value "];
@@ -172,7 +158,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "variables",
         says: "names of upstream variables are valid in a shell; prepared queries get variables too; of two upstreams with the same name, the first sets the variables, and a later one those with its datacenter",
         explains: |it| {
             let variables: BTreeMap<String, String> = variables(it.case).into_iter().collect();
@@ -182,7 +167,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "trimmed",
         says: "names of upstreams and tags are trimmed, and empty tags are removed",
         explains: |it| {
             let ours = if it.ours.is_null() { &json!([]) } else { &it.ours };
@@ -191,7 +175,6 @@ const REASONS: &[Reason<Difference>] = &[
         },
     },
     Reason {
-        name: "any_containers_port",
         says: "the default port is the first TCP port of any container, not only of the first container",
         explains: |it| {
             let tcp = |port: &&Value| port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP");
@@ -398,7 +381,9 @@ fn differences(case: &Case) -> Vec<Difference<'_>> {
 #[test]
 fn every_difference_from_the_original_has_a_reason() {
     let derived: &[_] = derived().leak();
-    assert_explained(CASES.iter().chain(derived).flat_map(differences), REASONS);
+    let differences = CASES.iter().chain(derived).flat_map(differences);
+    let explained = differences.map(|it| (it.to_string(), explanation(&it, REASONS)));
+    assert_explained(explained, REASONS.iter().map(|reason| reason.says));
 }
 
 /// The model of the original is no guess: it does what was recorded.

@@ -1,34 +1,37 @@
 //! The intended differences between the policy and the injector that it replaces.
 
-use std::fmt::Display;
+use std::collections::BTreeMap;
 
 /// A kind of intended difference.
 pub struct Reason<D> {
-    pub name: &'static str,
     /// A bullet in `docs/migrate.md`.
     pub says: &'static str,
     pub explains: fn(&D) -> bool,
 }
 
-/// Fails for a difference without a reason, and for a reason that is not the first one to explain
-/// any difference.
-pub fn assert_explained<D: Display>(differences: impl IntoIterator<Item = D>, reasons: &[Reason<D>]) {
-    let mut explained = vec![0; reasons.len()];
+/// What the first reason that explains a difference says.
+pub fn explanation<D>(difference: &D, reasons: &[Reason<D>]) -> Option<&'static str> {
+    reasons.iter().find(|reason| (reason.explains)(difference)).map(|reason| reason.says)
+}
+
+/// Fails for a difference without an explanation, and for a reason that explains none.
+pub fn assert_explained(
+    differences: impl IntoIterator<Item = (String, Option<&'static str>)>,
+    reasons: impl IntoIterator<Item = &'static str>,
+) {
+    let mut explained: BTreeMap<&str, usize> = reasons.into_iter().map(|says| (says, 0)).collect();
     let mut unexplained = Vec::new();
-    for difference in differences {
-        match reasons.iter().position(|reason| (reason.explains)(&difference)) {
-            Some(index) => explained[index] += 1,
-            None => unexplained.push(difference.to_string()),
+    for (difference, explanation) in differences {
+        match explanation {
+            Some(says) => *explained.get_mut(says).unwrap() += 1,
+            None => unexplained.push(difference),
         }
     }
-    let mut unused = Vec::new();
-    for (Reason { name, says, .. }, differences) in reasons.iter().zip(explained) {
-        println!("{differences:5} {name}: {says}");
-        if differences == 0 {
-            unused.push(*name);
-        }
+    for (says, differences) in &explained {
+        println!("{differences:5} {says}");
     }
     let count = unexplained.len();
     assert!(unexplained.is_empty(), "{count} differences without a reason:\n{}", unexplained.join("\n"));
-    assert!(unused.is_empty(), "reasons without a difference: {unused:?}");
+    explained.retain(|_, differences| *differences == 0);
+    assert!(explained.is_empty(), "reasons without a difference: {:#?}", explained.keys());
 }

@@ -1,7 +1,7 @@
 //! Removes what a cluster adds to a pod besides the injectors: defaults, the app's API token,
 //! and the fields that owners, nodes and controllers write.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The prefixes of the annotations and labels that an injector writes.
 const WRITTEN: [&str; 3] =
@@ -24,11 +24,17 @@ const API_TOKEN: &str = "kube-api-access-";
 /// The pod's parts that an injector may have written, without the API server's defaults.
 pub fn without_additions(pod: &Value) -> Value {
     let map = |pointer: &str| pod.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
-    let [annotations, labels] = ["/metadata/annotations", "/metadata/labels"].map(|pointer| {
+    let [mut annotations, labels] = ["/metadata/annotations", "/metadata/labels"].map(|pointer| {
         let mut written = map(pointer);
         written.retain(|key, _| WRITTEN.iter().any(|prefix| key.starts_with(prefix)));
         written
     });
+    // The progress of Consul's CNI plugin.
+    if let Some(status) = annotations.get_mut("consul.hashicorp.com/transparent-proxy-status")
+        && (*status == "waiting" || *status == "complete")
+    {
+        *status = json!("enabled");
+    }
     let mut spec = map("/spec");
     spec.retain(|field, _| FIELDS.contains(&field.as_str()));
     for list in ["containers", "initContainers"] {
@@ -62,7 +68,7 @@ fn pull_policy(container: &mut Value) {
     }
 }
 
-/// Removes values that mean the same as their absence.
+/// Removes the API server's defaults.
 fn defaults(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(defaults),
@@ -83,15 +89,13 @@ fn is_default(field: &str, value: &Value) -> bool {
         "failureThreshold" => json!(3),
         "initialDelaySeconds" => json!(0),
         "periodSeconds" => json!(10),
-        "privileged" => json!(false),
         "protocol" => json!("TCP"),
         "scheme" => json!("HTTP"),
         "successThreshold" | "timeoutSeconds" => json!(1),
         "terminationGracePeriodSeconds" => json!(30),
         "terminationMessagePath" => json!("/dev/termination-log"),
         "terminationMessagePolicy" => json!("File"),
-        "value" => json!(""),
-        _ => Value::Null,
+        _ => return false,
     };
-    *value == default || *value == Value::Object(Map::new()) || *value == json!([])
+    *value == default
 }

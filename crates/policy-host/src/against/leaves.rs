@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::webhooks_pod::is_injected;
+
 pub type Leaves = BTreeMap<String, Value>;
 
 pub fn of(pod: &Value) -> Leaves {
@@ -12,6 +14,11 @@ pub fn of(pod: &Value) -> Leaves {
     for kind in ["annotations", "labels"] {
         for (key, value) in object(pod.pointer(&format!("/metadata/{kind}"))) {
             leaves.insert(format!("{kind}[{key}]"), parsed(value));
+        }
+    }
+    for (field, value) in object(pod.get("metadata")) {
+        if !["annotations", "labels"].contains(&field.as_str()) {
+            add(&format!("metadata.{field}"), value, &mut leaves);
         }
     }
     for (field, value) in object(pod.get("spec")) {
@@ -26,10 +33,8 @@ pub fn of(pod: &Value) -> Leaves {
 
 /// The containers of both lists, with what they are in a leaf of its own.
 fn containers(list: &str, value: &Value, leaves: &mut Leaves) {
-    let mut order = Vec::new();
     for container in value.as_array().into_iter().flatten() {
         let name = container["name"].as_str().unwrap_or_default();
-        order.push(json!(name));
         let path = format!("containers[{name}]");
         let role = match (list, container["restartPolicy"].as_str()) {
             ("initContainers", Some("Always")) => "native sidecar",
@@ -41,16 +46,26 @@ fn containers(list: &str, value: &Value, leaves: &mut Leaves) {
         for (field, value) in object(Some(&container)) {
             let path = format!("{path}.{field}");
             match field.as_str() {
-                "name" | "restartPolicy" => (),
-                "args" => args(&path, value, leaves),
-                "env" => named(&path, "name", value, leaves),
-                "ports" => named(&path, "containerPort", value, leaves),
+                "name" => (),
+                "restartPolicy" if role == "native sidecar" => (),
+                "args" if is_injected(name) => args(&path, value, leaves),
+                "env" => {
+                    named(&path, "name", value, leaves);
+                    // References to other variables depend on it.
+                    if is_injected(name) {
+                        leaves.insert(format!("{path} in order"), names(value));
+                    }
+                }
                 "volumeMounts" => named(&path, "mountPath", value, leaves),
                 _ => add(&path, value, leaves),
             }
         }
     }
-    leaves.insert(format!("{list} in order"), Value::Array(order));
+    leaves.insert(format!("{list} in order"), names(value));
+}
+
+fn names(list: &Value) -> Value {
+    list.as_array().into_iter().flatten().map(|item| item["name"].clone()).collect()
 }
 
 /// The webhook's init containers run a single command in a shell: its arguments count as the
@@ -80,23 +95,34 @@ fn add(path: &str, value: &Value, leaves: &mut Leaves) {
                 add(&format!("{path}.{field}"), value, leaves);
             }
         }
+        None if is_absent(path, value) => (),
         None => {
             leaves.insert(path.to_owned(), parsed(value));
         }
     }
 }
 
+/// Whether a value means the same as its absence.
+fn is_absent(path: &str, value: &Value) -> bool {
+    let privileged = *value == false && path.ends_with("].securityContext.privileged");
+    privileged || value.is_null() || *value == "" || *value == json!([])
+}
+
 /// The items of a list by the field that identifies them.
 fn named(path: &str, key: &str, list: &Value, leaves: &mut Leaves) {
     for item in list.as_array().into_iter().flatten() {
-        let name = item[key].as_str().map_or_else(|| item[key].to_string(), str::to_owned);
-        let path = format!("{path}[{name}]");
-        let mut others = object(Some(item)).filter(|(field, _)| *field != key).peekable();
-        if others.peek().is_none() {
-            leaves.insert(path.clone(), json!({}));
+        let path = format!("{path}[{}]", item[key].as_str().unwrap_or_default());
+        for (field, value) in object(Some(item)).filter(|(field, _)| *field != key) {
+            let path = format!("{path}.{field}");
+            match value.as_object() {
+                // Such as `emptyDir`.
+                Some(empty) if empty.is_empty() => drop(leaves.insert(path, value.clone())),
+                _ => add(&path, value, leaves),
+            }
         }
-        for (field, value) in others {
-            add(&format!("{path}.{field}"), value, leaves);
+        let has_fields = leaves.range(path.clone()..).next().is_some_and(|(leaf, _)| leaf.starts_with(&path));
+        if !has_fields {
+            leaves.insert(path, json!({}));
         }
     }
 }

@@ -8,10 +8,14 @@ mod leaves;
 mod reasons;
 #[allow(missing_docs)] // Each sentence says what it is.
 pub mod says;
+mod webhooks_pod;
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::advice;
+use webhooks_pod::WebhooksPod;
 
 pub use reasons::{REASONS, Reason};
 
@@ -28,37 +32,32 @@ pub struct Difference {
     pub reason: Option<&'static Reason>,
 }
 
-/// The differences between the webhook's pod and the policy's.
+/// The differences between the webhook's pod as the API server returns it and the policy's.
 #[must_use]
 pub fn compare(theirs: &Value, ours: &Value) -> Vec<Difference> {
-    let [mut theirs, mut ours] = [theirs, ours].map(|pod| leaves::of(&cluster::without_additions(pod)));
-    let common: Vec<String> = theirs
-        .iter()
-        .filter(|(path, value)| ours.get(*path).is_some_and(|own| same(path, value, own)))
-        .map(|(path, _)| path.clone())
-        .collect();
-    for path in common {
-        theirs.remove(&path);
-        ours.remove(&path);
+    differences(&cluster::without_additions(theirs), &cluster::without_additions(ours), &WebhooksPod(theirs))
+}
+
+/// The differences between the pods as the two injectors return them, with all fields.
+#[must_use]
+pub fn compare_injected(theirs: &Value, ours: &Value) -> Vec<Difference> {
+    differences(theirs, ours, &WebhooksPod(theirs))
+}
+
+fn differences(theirs: &Value, ours: &Value, pod: &WebhooksPod<'_>) -> Vec<Difference> {
+    let [theirs, ours] = [theirs, ours].map(leaves::of);
+    let paths: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    let mut differences = Vec::new();
+    for path in paths {
+        let (theirs, ours) = (theirs.get(path), ours.get(path));
+        if theirs.zip(ours).is_some_and(|(theirs, ours)| same(path, theirs, ours)) {
+            continue;
+        }
+        let mut difference =
+            Difference { path: path.clone(), theirs: theirs.cloned(), ours: ours.cloned(), reason: None };
+        difference.reason = REASONS.iter().find(|reason| (reason.covers)(&difference, pod));
+        differences.push(difference);
     }
-    let mut differences: Vec<Difference> = theirs
-        .into_iter()
-        .map(|(path, value)| {
-            let ours = ours.remove(&path);
-            Difference { path, theirs: Some(value), ours, reason: None }
-        })
-        .collect();
-    let added = ours.into_iter();
-    differences.extend(added.map(|(path, value)| Difference {
-        path,
-        theirs: None,
-        ours: Some(value),
-        reason: None,
-    }));
-    for difference in &mut differences {
-        difference.reason = REASONS.iter().find(|reason| reason.covers(difference));
-    }
-    differences.sort_by(|a, b| a.path.cmp(&b.path));
     differences
 }
 
