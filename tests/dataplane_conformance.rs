@@ -13,7 +13,7 @@ use std::fmt;
 use policy_host::against::{self, says};
 use serde_json::{Value, json};
 use support::reasons::{Reason, assert_explained, explanation};
-use support::webhook::{CA, CASES, Case, RECORDED_CA};
+use support::webhook::{CASES, Case};
 use support::{Answer, PREFIX};
 
 /// The two end differently.
@@ -215,40 +215,33 @@ const RESOLVED: &[(&str, &str, &str)] = &[
 /// policy reports, or in the injected pod.
 fn differences(case: &'static Case) -> Vec<(String, Option<&'static str>)> {
     let answer = case.ask();
-    match (case.outcome.kind.as_str(), ours(&answer)) {
-        ("injected", "injected") => in_pods(case, &answer.pod()),
-        (theirs, ours) if theirs == ours => Vec::new(),
-        (theirs, _) => {
-            let outcomes = told(&answer).into_iter().map(|ours| Outcome { case, theirs, ours });
+    let (ours, told) = outcome(&answer);
+    match case.outcome.kind.as_str() {
+        "injected" if ours == "injected" => in_pods(case, &answer.pod()),
+        theirs if theirs == ours => Vec::new(),
+        theirs => {
+            let outcomes = told.into_iter().map(|ours| Outcome { case, theirs, ours });
             outcomes.map(|it| (it.to_string(), explanation(&it, OUTCOMES))).collect()
         }
     }
 }
 
-fn ours(answer: &Answer) -> &'static str {
-    match (&answer.mutated_object, answer.accepted) {
-        (Some(_), _) => "injected",
-        (None, true) => "skipped",
-        (None, false) => "rejected",
+/// The kind of the outcome, and the texts of [`Outcome::ours`].
+fn outcome(answer: &Answer) -> (&'static str, Vec<String>) {
+    if answer.mutated_object.is_some() {
+        return ("injected", vec!["injected".to_owned()]);
     }
-}
-
-/// `injected`, the reason for a skipped pod, or the problems of a rejection.
-fn told(answer: &Answer) -> Vec<String> {
-    match (ours(answer), &answer.message) {
-        ("injected", _) => vec!["injected".to_owned()],
-        (_, None) => vec![answer.reason().to_owned()],
-        (_, Some(message)) => {
-            message.lines().skip(usize::from(message.contains('\n'))).map(str::to_owned).collect()
+    match answer.message.as_deref() {
+        None => ("skipped", vec![answer.reason().to_owned()]),
+        Some(message) => {
+            let problems = message.lines().skip(usize::from(message.contains('\n')));
+            ("rejected", problems.map(str::to_owned).collect())
         }
     }
 }
 
 fn in_pods(case: &Case, ours: &Value) -> Vec<(String, Option<&'static str>)> {
-    let escaped = |pem: &str| json!(pem).to_string().trim_matches('"').to_owned();
-    let theirs = case.outcome.pod.to_string().replace(&escaped(RECORDED_CA), &escaped(CA));
-    let differences = against::compare_injected(&serde_json::from_str(&theirs).unwrap(), ours);
-    let explained = differences.into_iter().map(|it| {
+    let explained = against::compare_injected(&case.outcome.pod, ours).into_iter().map(|it| {
         let says = it.reason.map(|reason| reason.says).filter(|says| applies(says, &it, case));
         let shown = |value: &Option<Value>| value.clone().unwrap_or_default();
         let (path, theirs, ours) = (&it.path, shown(&it.theirs), shown(&it.ours));

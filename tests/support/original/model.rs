@@ -229,7 +229,7 @@ fn port_value(pod: &Value, text: &str) -> Option<i64> {
     i32::try_from(if text.starts_with('-') { -number } else { number }).ok().map(i64::from)
 }
 
-pub fn go_bool(text: &str) -> Option<bool> {
+fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
