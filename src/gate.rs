@@ -11,9 +11,6 @@ use crate::settings::{Common, ModeName};
 use crate::text::Quoted;
 use crate::warning::Warning;
 
-/// Namespaces that are never injected, regardless of the settings.
-const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public"];
-
 /// The decision by the pod's metadata.
 #[derive(Debug)]
 pub enum Gate {
@@ -36,7 +33,7 @@ pub fn check(
 ) -> Gate {
     let inject = annotations.get(INJECT).map(|written| (written, parse_bool(written)));
     if let Some(reason) = excluded(namespace, common, mode) {
-        let asked = matches!(inject, Some((_, Some(true))));
+        let asked = requests_injection(annotations);
         let warnings = if asked { vec![excluded_warning(namespace, reason)] } else { Vec::new() };
         return Gate::Skip { reason, warnings };
     }
@@ -63,8 +60,18 @@ pub fn requests_injection(annotations: &Annotations<'_>) -> bool {
     annotations.get(INJECT).and_then(parse_bool) == Some(true)
 }
 
+/// Whether pods in a namespace are never injected, regardless of the settings.
+fn is_system(namespace: &str, mode: ModeName) -> bool {
+    match namespace {
+        "kube-system" | "kube-public" => true,
+        // The chart's controllers do not register pods in it.
+        "local-path-storage" => mode == ModeName::Dataplane,
+        _ => false,
+    }
+}
+
 fn excluded(namespace: &str, common: &Common, mode: ModeName) -> Option<Reason> {
-    if SYSTEM_NAMESPACES.contains(&namespace) || mode.ignored_namespaces().contains(&namespace) {
+    if is_system(namespace, mode) {
         return Some(Reason::SystemNamespace);
     }
     if common.deny_namespaces.iter().any(|denied| denied == namespace) {

@@ -29,8 +29,8 @@ impl Unreadable {
     }
 }
 
-/// The name of a field: a part of the request, or a string of its own if it is escaped there.
-/// A map's keys are borrowed only in this form.
+/// The name of a field, borrowed from the request unless it has escapes. serde borrows a `Cow`
+/// only in a type of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);

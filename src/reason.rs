@@ -75,9 +75,7 @@ impl Reason {
             Reason::WorkloadRejected => {
                 ("workload-rejected", "the pod template requests injection and has problems")
             }
-            Reason::SystemNamespace => {
-                ("system-namespace", "pods in kube-system and kube-public are never injected")
-            }
+            Reason::SystemNamespace => ("system-namespace", "pods in this namespace are never injected"),
             Reason::NamespaceDenied => ("namespace-denied", "the namespace is in k8sDenyNamespaces"),
             Reason::NamespaceNotAllowed => {
                 ("namespace-not-allowed", "the namespace is not in k8sAllowNamespaces")

@@ -38,6 +38,7 @@ pub struct Request<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Kind {
     #[serde(default, deserialize_with = "null_as_default")]
     pub group: String,

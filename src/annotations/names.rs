@@ -188,7 +188,11 @@ pub fn read_by(name: &str) -> Option<ReadBy> {
 
 /// Whether pods in `mode` can have the annotation.
 pub fn is_known(name: &str, mode: ModeName) -> bool {
-    matches!(read_by(name), Some(EveryMode)) || read_by(name) == Some(Only(mode))
+    match read_by(name) {
+        Some(EveryMode) => true,
+        Some(Only(other)) => other == mode,
+        Some(Others) | None => false,
+    }
 }
 
 /// The names that pods in `mode` can have.

@@ -1,20 +1,18 @@
 //! Reads annotations one by one and collects every problem on the way.
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use super::{Annotations, full};
 use crate::k8s::pod::PodSpec;
-use crate::k8s::ports::NamedBy;
 use crate::problem::{Findings, Flaw, Problem};
-use crate::text::Shortened;
+use crate::text::{Shortened, URL_PATH_RULE, is_url_path};
 
 /// The annotations of one pod, and the findings to which problems are added.
 #[derive(Debug)]
 pub struct AnnotationReader<'a, 'f> {
     pub annotations: &'a Annotations<'a>,
     pub spec: &'a PodSpec,
-    /// The containers whose port names can be used.
-    pub ports: NamedBy,
     pub findings: &'f mut Findings,
 }
 
@@ -59,10 +57,10 @@ impl<'a> AnnotationReader<'a, '_> {
         number
     }
 
-    /// A port by its number or its name, not below `least`. An empty value means none.
+    /// A container's port by its number or its name, not below `least`. An empty value means none.
     pub fn port(&mut self, name: &str, least: u16) -> Option<u16> {
         let written = self.written(name)?;
-        match self.resolve_port(written.trim()) {
+        match self.spec.resolve_container_port(written.trim()) {
             Ok(number) if number >= least => Some(number),
             Ok(_) => {
                 let rule = format!("must be a port from {least} to 65535: lower ports are privileged");
@@ -76,15 +74,11 @@ impl<'a> AnnotationReader<'a, '_> {
         }
     }
 
-    pub fn resolve_port(&self, text: &str) -> Result<u16, Flaw> {
-        self.spec.resolve_port_of(self.ports, text)
-    }
-
     /// The path of a URL. An empty value means none.
     pub fn path(&mut self, name: &str) -> Option<&'a str> {
         let written = self.written(name)?;
-        if let Some(flaw) = url_path_flaw(written) {
-            self.problem(name, written, flaw);
+        if !is_url_path(written) {
+            self.problem(name, written, URL_PATH_RULE);
         }
         Some(written)
     }
@@ -94,8 +88,12 @@ impl<'a> AnnotationReader<'a, '_> {
         match serde_json::from_str(written) {
             Ok(value) => Some(value),
             Err(error) => {
-                let error = error.to_string();
-                self.problem(name, written, format!("{rule}: {}", Shortened(&error, 100)));
+                let flaw = match error.classify() {
+                    // It would name Rust's types.
+                    Category::Data => rule.to_owned(),
+                    _ => format!("{rule}: {}", Shortened(&error.to_string(), 100)),
+                };
+                self.problem(name, written, flaw);
                 None
             }
         }
@@ -121,13 +119,6 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// What is wrong with the path of a URL.
-pub fn url_path_flaw(path: &str) -> Option<Flaw> {
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
-    (!path.starts_with('/') || !plain)
-        .then(|| "must be a URL path that starts with '/', such as /metrics".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,8 +130,7 @@ mod tests {
         let annotations = Annotations::from_iter([("x", value)]);
         let mut findings = Findings::default();
         let (annotations, spec) = (&annotations, &spec);
-        let mut reader =
-            AnnotationReader { annotations, spec, ports: NamedBy::Containers, findings: &mut findings };
+        let mut reader = AnnotationReader { annotations, spec, findings: &mut findings };
         let value = read(&mut reader);
         (value, findings.problems.iter().map(ToString::to_string).collect())
     }

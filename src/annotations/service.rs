@@ -79,8 +79,10 @@ pub fn check_identity(service: &ServiceName, spec: &PodSpec, spec_path: &str, fi
         );
         let create = "create a ServiceAccount with the service's name and set serviceAccountName to it";
         let write = format!("set {} to the service account's name", full(SERVICE));
-        // No ServiceAccount has an underscore, and no service with ACLs a dot.
-        let remedy = match (identity.contains('_'), account.contains('.')) {
+        // No ServiceAccount has an underscore, and no service with ACLs a dot. Consul's rule for
+        // the login excludes the account default.
+        let fixed = account.contains('.') || account == "default";
+        let remedy = match (identity.contains('_'), fixed) {
             (false, false) => format!("{create}, or {write}"),
             (false, true) => create.to_owned(),
             (true, false) => write,

@@ -1,6 +1,6 @@
 //! Annotations without effect: unknown ones, and those of a pod that is not injected.
 
-use super::names::{self, INJECT, NAMESPACE, PREFIX, ReadBy, WRITTEN};
+use super::names::{self, INJECT, NAMESPACE, OLD_TAGS, PREFIX, ReadBy, WRITTEN};
 use super::{Annotations, full};
 use crate::nearest::nearest;
 use crate::problem::Findings;
@@ -10,7 +10,8 @@ use crate::warning::Warning;
 /// The warnings name this many unknown annotations and count the others.
 const SHOWN: usize = 10;
 
-/// Warns of annotations that this mode does not support, and of the one that only the policy sets.
+/// Warns of annotations that this mode does not support, and of `consul-namespace`, which only the
+/// policy sets.
 pub fn warn(annotations: &Annotations<'_>, mode: ModeName, findings: &mut Findings) {
     let mut unknown = annotations.names().filter(|name| !names::is_known(name, mode));
     for name in unknown.by_ref().take(SHOWN) {
@@ -42,7 +43,8 @@ pub fn of_another_mode(name: &str, mode: ModeName) -> Option<Warning> {
         ReadBy::Others => "is for other versions of Consul's injector and has no effect".to_owned(),
         _ => return None,
     };
-    Some(Warning::new(&format!("{} {why}; remove it", full(name))))
+    let remedy = if name == OLD_TAGS { "use service-tags" } else { "remove it" };
+    Some(Warning::new(&format!("{} {why}; {remedy}", full(name))))
 }
 
 /// The known annotation that was probably meant, as a user would write it.

@@ -26,7 +26,9 @@ pub type EditedObject<'a> = BTreeMap<Key<'a>, EditedValue<'a>>;
 
 /// An object before its first change.
 pub fn editable(fields: Fields<'_>) -> EditedObject<'_> {
-    fields.all.into_iter().map(|(name, text)| (name, EditedValue::Kept(text))).collect()
+    let mut object = EditedObject::new();
+    object.extend(fields.all.into_iter().map(|(name, text)| (name, EditedValue::Kept(text))));
+    object
 }
 
 pub fn new_value<'a>(value: &impl Serialize) -> Result<EditedValue<'a>> {

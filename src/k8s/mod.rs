@@ -2,7 +2,6 @@
 //! Consul.
 
 pub mod edit;
-pub mod job;
 pub mod kubelet;
 pub mod names;
 pub mod pod;

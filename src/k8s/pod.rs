@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::json::{Fields, Unreadable, null_as_default};
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
 pub struct Metadata {
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
@@ -27,8 +27,14 @@ pub struct Metadata {
     pub owner_references: Vec<Owner>,
 }
 
+impl Metadata {
+    pub fn is_owned_by_job(&self) -> bool {
+        self.owner_references.iter().any(|owner| owner.kind == "Job")
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 pub struct Owner {
     #[serde(deserialize_with = "null_as_default")]
     pub kind: String,
@@ -79,7 +85,7 @@ pub struct PodSpec {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 pub struct Named {
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,
@@ -87,7 +93,7 @@ pub struct Named {
 
 /// The parts of a security context that the policy reads.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
 pub struct Security {
     pub run_as_user: Option<i64>,
 }
@@ -107,7 +113,7 @@ pub struct Container {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 pub struct Variable {
     #[serde(deserialize_with = "null_as_default")]
     pub name: String,

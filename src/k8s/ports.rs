@@ -64,62 +64,46 @@ impl PodSpec {
 
     /// A port of a container or native sidecar, by its name or its number.
     pub fn resolve_port(&self, text: &str) -> Result<u16, Flaw> {
-        self.resolve_port_of(NamedBy::Running, text)
+        let of_init_container = "is a port of an init container, which ends before the service runs";
+        self.resolve(text, &self.running_ports().collect::<Vec<_>>(), of_init_container)
     }
 
-    /// A port by its name or its number.
-    pub fn resolve_port_of(&self, named_by: NamedBy, text: &str) -> Result<u16, Flaw> {
-        let ports: Vec<&ContainerPort> = match named_by {
-            NamedBy::Running => self.running_ports().collect(),
-            NamedBy::Containers => self.containers.iter().flat_map(|container| &container.ports).collect(),
-        };
+    /// A port of an ordinary container, by its name or its number: Consul's endpoints controller
+    /// reads no other containers.
+    pub fn resolve_container_port(&self, text: &str) -> Result<u16, Flaw> {
+        let of_init_container =
+            "is a port of an init container, which Consul's endpoints controller does not read";
+        let ports: Vec<_> = self.containers.iter().flat_map(|container| &container.ports).collect();
+        self.resolve(text, &ports, of_init_container)
+    }
+
+    fn resolve(&self, text: &str, ports: &[&ContainerPort], of_init_container: &str) -> Result<u16, Flaw> {
         let mut named = ports.iter().filter(|port| name(port) == Some(text)).peekable();
         if named.peek().is_some() {
             let tcp = named.find(|port| is_tcp(port)).and_then(|port| number(port));
             return tcp.ok_or_else(|| "must be a TCP port: the mesh carries only TCP".into());
         }
         let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse::<u16>() {
-            Ok(number) if plain => Ok(number),
-            _ => Err(self.unknown_port(named_by, &ports, text)),
+        if let Some(number) = text.parse().ok().filter(|_| plain) {
+            return Ok(number);
         }
-    }
-
-    fn unknown_port(&self, named_by: NamedBy, ports: &[&ContainerPort], text: &str) -> Flaw {
-        let names: Vec<&str> =
-            ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
-        let rule = if names.is_empty() {
-            "must be a port number from 1 to 65535, or the name of a container port; this pod's ports have no names"
-                .to_owned()
-        } else {
-            let names = quoted_list(&names, 20);
-            format!("must be a port number from 1 to 65535, or one of the pod's port names: {names}")
-        };
-        let of_init_container = self
-            .init_containers
-            .iter()
-            .flat_map(|container| &container.ports)
-            .any(|port| name(port) == Some(text));
-        match named_by {
-            _ if !of_init_container => rule.into(),
-            NamedBy::Running => {
-                Flaw::new("is a port of an init container, which ends before the service runs", rule)
-            }
-            NamedBy::Containers => {
-                let why = "is a port of an init container, which Consul's endpoints controller does not read";
-                Flaw::new(why, rule)
-            }
-        }
+        let rule = port_rule(ports);
+        let mut init_ports = self.init_containers.iter().flat_map(|container| &container.ports);
+        Err(match init_ports.any(|port| name(port) == Some(text)) {
+            true => Flaw::new(of_init_container, rule),
+            false => rule.into(),
+        })
     }
 }
 
-/// The containers whose port names can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedBy {
-    /// The containers and the native sidecars.
-    Running,
-    /// Only the containers.
-    Containers,
+fn port_rule(ports: &[&ContainerPort]) -> String {
+    let names: Vec<&str> = ports.iter().filter(|port| is_tcp(port)).filter_map(|port| name(port)).collect();
+    if names.is_empty() {
+        return "must be a port number from 1 to 65535, or the name of a container port; this pod's ports have no names"
+            .to_owned();
+    }
+    let names = quoted_list(&names, 20);
+    format!("must be a port number from 1 to 65535, or one of the pod's port names: {names}")
 }
 
 #[cfg(test)]
@@ -144,12 +128,7 @@ mod tests {
         for text in ["", "0", "080", "65536", "-1", "+80", "nope", "8 0"] {
             assert!(spec.resolve_port(text).is_err(), "{text:?}");
         }
-        assert!(
-            spec.resolve_port_of(NamedBy::Containers, "setup")
-                .unwrap_err()
-                .to_string()
-                .contains("controller")
-        );
+        assert!(spec.resolve_container_port("setup").unwrap_err().to_string().contains("controller"));
         assert!(spec.resolve_port("htpp").unwrap_err().to_string().ends_with("names: \"http\""));
         assert!(spec.lists_port(8080) && !spec.lists_port(53) && !spec.lists_port(9));
     }

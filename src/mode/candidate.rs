@@ -13,4 +13,6 @@ pub struct Candidate<'a> {
     pub spec: &'a PodSpec,
     /// The specification's path in the request's object: `spec` or `spec.template.spec`.
     pub spec_path: &'a str,
+    /// Whether a Job owns the pod.
+    pub is_job: bool,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Container, PodDNSConfig, VolumeMount};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::shared::upstream_env::UpstreamEnv;
 use super::shared::volumes::Volume;
@@ -22,8 +22,8 @@ pub struct Plan {
     pub annotations: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     pub volumes: Vec<Volume>,
-    /// Those that an annotation asks for.
-    pub user_volumes: Vec<Value>,
+    /// Volumes in an annotation of the pod, as they are written there.
+    pub user_volumes: Vec<Map<String, Value>>,
     pub init_containers: Additions,
     pub containers: Additions,
     /// The variables of the user's containers.

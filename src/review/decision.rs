@@ -28,16 +28,14 @@ pub struct Reviewed<'r, 'a> {
     pub annotations: Annotations<'r>,
     /// The Kubernetes namespace.
     pub namespace: &'r str,
+    /// Whether a Job owns the pod.
+    pub is_job: bool,
 }
 
 impl<'a> Reviewed<'_, 'a> {
-    pub fn gate(&self, configuration: &Configuration) -> Gate {
-        let mode = configuration.mode.name();
-        gate::check(&self.annotations, self.metadata, self.namespace, &configuration.common, mode)
-    }
-
-    /// Decides about the pod, if the gate is open.
-    pub fn decide(&self, gate: Gate, configuration: &Configuration) -> anyhow::Result<Decision<'a>> {
+    pub fn decide(&self, configuration: &Configuration) -> anyhow::Result<Decision<'a>> {
+        let Configuration { common, mode, .. } = configuration;
+        let gate = gate::check(&self.annotations, self.metadata, self.namespace, common, mode.name());
         let unreadable = match gate {
             Gate::Skip { reason, warnings } => return Ok(Decision::Skip { reason, warnings }),
             Gate::Open(problem) => problem,
@@ -51,21 +49,21 @@ impl<'a> Reviewed<'_, 'a> {
             annotations: &self.annotations,
             spec: &read,
             spec_path: &spec.fields.path,
+            is_job: self.is_job,
         };
-        let plan = configuration.mode.plan(&candidate, &mut findings)?;
+        let plan = mode.plan(&candidate, &mut findings)?;
         let Findings { problems, warnings } = findings;
-        let mode = configuration.mode.name();
         match plan {
             Some(plan) if problems.is_empty() => {
                 Ok(Decision::Inject { plan: Box::new(plan), spec, read, warnings })
             }
-            _ if self.annotations.has_known(mode) => Ok(Decision::Reject { problems, warnings }),
+            _ if self.annotations.has_known(mode.name()) => Ok(Decision::Reject { problems, warnings }),
             // The setting `default` does not reject a pod that did not request injection.
             _ => {
                 let first = problems.first();
                 let first = first.map(|problem| problem.to_warning("not injected with Consul sidecars"));
                 let mut warnings: Vec<Warning> = first.into_iter().collect();
-                warnings.extend(unknown::without_inject(&self.annotations, mode));
+                warnings.extend(unknown::without_inject(&self.annotations, mode.name()));
                 Ok(Decision::Skip { reason: Reason::NotInjectable, warnings })
             }
         }

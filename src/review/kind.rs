@@ -25,6 +25,10 @@ impl Workload {
         WORKLOADS.iter().find(|known| known.group == group && known.kind == kind).copied()
     }
 
+    pub fn creates_jobs_pods(self) -> bool {
+        self.group == "batch"
+    }
+
     /// A `CronJob` has a template of its Jobs around that of their pods.
     pub fn job_template(self) -> Option<&'static str> {
         self.template.strip_suffix(".spec.template")

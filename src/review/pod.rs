@@ -7,7 +7,7 @@ use super::decision::{Decision, Reviewed, check_kind, subject};
 use crate::annotations::names::{INJECT, MANAGED_BY, PREFIX, SERVICE, STATUS};
 use crate::annotations::{Annotations, full};
 use crate::configuration::Configuration;
-use crate::gate::{self, Gate};
+use crate::gate;
 use crate::k8s::pod::{Metadata, SpecFields};
 use crate::mode::is_injected_container;
 use crate::problem::{list, one_line};
@@ -24,23 +24,20 @@ pub fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyho
     let metadata: Metadata = object.read("metadata")?;
     let subject = subject(request, &metadata);
     let annotations = Annotations::read(&metadata, object)?;
-    let reviewed =
-        Reviewed { fields: object, metadata: &metadata, annotations, namespace: subject.namespace };
-    let mut gate = reviewed.gate(configuration);
-    if let Gate::Skip { reason, warnings } = &mut gate
-        && may_be_copied(*reason, &metadata)
-    {
-        // What is not injected may have any form.
-        let spec = SpecFields::read(object).ok();
-        let injected =
-            spec.is_some_and(|spec| spec.container_names().any(|name| is_injected_container(&name)));
-        warnings.extend(copied_status(&reviewed, injected, configuration.mode.name()));
-    }
-    if let Gate::Skip { reason, warnings } = gate {
-        return Ok(skip(reason, &warnings, &subject));
-    }
-    match reviewed.decide(gate, configuration)? {
-        Decision::Skip { reason, warnings } => Ok(skip(reason, &warnings, &subject)),
+    let reviewed = Reviewed {
+        fields: object,
+        metadata: &metadata,
+        annotations,
+        namespace: subject.namespace,
+        is_job: metadata.is_owned_by_job(),
+    };
+    match reviewed.decide(configuration)? {
+        Decision::Skip { reason, mut warnings } => {
+            if may_be_copied(reason, &metadata) {
+                warnings.extend(copied_status(&reviewed, configuration.mode.name()));
+            }
+            Ok(skip(reason, &warnings, &subject))
+        }
         Decision::Reject { problems, warnings } => {
             let message = list("this pod cannot join the Consul service mesh", &problems);
             let log = subject.line(Level::Warning, &format!("rejected: {}", one_line(&problems)));
@@ -71,10 +68,12 @@ fn may_be_copied(reason: Reason, metadata: &Metadata) -> bool {
 }
 
 /// The warning about the status annotation of an injected pod that was copied to another pod.
-fn copied_status(pod: &Reviewed<'_, '_>, has_injected_container: bool, mode: ModeName) -> Option<Warning> {
-    let Reviewed { metadata, annotations, .. } = pod;
+fn copied_status(pod: &Reviewed<'_, '_>, mode: ModeName) -> Option<Warning> {
+    let Reviewed { fields, metadata, annotations, .. } = pod;
     let has_status = annotations.get(STATUS).is_some();
-    if !has_injected_container {
+    // What is not injected may have any form.
+    let spec = SpecFields::read(fields).ok();
+    if !spec.is_some_and(|spec| spec.container_names().any(|name| is_injected_container(&name))) {
         return (has_status && gate::requests_injection(annotations)).then(|| {
             Warning::new(&format!(
                 "{} prevents injection, but the pod has no injected container; remove it, the injector sets it",

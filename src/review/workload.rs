@@ -30,9 +30,9 @@ pub fn review(
         let warnings = misplaced::warnings(workload, object, &own, &Annotations::default(), mode)?;
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
-    let reviewed = template.reviewed(subject.namespace)?;
+    let reviewed = template.reviewed(workload, subject.namespace)?;
     let mut warnings = misplaced::warnings(workload, object, &own, &reviewed.annotations, mode)?;
-    match reviewed.decide(reviewed.gate(configuration), configuration)? {
+    match reviewed.decide(configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
             warnings.extend(more);
         }
@@ -71,10 +71,14 @@ impl<'a> Template<'a> {
         Ok(Some(Template { fields, metadata }))
     }
 
-    fn reviewed<'r>(&'r self, namespace: &'r str) -> Result<Reviewed<'r, 'a>, Unreadable> {
+    fn reviewed<'r>(
+        &'r self,
+        workload: Workload,
+        namespace: &'r str,
+    ) -> Result<Reviewed<'r, 'a>, Unreadable> {
         let Template { fields, metadata } = self;
         let annotations = Annotations::read(metadata, fields)?;
-        Ok(Reviewed { fields, metadata, annotations, namespace })
+        Ok(Reviewed { fields, metadata, annotations, namespace, is_job: workload.creates_jobs_pods() })
     }
 }
 
@@ -90,8 +94,8 @@ fn old_problems(
             return Ok(Vec::new());
         };
         let Some(template) = Template::of(workload, old)? else { return Ok(Vec::new()) };
-        let reviewed = template.reviewed(namespace)?;
-        match reviewed.decide(reviewed.gate(configuration), configuration)? {
+        let reviewed = template.reviewed(workload, namespace)?;
+        match reviewed.decide(configuration)? {
             Decision::Reject { problems, .. } => Ok(problems),
             _ => Ok(Vec::new()),
         }

@@ -8,7 +8,8 @@ use crate::k8s::ports;
 
 /// The ports that the pod and its upstreams use.
 pub fn taken(service_port: Option<u16>, upstreams: &[Upstream], spec: &PodSpec) -> BTreeSet<u16> {
-    let mut taken: BTreeSet<u16> = upstreams.iter().map(|upstream| upstream.port).collect();
+    let mut taken = BTreeSet::new();
+    taken.extend(upstreams.iter().map(|upstream| upstream.port));
     taken.extend(service_port);
     for container in spec.all_containers() {
         taken.extend(container.ports.iter().filter(|port| ports::is_tcp(port)).filter_map(ports::number));

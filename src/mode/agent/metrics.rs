@@ -9,26 +9,24 @@ use crate::annotations::full;
 use crate::annotations::names::{ENABLE_METRICS, SCRAPE_PORT};
 use crate::annotations::reader::AnnotationReader;
 use crate::consul::upstream::Upstream;
-use crate::k8s::ports::NamedBy;
 use crate::mode::candidate::Candidate;
-use crate::mode::shared::scrape::{Scrape, ScrapeDefaults};
+use crate::mode::shared::scrape::Scrape;
 use crate::problem::{Findings, Flaw};
 use crate::text::Quoted;
 
 pub fn read(
     pod: &Candidate<'_>,
-    defaults: &ScrapeDefaults,
+    defaults: &Scrape,
     own_port: Option<u16>,
     upstreams: &[Upstream],
     findings: &mut Findings,
 ) -> Scrape {
-    let ports = NamedBy::Running;
-    let mut reader = AnnotationReader { annotations: pod.annotations, spec: pod.spec, ports, findings };
+    let mut reader = AnnotationReader { annotations: pod.annotations, spec: pod.spec, findings };
     let reader = &mut reader;
     let written = reader.written(SCRAPE_PORT);
     let number = written.and_then(|_| reader.number(SCRAPE_PORT, 1024, u16::MAX.into()));
     let port = number.and_then(|number| u16::try_from(number).ok());
-    let mut scrape = Scrape::read(reader, defaults, port);
+    let mut scrape = defaults.of_pod(reader, port);
     if scrape.enabled {
         let taken = free_port::taken(own_port, upstreams, pod.spec);
         if let Some(written) = written.filter(|_| port.is_some_and(|port| taken.contains(&port))) {

@@ -58,7 +58,7 @@ pub fn plan(
     let upstream_env = UpstreamEnv::new(&listeners, findings);
     upstream_env.warn_of_kept(pod.spec, findings);
     if !settings.native_sidecars {
-        unfinished_job::warn(pod, findings);
+        unfinished_job::warn(pod, unfinished_job::NATIVE_SIDECARS, findings);
     }
     let (init_containers, containers) = containers(&injection)?;
     let summary = Summary {

@@ -145,6 +145,7 @@ mod tests {
             annotations: &annotations,
             spec: &spec,
             spec_path: "spec",
+            is_job: false,
         };
         let mut findings = Findings::default();
         let service = ServiceSpec::read(&pod, &settings(settings_value), &mut findings);

@@ -5,7 +5,7 @@ use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::namespace::ConsulNamespaces;
 use crate::consul::protocol::Protocol;
-use crate::mode::shared::scrape::ScrapeDefaults;
+use crate::mode::shared::scrape::Scrape;
 use crate::problem::Flaw;
 use crate::settings::blocks::{self, Tls};
 use crate::settings::image::Release;
@@ -28,7 +28,7 @@ pub struct Settings {
     pub tls: Option<Tls>,
     pub agent: Agent,
     pub health_checks: bool,
-    pub metrics: ScrapeDefaults,
+    pub metrics: Scrape,
     pub native_sidecars: bool,
     pub openshift: bool,
     pub sync_period: Millis,
@@ -67,7 +67,7 @@ impl Settings {
         let image_pull_policy = blocks::pull_policy(top);
         let extra_args = blocks::envoy_extra_args(top);
         let health_checks = top.block("healthChecks", |block| block.bool("enabled", true));
-        let metrics = top.block("metrics", ScrapeDefaults::read);
+        let metrics = top.block("metrics", Scrape::read);
         let native_sidecars = top.bool("nativeSidecars", true);
         let openshift = top.bool("openshift", false);
         let sync_period = sync_period(top);
@@ -84,11 +84,11 @@ impl Settings {
             top.block("lifecycleSidecar", |block| resources(block, &default::LIFECYCLE));
         let consul_namespaces = blocks::consul_namespaces(top, false);
         let acl_auth_method = blocks::acl_auth_method(top);
-        let tls = blocks::tls(top, true, |_| ());
+        let tls = blocks::tls(top, true);
         let agent = top.block("agent", |block| {
-            let http_port = block.port("httpPort", default::HTTP_PORT);
-            let https_port = block.port("httpsPort", default::HTTPS_PORT);
-            let grpc_port = block.port("grpcPort", default::GRPC_PORT);
+            let http_port = block.port("httpPort", 1, default::HTTP_PORT);
+            let https_port = block.port("httpsPort", 1, default::HTTPS_PORT);
+            let grpc_port = block.port("grpcPort", 1, default::GRPC_PORT);
             Agent { http_port: if tls.is_some() { https_port } else { http_port }, grpc_port }
         });
         Settings {
@@ -115,7 +115,7 @@ fn central_config(block: &mut SettingsReader<'_, '_>) -> CentralConfig {
     let enabled = block.bool("enabled", true);
     let key = "defaultProtocol";
     // The chart's default is the empty string.
-    let written = block.string_or(key, Protocol::RULE).filter(|text| !text.is_empty());
+    let written = block.string_with_rule(key, Protocol::RULE).filter(|text| !text.is_empty());
     let default_protocol = written.and_then(|text| {
         let protocol = text.parse().ok();
         if protocol.is_none() {
@@ -130,7 +130,7 @@ const SYNC_PERIOD_RULE: &str = "must be a duration from 1s to 1h, such as 10s";
 
 fn sync_period(top: &mut SettingsReader<'_, '_>) -> Millis {
     let key = "syncPeriod";
-    let text = top.string_or(key, SYNC_PERIOD_RULE).unwrap_or(default::SYNC_PERIOD);
+    let text = top.string_with_rule(key, SYNC_PERIOD_RULE).unwrap_or(default::SYNC_PERIOD);
     parse_sync_period(text).unwrap_or_else(|flaw| {
         top.problem(key, text, flaw);
         Millis::SECOND

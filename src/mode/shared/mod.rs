@@ -1,6 +1,5 @@
 //! Code that both modes use.
 
-pub mod block_values;
 pub mod consul_namespace;
 pub mod env;
 pub mod obstacles;

@@ -210,6 +210,7 @@ mod tests {
             annotations: &annotations,
             spec: &spec,
             spec_path: "spec",
+            is_job: false,
         };
         let [init, envoy, lifecycle] = injected.map(Defaults::resources);
         let sidecars = [("envoy", &envoy), ("lifecycle", &lifecycle)];

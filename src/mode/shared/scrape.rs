@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::core::v1::ContainerPort;
 
-use super::block_values::{unprivileged_port, url_path};
 use crate::annotations::names::{ENABLE_METRICS, SCRAPE_PATH};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::problem::Flaw;
@@ -12,29 +11,8 @@ use crate::settings::reader::SettingsReader;
 pub const PATH: &str = "/metrics";
 const PORT: u16 = 20200;
 
-/// The keys of the block `metrics` that all modes have.
+/// The metrics endpoint: the default of the settings, or that of a pod.
 #[derive(Debug, Clone)]
-pub struct ScrapeDefaults {
-    pub enabled: bool,
-    pub port: u16,
-    pub path: String,
-}
-
-impl ScrapeDefaults {
-    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
-        let enabled = block.bool("defaultEnabled", false);
-        let port = unprivileged_port(block, "defaultPrometheusScrapePort", PORT);
-        let key = "defaultPrometheusScrapePath";
-        let path = url_path(block, key, PATH);
-        if let Some(flaw) = route_flaw(&path) {
-            block.problem(key, &path, flaw);
-        }
-        ScrapeDefaults { enabled, port, path }
-    }
-}
-
-/// The metrics endpoint of a pod.
-#[derive(Debug)]
 pub struct Scrape {
     pub enabled: bool,
     pub port: u16,
@@ -42,15 +20,27 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// `port` is the annotation's value, which each mode reads differently.
-    pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &ScrapeDefaults, port: Option<u16>) -> Self {
-        let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(defaults.enabled);
+    /// Reads the keys of the block `metrics` that all modes have.
+    pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
+        let enabled = block.bool("defaultEnabled", false);
+        let port = block.port("defaultPrometheusScrapePort", 1024, PORT);
+        let key = "defaultPrometheusScrapePath";
+        let path = block.url_path(key, PATH);
+        if let Some(flaw) = route_flaw(&path) {
+            block.problem(key, &path, flaw);
+        }
+        Scrape { enabled, port, path }
+    }
+
+    /// The endpoint of a pod. `port` is the annotation's value, which each mode reads differently.
+    pub fn of_pod(&self, reader: &mut AnnotationReader<'_, '_>, port: Option<u16>) -> Self {
+        let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(self.enabled);
         let path = reader.path(SCRAPE_PATH);
         if let Some((path, flaw)) = path.and_then(|path| Some((path, route_flaw(path)?))) {
             reader.problem(SCRAPE_PATH, path, flaw);
         }
-        let path = path.unwrap_or(&defaults.path).to_owned();
-        Scrape { enabled, port: port.unwrap_or(defaults.port), path }
+        let path = path.unwrap_or(&self.path).to_owned();
+        Scrape { enabled, port: port.unwrap_or(self.port), path }
     }
 
     /// The annotations by which Prometheus finds the endpoint.

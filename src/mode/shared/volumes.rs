@@ -9,7 +9,7 @@ use serde::Serialize;
 /// A volume of the pod, with the one source that it has.
 #[derive(Debug, Serialize)]
 pub struct Volume {
-    name: String,
+    pub name: String,
     #[serde(flatten)]
     source: Source,
 }
