@@ -58,13 +58,19 @@ fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyhow::R
     }
 }
 
-/// Reports whether the settings are valid.
-pub fn validate_settings(payload: &[u8]) -> SettingsValidationResponse {
-    let message = match serde_json::from_slice(payload) {
-        Ok(settings) => Configuration::parse(&settings).err().map(|problems| settings_message(&problems)),
-        Err(error) => Some(format!("the settings are not valid JSON: {error}")),
-    };
-    SettingsValidationResponse { valid: message.is_none(), message }
+/// Reports whether the settings are valid, and what to log about valid ones.
+pub fn validate_settings(payload: &[u8]) -> (SettingsValidationResponse, Option<LogLine>) {
+    let configuration = serde_json::from_slice(payload)
+        .map_err(|error| format!("the settings are not valid JSON: {error}"))
+        .and_then(|settings| Configuration::parse(&settings).map_err(|problems| settings_message(&problems)));
+    match configuration {
+        Ok(configuration) => {
+            let warning = configuration.mode.settings_warning();
+            let log = warning.map(|text| LogLine { level: Level::Warning, message: text.to_owned() });
+            (SettingsValidationResponse { valid: true, message: None }, log)
+        }
+        Err(message) => (SettingsValidationResponse { valid: false, message: Some(message) }, None),
+    }
 }
 
 fn settings_message(problems: &[Problem]) -> String {

@@ -30,6 +30,7 @@ mod guest {
     use wapc_guest::{CallResult, host_call, register_function};
 
     use crate::admission;
+    use crate::response::LogLine;
 
     /// Called once by the host before anything else.
     // The symbol's name is the waPC guest ABI.
@@ -43,14 +44,21 @@ mod guest {
 
     fn validate(payload: &[u8]) -> CallResult {
         let answer = admission::validate(payload);
-        if let Some(line) = &answer.log {
-            // A failed log call must not reject the pod.
-            let _ = host_call("kubewarden", "tracing", "log", &serde_json::to_vec(line)?);
-        }
+        log(answer.log.as_ref())?;
         Ok(serde_json::to_vec(&answer.response).context("the response")?)
     }
 
     fn validate_settings(payload: &[u8]) -> CallResult {
-        Ok(serde_json::to_vec(&admission::validate_settings(payload))?)
+        let (response, line) = admission::validate_settings(payload);
+        log(line.as_ref())?;
+        Ok(serde_json::to_vec(&response)?)
+    }
+
+    fn log(line: Option<&LogLine>) -> serde_json::Result<()> {
+        if let Some(line) = line {
+            // A failed log call must not change the answer.
+            let _ = host_call("kubewarden", "tracing", "log", &serde_json::to_vec(line)?);
+        }
+        Ok(())
     }
 }

@@ -104,6 +104,12 @@ pub fn is_word(text: &str, longest: usize, marks: &[u8]) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
 }
 
+pub const URL_PATH_RULE: &str = "must be a URL path that starts with '/', such as /metrics";
+
+pub fn is_url_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,14 @@ impl Mode {
         }
     }
 
+    /// What the administrator should know about valid settings.
+    pub fn settings_warning(&self) -> Option<&'static str> {
+        match self {
+            Mode::Agent(_) => None,
+            Mode::Dataplane(settings) => settings.dns.warning(),
+        }
+    }
+
     /// Plans the additions to the pod. `None` if something essential is missing or invalid; the
     /// findings say why.
     pub fn plan(&self, pod: &Candidate<'_>, findings: &mut Findings) -> anyhow::Result<Option<Plan>> {

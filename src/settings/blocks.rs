@@ -22,7 +22,7 @@ pub fn image(block: &mut SettingsReader<'_, '_>, key: &'static str, default: &st
 pub fn pull_policy(top: &mut SettingsReader<'_, '_>) -> Option<String> {
     let key = "imagePullPolicy";
     let rule = "must be Always, IfNotPresent or Never";
-    let written = top.string_or(key, rule).filter(|written| !written.is_empty())?;
+    let written = top.string_with_rule(key, rule).filter(|written| !written.is_empty())?;
     if !["Always", "IfNotPresent", "Never"].contains(&written) {
         top.problem(key, written, rule);
     }
@@ -33,7 +33,7 @@ pub fn pull_policy(top: &mut SettingsReader<'_, '_>) -> Option<String> {
 pub fn envoy_extra_args(top: &mut SettingsReader<'_, '_>) -> EnvoyArgs {
     let key = "envoyExtraArgs";
     let rule = "must be all arguments in one string, such as \"--log-level debug\"";
-    let Some(text) = top.string_or(key, rule) else { return EnvoyArgs::default() };
+    let Some(text) = top.string_with_rule(key, rule) else { return EnvoyArgs::default() };
     EnvoyArgs::parse(text).unwrap_or_else(|flaws| {
         for flaw in flaws {
             top.problem(key, text, flaw);
@@ -50,7 +50,7 @@ pub fn consul_namespaces(top: &mut SettingsReader<'_, '_>, mirror: bool) -> Opti
     let policy = acl_name(top, "crossNamespaceACLPolicy", 1);
     let namespaces = top.block("consulNamespaces", |block| {
         let key = "consulDestinationNamespace";
-        let destination = block.name(key).unwrap_or(DESTINATION_NAMESPACE);
+        let destination = block.written(key).unwrap_or(DESTINATION_NAMESPACE);
         if !is_namespace_name(destination) {
             block.problem(key, destination, NAME_RULE);
         }
@@ -82,7 +82,7 @@ pub fn acl_auth_method(top: &mut SettingsReader<'_, '_>) -> Option<String> {
 /// The name of an ACL object, with at most so many slashes. It is used in command lines, so it
 /// must not look like a flag.
 fn acl_name<'a>(block: &mut SettingsReader<'a, '_>, key: &'static str, slashes: usize) -> Option<&'a str> {
-    let name = block.name(key)?;
+    let name = block.written(key)?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/');
     let written = name.bytes().filter(|byte| *byte == b'/').count();
     if name.len() > 128 || name.starts_with(['-', '/']) || !name.bytes().all(fits) || written > slashes {
@@ -106,19 +106,15 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
-/// The block `tls`; `None` if TLS is off. `more` reads keys that only one mode has.
-pub fn tls(
-    top: &mut SettingsReader<'_, '_>,
-    ca_required: bool,
-    more: impl FnOnce(&mut SettingsReader<'_, '_>),
-) -> Option<Tls> {
+/// The block `tls`; `None` if TLS is off.
+pub fn tls(top: &mut SettingsReader<'_, '_>, ca_required: bool) -> Option<Tls> {
     const LONGEST_CA: usize = 65_536;
     top.block("tls", |block| {
         let enabled = block.bool("enabled", false);
         let key = "caCert";
         let rule = "must be the PEM certificate itself, not the Secret that contains it";
-        let ca_cert = block.string_or(key, rule).unwrap_or_default();
-        let server_name = block.name("serverName");
+        let ca_cert = block.string_with_rule(key, rule).unwrap_or_default();
+        let server_name = block.written("serverName");
         if let Some(name) = server_name {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             if name.len() > 253 || name.starts_with(['-', '.']) || !name.bytes().all(fits) {
@@ -134,7 +130,6 @@ pub fn tls(
                 block.problem_without_value(key, Flaw::new("must be no more than 64 KiB", remedy));
             }
         }
-        more(block);
         enabled.then(|| Tls { ca_cert: ca_cert.to_owned(), server_name: server_name.map(str::to_owned) })
     })
 }

@@ -1,8 +1,9 @@
-//! The settings of all modes: which pods are candidates, and the mode itself.
+//! The settings that decide which pods are candidates, and the mode.
 
 use super::mode_name::ModeName;
 use super::reader::SettingsReader;
 use crate::k8s::names::is_dns_label;
+use crate::nearest::nearest;
 use crate::problem::{Flaw, PROBLEMS_SHOWN};
 
 /// Decides which pods are candidates for injection.
@@ -42,19 +43,19 @@ fn namespaces(top: &mut SettingsReader<'_, '_>, key: &'static str, allow: bool) 
     Some(names)
 }
 
-/// Reads the setting `mode` and makes its keys known to the reader.
+/// Reads the setting `mode` and makes its keys known to the reader. For a misspelled mode, those
+/// are the keys of the mode that is meant.
 pub fn mode(top: &mut SettingsReader<'_, '_>) -> ModeName {
     let key = "mode";
     let rule = "must be agent or dataplane";
-    let written = top.string_or(key, rule).unwrap_or("agent");
-    let mode = match written {
-        "agent" => ModeName::Agent,
-        "dataplane" => ModeName::Dataplane,
-        _ => {
+    let mode = top.string_with_rule(key, rule).map_or_else(ModeName::default, |written| {
+        let named = |name: &str| ModeName::ALL.into_iter().find(|mode| mode.as_str() == name);
+        named(written).unwrap_or_else(|| {
             top.problem(key, written, rule);
-            ModeName::default()
-        }
-    };
+            let meant = nearest(written, &ModeName::ALL.map(ModeName::as_str));
+            meant.and_then(named).unwrap_or_default()
+        })
+    });
     top.set_mode(mode);
     mode
 }

@@ -40,13 +40,10 @@ pub fn flaw(reference: &str) -> Option<&'static str> {
 
 /// Splits a reference without a digest into name and tag.
 fn name_and_tag(reference: &str) -> (&str, Option<&str>) {
-    let slash = reference.rfind('/').map_or(0, |slash| slash.saturating_add(1));
-    match reference.get(slash..).and_then(|last| last.split_once(':')) {
-        Some((last, tag)) => {
-            let end = slash.saturating_add(last.len());
-            (reference.get(..end).unwrap_or_default(), Some(tag))
-        }
-        None => (reference, None),
+    match reference.rsplit_once(':') {
+        // Otherwise it is the port of the registry.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (reference, None),
     }
 }
 

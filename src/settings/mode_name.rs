@@ -13,26 +13,23 @@ pub enum ModeName {
 }
 
 impl ModeName {
+    pub const ALL: [ModeName; 2] = [ModeName::Agent, ModeName::Dataplane];
+
     /// Whether a pod registers itself. Otherwise the chart's controllers do, by its labels.
     pub fn registers_itself(self) -> bool {
         self == ModeName::Agent
     }
 
-    /// Kubernetes namespaces that are never injected in this mode, beside the system's.
-    pub fn ignored_namespaces(self) -> &'static [&'static str] {
+    pub fn as_str(self) -> &'static str {
         match self {
-            ModeName::Agent => &[],
-            // The chart's controllers do not register pods in it.
-            ModeName::Dataplane => &["local-path-storage"],
+            ModeName::Agent => "agent",
+            ModeName::Dataplane => "dataplane",
         }
     }
 }
 
 impl fmt::Display for ModeName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            ModeName::Agent => "agent",
-            ModeName::Dataplane => "dataplane",
-        })
+        formatter.write_str(self.as_str())
     }
 }

@@ -6,13 +6,13 @@ use super::keys;
 use super::mode_name::ModeName;
 use crate::nearest::nearest;
 use crate::problem::{Findings, Flaw, Problem};
-use crate::text::Quoted;
+use crate::text::{Quoted, URL_PATH_RULE, is_url_path};
 
 /// One object of the settings. Keys are taken by name; the others are reported as unknown.
 #[derive(Debug)]
 pub struct SettingsReader<'a, 'f> {
-    /// The keys that lead here, joined only for problems.
-    path: Vec<&'static str>,
+    /// The path of this object, which is empty for the whole settings.
+    path: String,
     mode: ModeName,
     members: Option<&'a Map<String, Value>>,
     taken: Vec<&'static str>,
@@ -25,23 +25,18 @@ pub fn read<'a, T>(
     findings: &mut Findings,
     read: impl FnOnce(&mut SettingsReader<'a, '_>) -> T,
 ) -> T {
-    let mut reader = SettingsReader::at(Vec::new(), ModeName::default(), Some(settings), findings);
+    let mut reader = SettingsReader::at(String::new(), ModeName::default(), Some(settings), findings);
     let value = read(&mut reader);
     reader.report_unknown_keys();
     value
 }
 
 impl<'a, 'f> SettingsReader<'a, 'f> {
-    fn at(
-        path: Vec<&'static str>,
-        mode: ModeName,
-        value: Option<&'a Value>,
-        findings: &'f mut Findings,
-    ) -> Self {
+    fn at(path: String, mode: ModeName, value: Option<&'a Value>, findings: &'f mut Findings) -> Self {
         let members = value.and_then(Value::as_object);
         if let Some(other) = value.filter(|_| members.is_none()) {
             let problem = match path.is_empty() {
-                false => Problem::new(subject(&path.join(".")), "must be an object with keys and values"),
+                false => Problem::new(subject(&path), "must be an object with keys and values"),
                 true => Problem::new("the settings", "must be an object; write {} for the defaults"),
             };
             findings.problem(problem.json(&other.to_string()));
@@ -54,12 +49,9 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         self.mode = mode;
     }
 
-    fn path_of<'k>(&self, key: &'k str) -> Vec<&'k str> {
-        [self.path.as_slice(), &[key]].concat()
-    }
-
-    fn key(&self, key: &str) -> String {
-        self.path_of(key).join(".")
+    /// The path of a key.
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
@@ -82,18 +74,24 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
             None => default,
             Some(Value::Bool(value)) => *value,
             Some(other) => {
-                self.json_problem(key, other, "must be a boolean: true or false, without quotes");
+                let flaw = match other.as_str() {
+                    Some("-") => {
+                        Flaw::new("is the chart's word for the value of a global key", "write true or false")
+                    }
+                    _ => "must be a boolean: true or false, without quotes".into(),
+                };
+                self.json_problem(key, other, flaw);
                 default
             }
         }
     }
 
     pub fn string(&mut self, key: &'static str) -> Option<&'a str> {
-        self.string_or(key, "must be a string, in quotes")
+        self.string_with_rule(key, "must be a string, in quotes")
     }
 
     /// A string. `rule` is the problem of a value of another type.
-    pub fn string_or(&mut self, key: &'static str, rule: &str) -> Option<&'a str> {
+    pub fn string_with_rule(&mut self, key: &'static str, rule: &str) -> Option<&'a str> {
         let value = self.take(key)?;
         let text = value.as_str();
         if text.is_none() {
@@ -102,8 +100,8 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         text
     }
 
-    /// A string that is not empty.
-    pub fn name(&mut self, key: &'static str) -> Option<&'a str> {
+    /// A string. As in the chart, the empty string is the default.
+    pub fn written(&mut self, key: &'static str) -> Option<&'a str> {
         self.string(key).filter(|text| !text.is_empty())
     }
 
@@ -138,9 +136,19 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         })
     }
 
-    pub fn port(&mut self, key: &'static str, default: u16) -> u16 {
-        let number = self.number(key, 1, u32::from(u16::MAX), u32::from(default));
+    /// A port, not below `least`.
+    pub fn port(&mut self, key: &'static str, least: u16, default: u16) -> u16 {
+        let number = self.number(key, least.into(), u16::MAX.into(), default.into());
         u16::try_from(number).unwrap_or(default)
+    }
+
+    /// The path of a URL.
+    pub fn url_path(&mut self, key: &'static str, default: &str) -> String {
+        let path = self.written(key).unwrap_or(default);
+        if !is_url_path(path) {
+            self.problem(key, path, URL_PATH_RULE);
+        }
+        path.to_owned()
     }
 
     /// The members of the object under `key`, which may have any names. Numbers become text, as
@@ -166,18 +174,18 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     }
 
     fn json_problem(&mut self, key: &str, value: &Value, flaw: impl Into<Flaw>) {
-        let subject = subject(&self.key(key));
+        let subject = subject(&self.path_of(key));
         self.findings.problem(Problem::new(subject, flaw).json(&value.to_string()));
     }
 
     pub fn problem(&mut self, key: &str, value: &str, flaw: impl Into<Flaw>) {
-        let subject = subject(&self.key(key));
+        let subject = subject(&self.path_of(key));
         self.findings.problem(Problem::new(subject, flaw).value(value));
     }
 
     /// For a value that is too long to show, or that may be a secret in the wrong place.
     pub fn problem_without_value(&mut self, key: &str, flaw: impl Into<Flaw>) {
-        let subject = subject(&self.key(key));
+        let subject = subject(&self.path_of(key));
         self.findings.problem(Problem::new(subject, flaw));
     }
 
@@ -188,14 +196,14 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
             self.members.into_iter().flatten().filter(|(key, _)| !self.taken.contains(&key.as_str()));
         let known = || format!("the settings here are {}", self.taken.join(", "));
         for (key, _) in unknown.by_ref().take(SHOWN) {
-            let full = self.key(key);
+            let full = self.path_of(key);
             let flaw = if let Some(mode) = keys::only_mode(&full).filter(|mode| *mode != self.mode) {
                 let why = format!("is not supported in mode {}, only in mode {mode}", self.mode);
                 Flaw::new(why, format!("remove it, or set mode: {mode}"))
-            } else if let Some(remedy) = keys::of_chart(&full) {
+            } else if let Some(remedy) = keys::of_chart(&full, self.mode) {
                 Flaw::new("is not a setting of this policy", remedy)
             } else if let Some(nearest) = nearest(key, &self.taken) {
-                Flaw::new("is unknown", format!("did you mean {}?", self.key(nearest)))
+                Flaw::new("is unknown", format!("did you mean {}?", self.path_of(nearest)))
             } else {
                 Flaw::new("is unknown", known())
             };
@@ -204,7 +212,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
         let more = unknown.count();
         if more > 0 {
             let flaw = Flaw::new(format!("{more} more settings are unknown"), known());
-            self.findings.problem(flaw.at(subject(&self.key("*"))));
+            self.findings.problem(flaw.at(subject(&self.path_of("*"))));
         }
     }
 }

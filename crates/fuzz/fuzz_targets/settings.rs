@@ -8,7 +8,7 @@ use serde_json::Value;
 use soak::sample;
 
 fuzz_target!(|settings: &[u8]| {
-    match admission::validate_settings(settings).message {
+    match admission::validate_settings(settings).0.message {
         Some(message) => assert!(message.len() > 20, "{message}"),
         None => {
             let settings: Value = serde_json::from_slice(settings).expect("valid settings are JSON");
