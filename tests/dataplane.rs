@@ -402,8 +402,8 @@ mod what_a_user_reads {
             ),
             (
                 "/spec/initContainers",
-                json!([{ "name": "consul-dataplane-x" }]),
-                "spec.initContainers[0].name: invalid value \"consul-dataplane-x\": is the name of an injected container",
+                json!([{ "name": "consul-dataplane" }]),
+                "spec.initContainers[0].name: invalid value \"consul-dataplane\": is the name of an injected container",
             ),
         ] {
             let mut pod = web(&[]);
@@ -447,6 +447,19 @@ mod what_a_user_reads {
                 [""; 0]
             );
         }
+    }
+
+    #[test]
+    fn excluded_ports_do_not_reach_envoy() {
+        let warnings = |annotations: &[(&str, &str)], probe: Value| {
+            let mut pod = web(annotations);
+            pod["spec"]["containers"][0]["readinessProbe"] = probe;
+            ask(&pod, json!({})).warnings
+        };
+        let tcp = json!({ "tcpSocket": { "port": 8080 } });
+        assert_eq!(warnings(&[], tcp.clone()).len(), 1);
+        assert_eq!(warnings(&[("transparent-proxy-exclude-inbound-ports", "http")], tcp), [""; 0]);
+        assert_eq!(warnings(&[], json!({ "tcpSocket": { "port": 8080, "host": "192.0.2.1" } })), [""; 0]);
     }
 
     #[test]
@@ -557,7 +570,10 @@ mod what_a_user_reads {
         assert!(named[0].contains("port 8080") && named[0].contains("port 8081"), "{named:?}");
         assert_eq!(warnings(&[("connect-service", "orders"), ("connect-service-port", "8081")]), [""; 0]);
         let metrics = warnings(&[("enable-metrics", "true"), ("prometheus-scrape-port", "8080")]);
-        assert!(metrics[0].contains("Envoy's metrics use port 8080, which a container lists"), "{metrics:?}");
+        assert!(
+            metrics[0].contains("port 8080 of Envoy's metrics is also a port of a container"),
+            "{metrics:?}"
+        );
     }
 
     #[test]
@@ -595,8 +611,157 @@ mod what_a_user_reads {
     }
 }
 
+/// The API server or Consul's controllers would refuse these pods, or the proxy would not start.
+mod conflicts {
+    use super::*;
+
+    fn problem(annotations: &[(&str, &str)], settings: Value) -> String {
+        ask(&web(annotations), settings).message().to_owned()
+    }
+
+    #[test]
+    fn names_and_paths_of_what_is_injected() {
+        let acls = json!({ "acls": { "enabled": true } });
+        let mut pod = web(&[
+            ("connect-service", "web,admin"),
+            ("connect-service-port", "http,admin"),
+            ("transparent-proxy", "false"),
+        ]);
+        pod["spec"]["volumes"] = json!([{ "name": "admin-service-account" }]);
+        let answer = ask(&pod, acls.clone());
+        assert!(answer.message().contains("\"admin-service-account\": is the name of an injected volume"));
+        pod["spec"]["volumes"] = json!([]);
+        pod["spec"]["containers"].as_array_mut().unwrap().push(json!({ "name": "consul-dataplane-admin" }));
+        let answer = ask(&pod, acls.clone());
+        assert!(
+            answer.message().contains("\"consul-dataplane-admin\": is the name of an injected container")
+        );
+
+        // A pod with one service has no such container or volume.
+        let mut pod = web(&[]);
+        pod["spec"]["volumes"] =
+            json!([{ "name": "admin-service-account" }, { "name": "envoy-access-logs" }]);
+        pod["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "consul-dataplane-exporter" }));
+        assert_eq!(ask(&pod, json!({})).reason(), "injected");
+
+        let mount = |path: &str| {
+            let volume = ("consul-sidecar-user-volume", r#"[{"name":"logs","emptyDir":{}}]"#);
+            let mount = json!([{ "name": "logs", "mountPath": path }]).to_string();
+            let log = ("consul-sidecar-access-log-path", "/var/log/envoy/access.log");
+            ask(&web(&[volume, ("consul-sidecar-user-volume-mount", &mount), log]), acls.clone())
+        };
+        for path in
+            ["/var/log/envoy", "/var/run/secrets/kubernetes.io/serviceaccount", "/consul/connect-inject"]
+        {
+            assert!(mount(path).message().contains("an injected volume is mounted there"), "{path}");
+        }
+        assert_eq!(mount("/logs").reason(), "injected");
+    }
+
+    #[test]
+    fn an_access_log_that_would_hide_a_part_of_the_image() {
+        for path in ["/dev/stdout", "/usr/local/bin/a.log", "/consul/connect-inject//a.log", "/var/../dev/a"]
+        {
+            let message = problem(&[("consul-sidecar-access-log-path", path)], json!({}));
+            assert!(
+                message.contains("must be the absolute path of a file in its own directory"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn ports_of_two_parts_of_the_proxy() {
+        let metrics = ("enable-metrics", "true");
+        for (name, port, owner) in [
+            ("prometheus-scrape-port", "20000", "Envoy's listener for other proxies"),
+            ("merged-metrics-port", "20101", "consul-dataplane's metrics"),
+            ("merged-metrics-port", "20200", "Envoy's metrics"),
+            ("sidecar-proxy-lifecycle-graceful-port", "19000", "Envoy's admin interface"),
+        ] {
+            let message = problem(&[metrics, (name, port)], json!({}));
+            let expected =
+                format!("{PREFIX}{name}: invalid value \"{port}\": is already used by {owner}; use");
+            assert!(message.contains(&expected), "{message}");
+        }
+        let upstreams =
+            problem(&[metrics, ("connect-service-upstreams", "a:20100,b:20101,c:20200")], json!({}));
+        assert!(upstreams.contains("(3 problems)"), "{upstreams}");
+        let settings = refusal(json!({ "metrics": { "defaultPrometheusScrapePort": 20100 } }));
+        assert!(
+            settings.contains("metrics.defaultPrometheusScrapePort: invalid value \"20100\": is already")
+        );
+        assert!(settings.contains("metrics.defaultMergedMetricsPort"), "{settings}");
+    }
+
+    #[test]
+    fn upstreams_on_the_same_address() {
+        for address in ["127.0.0.1", "0.0.0.0"] {
+            let upstreams = format!("db:1234,cache:1234:?local_bind_address={address}");
+            let message = problem(&[("connect-service-upstreams", &upstreams)], json!({}));
+            assert!(message.contains("its local port is already used by upstream \"db:1234\""), "{message}");
+        }
+    }
+
+    #[test]
+    fn services_that_the_controller_would_not_register() {
+        let several = [("connect-service", "web,admin"), ("transparent-proxy", "false")];
+        let message = problem(&[&several[..], &[("kubernetes-service", "web")]].concat(), json!({}));
+        assert!(message.contains("kubernetes-service: invalid value \"web\": is not supported with several"));
+        let many: Vec<String> = (0..101).map(|index| format!("s{index}")).collect();
+        let message = problem(&[("connect-service", &many.join(",")), several[1]], json!({}));
+        assert!(message.contains("must list at most 100 services"), "{message}");
+        // The Kubernetes Service has the ports.
+        let ports = [("connect-service-port", ""), ("connect-service-default-port", "http")];
+        assert_eq!(ask(&web(&ports), json!({})).reason(), "injected");
+    }
+
+    #[test]
+    fn envoys_arguments() {
+        let message = refusal(json!({ "envoyExtraArgs": "--log-format x" }));
+        assert!(message.contains("setting envoyExtraArgs: --log-format is not allowed"), "{message}");
+        let several = [("connect-service", "web,admin"), ("transparent-proxy", "false")];
+        let message = problem(&several, json!({ "envoyExtraArgs": "--base-id 3" }));
+        assert!(message.contains("setting envoyExtraArgs: --base-id is not allowed"), "{message}");
+        let pod = injected(&[("envoy-extra-args", "'-l debug'")], json!({}));
+        assert!(words(container(&pod, SIDECAR), "args").ends_with(&["--", "--log-level", "debug"]));
+    }
+
+    #[test]
+    fn a_port_with_spaces_is_one_that_the_controller_can_read() {
+        let pod = injected(&[("enable-metrics", "true"), ("prometheus-scrape-port", " 9102 ")], json!({}));
+        assert_eq!(annotation(&pod, "prometheus-scrape-port"), "9102");
+    }
+}
+
 mod settings {
     use super::*;
+
+    #[test]
+    fn a_misspelled_mode_has_one_problem() {
+        let settings = json!({ "mode": "dataplain", "servers": {}, "cni": {}, "dns": {} });
+        let message = policy().validate_settings(&settings).unwrap().message.unwrap();
+        assert!(
+            message.contains("(1 problem)") && message.contains("must be agent or dataplane"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_key_of_the_chart_has_the_remedy_of_the_mode() {
+        for (key, remedy) in [
+            ("envoyImage", "the policy does not support it in this mode"),
+            ("externalServers", "write hosts[0] as servers.address"),
+            ("global", "write global.imageK8S as imageK8S"),
+        ] {
+            assert!(refusal(json!({ key: {} })).contains(remedy), "{key}");
+            let in_agent_mode = policy().validate_settings(&json!({ key: {} })).unwrap().message.unwrap();
+            assert!(!in_agent_mode.contains(remedy), "{in_agent_mode}");
+        }
+    }
 
     #[test]
     fn what_cannot_work_is_refused_with_what_to_write() {
@@ -683,38 +848,12 @@ mod promises {
     use super::*;
 
     #[test]
-    fn what_was_injected_stays_unchanged() {
-        for settings in [json!({}), json!({ "nativeSidecars": false, "cni": { "enabled": true } })] {
-            let answer = ask(&injected(&[], settings.clone()), settings);
-            assert_eq!((answer.accepted, answer.reason()), (true, "already-injected"));
-            assert!(answer.mutated_object.is_none());
-        }
-    }
-
-    #[test]
-    fn the_same_pod_gives_the_same_bytes() {
-        let pod = web(&[("connect-service-upstreams", "db:1,cache:2")]);
-        let settings = json!({ "acls": { "enabled": true }, "metrics": { "defaultEnabled": true } });
-        let request = payload("shop", &pod.to_string(), &dataplane(settings).to_string());
-        let answer = || policy().call("validate", request.as_bytes()).unwrap();
-        assert_eq!(answer(), answer());
-    }
-
-    #[test]
     fn the_namespaces_that_the_controllers_ignore() {
         let ask = |settings: &Value| support::ask_in("local-path-storage", &web(&[]), settings);
-        assert_eq!(ask(&dataplane(json!({}))).reason(), "system-namespace");
+        let ignored = ask(&dataplane(json!({})));
+        assert_eq!(ignored.reason(), "system-namespace");
+        assert!(ignored.warnings[0].contains("\"local-path-storage\" are never injected"), "{ignored:?}");
         assert_eq!(ask(&json!({})).reason(), "injected");
-    }
-
-    #[test]
-    fn only_what_the_injection_needs_is_changed() {
-        let mut pod = web(&[]);
-        pod["spec"]["x-unknown"] = json!({ "big": 9_007_199_254_740_993_i64, "empty": [] });
-        pod["spec"]["containers"][0]["x-unknown"] = json!(1.5);
-        let after = ask(&pod, json!({})).pod();
-        assert_eq!(after["spec"]["x-unknown"], pod["spec"]["x-unknown"]);
-        assert_eq!(container(&after, "web"), container(&pod, "web"));
     }
 
     /// The policy server compares lists by position, and its patch applies the differences.

@@ -50,12 +50,13 @@ const LABELLED_FORM_OF_NAMESPACES: &str =
 const OPTIONS_FORM: &str = "write destination_port, local_bind_address, mesh_gateway_mode or datacenter, such as ?mesh_gateway_mode=local";
 
 /// Parses the annotation's value. `subject` is the annotation's name in problems, and `namespaces`
-/// whether Consul namespaces or partitions are enabled.
+/// whether Consul namespaces or partitions are enabled. `loopback` is the default address.
 pub fn parse_list(
     subject: &str,
     value: &str,
     resolve_port: &ResolvePort<'_>,
     namespaces: bool,
+    loopback: IpAddr,
     findings: &mut Findings,
 ) -> Vec<CatalogUpstream> {
     let mut upstreams: Vec<(CatalogUpstream, &str)> = Vec::new();
@@ -63,7 +64,9 @@ pub fn parse_list(
         let mut flaws = Vec::new();
         let upstream = parse(item, resolve_port, namespaces, &mut flaws);
         if let Some(upstream) = upstream {
-            if let Some((_, first)) = upstreams.iter().find(|(other, _)| other.listens_as(&upstream)) {
+            if let Some((_, first)) =
+                upstreams.iter().find(|(other, _)| other.conflicts_with(&upstream, loopback))
+            {
                 flaws.push(upstream_list::port_is_taken(first));
             }
             upstreams.push((upstream, item));
@@ -74,8 +77,14 @@ pub fn parse_list(
 }
 
 impl CatalogUpstream {
-    fn listens_as(&self, other: &CatalogUpstream) -> bool {
-        self.port == other.port && self.options.local_bind_address == other.options.local_bind_address
+    /// The address at which the app reaches the upstream.
+    pub fn address(&self, loopback: IpAddr) -> IpAddr {
+        self.options.local_bind_address.unwrap_or(loopback)
+    }
+
+    fn conflicts_with(&self, other: &CatalogUpstream, loopback: IpAddr) -> bool {
+        let (own, others) = (self.address(loopback), other.address(loopback));
+        self.port == other.port && (own == others || own.is_unspecified() || others.is_unspecified())
     }
 }
 
@@ -108,7 +117,7 @@ fn parse(
     }
     let Some(port) = second else {
         flaws.push(match item {
-            "" => Flaw::new("must not be empty", "remove the extra comma"),
+            "" => Flaw::new("must not be empty", "remove extra commas"),
             _ => Flaw::new("a local port is required", FORM),
         });
         return None;
@@ -298,6 +307,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn resolve_port(text: &str) -> Result<u16, Flaw> {
         let error = || Flaw::from("must be a port");
@@ -309,7 +319,14 @@ mod tests {
 
     fn parsed(value: &str, namespaces: bool) -> (Vec<CatalogUpstream>, Vec<String>) {
         let mut findings = Findings::default();
-        let upstreams = parse_list("upstreams", value, &resolve_port, namespaces, &mut findings);
+        let upstreams = parse_list(
+            "upstreams",
+            value,
+            &resolve_port,
+            namespaces,
+            Ipv4Addr::LOCALHOST.into(),
+            &mut findings,
+        );
         (upstreams, findings.problems.iter().map(ToString::to_string).collect())
     }
 
@@ -362,6 +379,8 @@ mod tests {
             }
         );
         assert!(parsed("a:1,b:1:local_bind_address=127.0.0.2", false).1.is_empty());
+        assert_eq!(parsed("a:1,b:1:?local_bind_address=127.0.0.1", false).1.len(), 1);
+        assert_eq!(parsed("a:1,b:1:?local_bind_address=0.0.0.0", false).1.len(), 1);
         assert!(parsed("a:1:?mesh_gateway_mode=local;local_bind_address=::1", false).1.is_empty());
     }
 

@@ -134,6 +134,16 @@ impl EnvoyArgs {
         self.roles().filter_map(Role::flag).any(|flag| flag.name == wanted)
     }
 
+    /// A word for each flag, in its long form, and for each value, without the flags in `omitted`.
+    pub fn words_without(&self, omitted: &[&str]) -> Vec<String> {
+        let words = |role| match role {
+            Role::Flag(flag) if omitted.contains(&flag.name) => Vec::new(),
+            Role::Flag(flag) => [flag.name].into_iter().chain(flag.value).map(str::to_owned).collect(),
+            Role::Stray(word) => vec![word.to_owned()],
+        };
+        self.roles().flat_map(words).collect()
+    }
+
     /// Words that are neither a flag nor the value of one.
     pub fn strays(&self) -> impl Iterator<Item = &str> {
         self.roles().filter_map(|role| match role {

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::problem::Problem;
 use crate::text::is_word;
 
 /// The rule for names of namespaces, partitions and peers.
@@ -31,18 +30,18 @@ pub struct Namespace {
 }
 
 impl ConsulNamespaces {
-    /// The Consul namespace for the pods of a Kubernetes namespace.
-    pub fn of(&self, kubernetes: &str) -> Result<Namespace, Problem> {
+    /// The Consul namespace for the pods of a Kubernetes namespace; `None` if the mirrored name is
+    /// too long.
+    pub fn of(&self, kubernetes: &str) -> Option<Namespace> {
         let (name, login) = match &self.mirroring_prefix {
             Some(prefix) => (format!("{prefix}{kubernetes}"), "default".to_owned()),
             None => (self.destination.clone(), self.destination.clone()),
         };
-        if !is_namespace_name(&name) {
-            let subject = "setting consulNamespaces.mirroringK8SPrefix";
-            let rule = format!("the Consul namespace, this prefix and the Kubernetes namespace, {NAME_RULE}");
-            return Err(Problem::new(subject, rule).value(&name));
-        }
-        Ok(Namespace { name, login, cross_namespace_policy: self.cross_namespace_policy.clone() })
+        is_namespace_name(&name).then(|| Namespace {
+            name,
+            login,
+            cross_namespace_policy: self.cross_namespace_policy.clone(),
+        })
     }
 }
 
@@ -107,7 +106,7 @@ mod tests {
         let mirrored = settings(Some("")).of("shop").unwrap();
         assert_eq!((mirrored.name.as_str(), mirrored.login.as_str()), ("shop", "default"));
         assert_eq!(settings(Some("k8s-")).of("shop").unwrap().name, "k8s-shop");
-        assert!(settings(Some("k8s-")).of(&"x".repeat(63)).is_err());
+        assert!(settings(Some("k8s-")).of(&"x".repeat(63)).is_none());
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl<'i> Parts<'i> {
         }
         let parts: Vec<&str> = item.split(':').map(str::trim).collect();
         let (name, port, third) = match *parts.as_slice() {
-            [""] => return Err(Flaw::new("must not be empty", "remove the extra comma")),
+            [""] => return Err(Flaw::new("must not be empty", "remove extra commas")),
             ["prepared_query", _] | [_] => return Err(form("a local port is required")),
             ["prepared_query", name, port] => {
                 return Ok(Parts { query: true, name, namespace: None, port, datacenter: None });

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 
 use super::injection::Injection;
+use super::pod_options::PodOptions;
 use super::proxy::{Proxy, Token};
 use super::volumes::AccessLog;
 use super::{ports, users};
@@ -33,7 +34,9 @@ pub fn container(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Container {
         resources: Some(requirements(&options.resources)),
         restart_policy: native.map(|_| "Always".to_owned()),
         security_context: Some(users::sidecar_context(settings)),
-        volume_mounts: Some(mounts(injection, proxy)),
+        volume_mounts: Some(
+            [injected_mounts(options, proxy), options.volumes.sidecar_mounts.clone()].concat(),
+        ),
         ..Container::default()
     }
 }
@@ -137,11 +140,10 @@ fn container_ports(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<Containe
     injection.options.health.container_port(proxy.index).into_iter().chain(prometheus).collect()
 }
 
-fn mounts(injection: &Injection<'_>, proxy: &Proxy<'_>) -> Vec<VolumeMount> {
-    let options = injection.options;
+/// The mounts of the injected volumes.
+pub fn injected_mounts(options: &PodOptions, proxy: &Proxy<'_>) -> Vec<VolumeMount> {
     let mut mounts = vec![mount(DATA, DATA_PATH)];
     mounts.extend(proxy.token.as_ref().map(Token::mount));
     mounts.extend(options.access_log.as_ref().map(AccessLog::mount));
-    mounts.extend(options.volumes.sidecar_mounts.iter().cloned());
     mounts
 }

@@ -28,8 +28,9 @@ impl DnsSettings {
     /// Both switches default to transparent proxy's, as in the chart. Without name servers there is
     /// no redirection.
     pub fn read(block: &mut SettingsReader<'_, '_>, transparent_proxy: bool) -> Self {
-        let redirection =
-            block.bool("enabled", transparent_proxy) & block.bool("enableRedirection", transparent_proxy);
+        const SEARCHES_LIMIT: usize = 29;
+        let enabled = block.bool("enabled", transparent_proxy);
+        let redirection = block.bool("enableRedirection", transparent_proxy);
         let mut nameservers = Vec::new();
         for written in block.strings("nameservers", "[\"10.96.0.10\"]").unwrap_or_default() {
             match written.parse() {
@@ -46,7 +47,7 @@ impl DnsSettings {
             block.problem_without_value("nameservers", rule);
         }
         let key = "clusterDomain";
-        let cluster_domain = block.name(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
+        let cluster_domain = block.written(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
         let rule = "must be a DNS name such as cluster.local";
         if !is_dns_subdomain(&cluster_domain) {
             block.problem(key, &cluster_domain, rule);
@@ -55,10 +56,25 @@ impl DnsSettings {
         for search in searches.iter().filter(|search| !is_dns_subdomain(search)) {
             block.problem("searches", search, rule);
         }
+        if searches.len() > SEARCHES_LIMIT {
+            let rule = format!(
+                "must be at most {SEARCHES_LIMIT}: Kubernetes allows 32, with the three of the cluster"
+            );
+            block.problem_without_value("searches", rule);
+        }
         let options = block.strings("options", "[\"ndots:5\"]");
+        if options.iter().flatten().any(|option| option.is_empty() || option.starts_with(':')) {
+            block.problem_without_value("options", "must be options of resolv.conf, such as ndots:5");
+        }
         let defaults = || default::DNS_OPTIONS.iter().map(|option| (*option).to_owned()).collect();
         let options = options.unwrap_or_else(defaults).iter().map(|option| dns_option(option)).collect();
-        DnsSettings { redirection, nameservers, cluster_domain, searches, options }
+        DnsSettings { redirection: enabled && redirection, nameservers, cluster_domain, searches, options }
+    }
+
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.redirection && self.nameservers.is_empty()).then_some(
+            "setting dns.nameservers is empty, so pods do not use Consul DNS; write the addresses of the cluster's name servers, or set dns.enabled: false",
+        )
     }
 }
 

@@ -9,34 +9,39 @@ use crate::problem::Flaw;
 /// The annotation's arguments, or else the setting's, as words.
 pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &EnvoyArgs, several: bool) -> Vec<String> {
     let own = envoy_args::parse(reader.annotations, reader.findings);
+    let (place, remedy) = match own {
+        Some(_) => (full(ENVOY_ARGS), "remove it"),
+        None => (
+            "setting envoyExtraArgs".to_owned(),
+            "ask the policy's administrator to remove it, or write the pod's own arguments in the annotation envoy-extra-args",
+        ),
+    };
     let args = own.as_ref().unwrap_or(defaults);
-    if let Some(flaw) = flaw(args, several) {
-        reader.findings.problem(flaw.at(full(ENVOY_ARGS)));
-    }
+    let flaws = [log_format_flaw(args), base_id_flaw(args, remedy).filter(|_| several)];
+    reader.findings.problems.extend(flaws.into_iter().flatten().map(|flaw| flaw.at(&*place)));
     words(args)
 }
 
-/// Reports flags that consul-dataplane or the policy sets, because Envoy does not start with a flag
-/// given twice. consul-dataplane itself replaces its `--log-level`, `--concurrency` and drain flags
-/// with the user's.
-fn flaw(args: &EnvoyArgs, several: bool) -> Option<Flaw> {
-    let is_set = |flag: &&&str| args.has(flag);
-    if args.has("--log-format") {
+/// Envoy does not start with a flag given twice. consul-dataplane replaces its `--log-level`,
+/// `--concurrency` and drain flags with the user's, but not its `--log-format`.
+pub fn log_format_flaw(args: &EnvoyArgs) -> Option<Flaw> {
+    args.has("--log-format").then(|| {
         let why = "--log-format is not allowed: consul-dataplane sets it";
-        return Some(Flaw::new(why, "remove it; the format is the policy's setting logJSON"));
-    }
-    let base_id = ["--base-id", "--use-dynamic-base-id"];
-    base_id.iter().find(is_set).filter(|_| several).map(|flag| {
-        let why =
-            format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy");
-        Flaw::new(why, "remove it")
+        Flaw::new(why, "remove it; the format is the policy's setting logJSON")
     })
 }
 
+fn base_id_flaw(args: &EnvoyArgs, remedy: &str) -> Option<Flaw> {
+    let flag = ["--base-id", "--use-dynamic-base-id"].into_iter().find(|flag| args.has(flag))?;
+    let why =
+        format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy");
+    Some(Flaw::new(why, remedy))
+}
+
+/// consul-dataplane finds only long flags in words of their own, and always sets
+/// `--disable-hot-restart`.
 fn words(args: &EnvoyArgs) -> Vec<String> {
-    // consul-dataplane always sets the first flag, and knows the second only by its long name.
-    let words = args.iter().filter(|word| *word != "--disable-hot-restart");
-    words.map(|word| if word == "-l" { "--log-level" } else { word }.to_owned()).collect()
+    args.words_without(&["--disable-hot-restart"])
 }
 
 #[cfg(test)]
@@ -46,12 +51,12 @@ mod tests {
     #[test]
     fn flags_that_consul_dataplane_passes() {
         let args = |text: &str| EnvoyArgs::parse(text).unwrap();
-        assert_eq!(
-            words(&args("-l debug --disable-hot-restart --x y")),
-            ["--log-level", "debug", "--x", "y"]
-        );
-        assert!(flaw(&args("--log-format x"), false).unwrap().to_string().contains("--log-format"));
-        assert!(flaw(&args("--base-id 1"), true).is_some() && flaw(&args("--base-id 1"), false).is_none());
-        assert_eq!(flaw(&args("--concurrency 1 --log-level info"), true), None);
+        let passed = ["--log-level", "debug", "--service-zone", "-l", "--x", "y", "z"];
+        assert_eq!(words(&args("-l debug --disable-hot-restart --service-zone -l --x y z")), passed);
+        assert_eq!(words(&args("'-l debug' '--service-zone -l' --x y z")), passed);
+        assert!(log_format_flaw(&args("--log-format x")).unwrap().to_string().contains("--log-format"));
+        assert!(base_id_flaw(&args("--base-id 1"), "remove it").is_some());
+        let allowed = args("--concurrency 1 --log-level info");
+        assert!(log_format_flaw(&allowed).is_none() && base_id_flaw(&allowed, "remove it").is_none());
     }
 }

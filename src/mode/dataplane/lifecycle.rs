@@ -8,7 +8,6 @@ use crate::annotations::names::{
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
-use crate::mode::shared::block_values::{unprivileged_port, url_path};
 use crate::settings::reader::SettingsReader;
 
 /// The block `sidecarProxy.lifecycle`.
@@ -18,7 +17,7 @@ pub struct LifecycleDefaults {
     drain_listeners: bool,
     shutdown_grace_seconds: u32,
     startup_grace_seconds: u32,
-    graceful_port: u16,
+    pub graceful_port: u16,
     shutdown_path: String,
     startup_path: String,
 }
@@ -36,9 +35,9 @@ impl LifecycleDefaults {
                 grace,
             ),
             startup_grace_seconds: block.number("defaultStartupGracePeriodSeconds", 0, SECONDS_LIMIT, 0),
-            graceful_port: unprivileged_port(block, "defaultGracefulPort", default::GRACEFUL_PORT),
-            shutdown_path: url_path(block, "defaultGracefulShutdownPath", default::GRACEFUL_SHUTDOWN_PATH),
-            startup_path: url_path(block, "defaultGracefulStartupPath", default::GRACEFUL_STARTUP_PATH),
+            graceful_port: block.port("defaultGracefulPort", 1024, default::GRACEFUL_PORT),
+            shutdown_path: block.url_path("defaultGracefulShutdownPath", default::GRACEFUL_SHUTDOWN_PATH),
+            startup_path: block.url_path("defaultGracefulStartupPath", default::GRACEFUL_STARTUP_PATH),
         }
     }
 }
@@ -64,24 +63,19 @@ impl Lifecycle {
     pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &LifecycleDefaults, job: bool) -> Self {
         let graceful_port = reader.port(GRACEFUL_PORT, 1024).unwrap_or(defaults.graceful_port);
         let enabled = reader.bool(LIFECYCLE, Empty::Absent).unwrap_or(defaults.enabled);
-        let managed = enabled.then(|| {
-            let drain_listeners = reader.bool(DRAIN_LISTENERS, Empty::Absent);
-            let shutdown_grace = reader.number(SHUTDOWN_GRACE, 0, SECONDS_LIMIT);
-            let startup_grace = reader.number(STARTUP_GRACE, 0, SECONDS_LIMIT);
-            let mut path = |name: &str, default: &str| reader.path(name).unwrap_or(default).to_owned();
-            Managed {
-                drain_listeners: drain_listeners.unwrap_or(defaults.drain_listeners),
-                shutdown_grace_seconds: shutdown_grace.unwrap_or(if job {
-                    0
-                } else {
-                    defaults.shutdown_grace_seconds
-                }),
-                startup_grace_seconds: startup_grace.unwrap_or(defaults.startup_grace_seconds),
-                shutdown_path: path(GRACEFUL_SHUTDOWN_PATH, &defaults.shutdown_path),
-                startup_path: path(GRACEFUL_STARTUP_PATH, &defaults.startup_path),
-            }
-        });
-        let lifecycle = Lifecycle { graceful_port, managed };
+        let drain_listeners = reader.bool(DRAIN_LISTENERS, Empty::Absent);
+        let shutdown_grace = reader.number(SHUTDOWN_GRACE, 0, SECONDS_LIMIT);
+        let startup_grace = reader.number(STARTUP_GRACE, 0, SECONDS_LIMIT);
+        let mut path = |name: &str, default: &str| reader.path(name).unwrap_or(default).to_owned();
+        let default_grace = if job { 0 } else { defaults.shutdown_grace_seconds };
+        let managed = Managed {
+            drain_listeners: drain_listeners.unwrap_or(defaults.drain_listeners),
+            shutdown_grace_seconds: shutdown_grace.unwrap_or(default_grace),
+            startup_grace_seconds: startup_grace.unwrap_or(defaults.startup_grace_seconds),
+            shutdown_path: path(GRACEFUL_SHUTDOWN_PATH, &defaults.shutdown_path),
+            startup_path: path(GRACEFUL_STARTUP_PATH, &defaults.startup_path),
+        };
+        let lifecycle = Lifecycle { graceful_port, managed: enabled.then_some(managed) };
         lifecycle.warn_of_early_end(reader);
         lifecycle
     }
@@ -95,7 +89,7 @@ impl Lifecycle {
         let both_default = grace == pod && grace == u64::from(default::SHUTDOWN_GRACE_SECONDS);
         if grace >= pod && grace > 0 && !(both_default && reader.get(SHUTDOWN_GRACE).is_none()) {
             reader.warn(format!(
-                "the proxy's shutdown grace period of {grace} s must be less than terminationGracePeriodSeconds, {pod}, or the kubelet kills the proxy before it has drained; lower {}",
+                "the proxy's shutdown grace period of {grace} s must be less than terminationGracePeriodSeconds, {pod}, or the kubelet kills the proxy before it has drained; set {} to less, or raise terminationGracePeriodSeconds",
                 full(SHUTDOWN_GRACE)
             ));
         }

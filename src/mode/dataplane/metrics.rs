@@ -9,25 +9,24 @@ use crate::annotations::names::{
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::kubelet;
-use crate::mode::shared::block_values::unprivileged_port;
-use crate::mode::shared::scrape::{self, Scrape, ScrapeDefaults};
+use crate::mode::shared::scrape::{self, Scrape};
 use crate::problem::Flaw;
 use crate::settings::reader::SettingsReader;
 
 /// The block `metrics`.
 #[derive(Debug, Clone)]
 pub struct MetricsDefaults {
-    scrape: ScrapeDefaults,
+    pub scrape: Scrape,
     merging: bool,
-    merged_port: u16,
+    pub merged_port: u16,
 }
 
 impl MetricsDefaults {
     pub fn read(block: &mut SettingsReader<'_, '_>) -> Self {
         MetricsDefaults {
-            scrape: ScrapeDefaults::read(block),
+            scrape: Scrape::read(block),
             merging: block.bool("defaultEnableMerging", false),
-            merged_port: unprivileged_port(block, "defaultMergedMetricsPort", default::MERGED_METRICS_PORT),
+            merged_port: block.port("defaultMergedMetricsPort", 1024, default::MERGED_METRICS_PORT),
         }
     }
 }
@@ -35,6 +34,8 @@ impl MetricsDefaults {
 #[derive(Debug)]
 pub struct Metrics {
     pub scrape: Scrape,
+    /// consul-dataplane listens on it also if metrics are not merged.
+    pub merged_port: u16,
     /// Whether merging was requested, with or without metrics.
     pub merging: bool,
     /// `None`: the proxy serves only its own metrics.
@@ -43,7 +44,6 @@ pub struct Metrics {
 
 #[derive(Debug)]
 pub struct Merged {
-    port: u16,
     service_port: u16,
     service_path: String,
     tls: Option<Tls>,
@@ -65,37 +65,25 @@ impl Metrics {
         service_port: Option<u16>,
     ) -> Self {
         let scrape_port = reader.port(SCRAPE_PORT, 1024);
-        let scrape = Scrape::read(reader, &defaults.scrape, scrape_port);
-        if scrape.enabled && reader.spec.lists_port(scrape.port) {
-            reader.warn(format!(
-                "Envoy's metrics use port {}, which a container lists, so Envoy fails to listen on it if the container does; to choose another, set {}",
-                scrape.port,
-                full(SCRAPE_PORT)
-            ));
-        }
+        let scrape = defaults.scrape.of_pod(reader, scrape_port);
         let merging = reader.bool(METRICS_MERGING, Empty::Absent).unwrap_or(defaults.merging);
-        let port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
+        let merged_port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
         let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);
         let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(scrape::PATH).to_owned();
         let tls = Tls::read(reader);
         let merged = service_port.filter(|_| scrape.enabled && merging).map(|service_port| Merged {
-            port,
             service_port,
             service_path,
             tls,
         });
-        Metrics { scrape, merging, merged }
-    }
-
-    pub fn merged_port(&self) -> Option<u16> {
-        self.merged.as_ref().map(|merged| merged.port)
+        Metrics { scrape, merged_port, merging, merged }
     }
 
     pub fn args(&self, addresses: Addresses) -> Vec<String> {
         let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape.path))];
-        if let Some(Merged { port, service_port, service_path, tls }) = &self.merged {
+        if let Some(Merged { service_port, service_path, tls }) = &self.merged {
             let service = format!("{}{service_path}", addresses.url(*service_port));
-            args.push(format!("-telemetry-prom-merge-port={port}"));
+            args.push(format!("-telemetry-prom-merge-port={}", self.merged_port));
             args.push(format!("-telemetry-prom-service-metrics-url={}", kubelet::literal(&service)));
             if let Some(Tls { ca, cert, key }) = tls {
                 args.push(format!("-telemetry-prom-ca-certs-path={}", kubelet::literal(ca)));

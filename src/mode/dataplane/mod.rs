@@ -17,6 +17,7 @@ mod overwrite_probes;
 mod pod_options;
 mod ports;
 mod proxy;
+mod proxy_ports;
 mod redirect_traffic;
 mod service;
 mod settings;
@@ -26,16 +27,22 @@ mod written_back;
 
 pub use settings::Settings;
 
+use k8s_openapi::api::core::v1::VolumeMount;
+
 use super::candidate::Candidate;
 use super::plan::{Additions, Plan, Summary};
 use super::shared::upstream_env::{self, Listener, UpstreamEnv};
 use super::shared::volumes::{DATA, DATA_PATH, Volume, in_memory, mount, token};
 use super::shared::{consul_namespace, obstacles, pod_resources, unfinished_job};
+use crate::annotations::full;
+use crate::annotations::names::NATIVE_SIDECAR;
 use crate::consul::catalog_upstream::CatalogUpstream;
 use crate::consul::service_name::ServiceName;
 use crate::problem::Findings;
+use crate::text::Shortened;
 use injection::Injection;
 use pod_options::PodOptions;
+use proxy::Proxy;
 use redirect_traffic::Redirected;
 use volumes::AccessLog;
 
@@ -53,9 +60,11 @@ pub fn plan(
     settings: &Settings,
     findings: &mut Findings,
 ) -> anyhow::Result<Option<Plan>> {
-    obstacles::check(pod, is_injected_container, |name| volumes::NAMES.contains(&name), findings);
     users::check(pod, settings, findings);
     let options = PodOptions::read(pod, settings, findings);
+    let proxies = injection::proxies(pod, settings, &options);
+    let volumes = volumes(&options, &proxies);
+    check_names(pod, &options, &proxies, &volumes, findings);
     let namespace = consul_namespace::of(pod, settings.consul_namespaces.as_ref(), findings);
     upstream_env::check_size(options.upstreams.len(), pod.spec, findings);
     check_pod_resources(pod, settings, &options, findings);
@@ -67,7 +76,11 @@ pub fn plan(
     let upstream_env = UpstreamEnv::new(&listeners, findings);
     upstream_env.warn_of_kept(pod.spec, findings);
     if options.native.is_none() {
-        unfinished_job::warn(pod, findings);
+        let remedy = match settings.native_sidecars {
+            true => format!("remove {}", full(NATIVE_SIDECAR)),
+            false => unfinished_job::NATIVE_SIDECARS.to_owned(),
+        };
+        unfinished_job::warn(pod, &remedy, findings);
     }
     let injection = Injection {
         settings,
@@ -75,7 +88,7 @@ pub fn plan(
         service_account: pod.spec.service_account(),
         namespace: namespace.as_ref(),
         redirection: redirection(settings, &options)?,
-        proxies: injection::proxies(pod, settings, &options),
+        proxies,
     };
     let (init_containers, containers) = containers(&injection);
     let mounts = options.volumes.mounted_in.iter().map(|position| (*position, mount(DATA, DATA_PATH)));
@@ -83,7 +96,7 @@ pub fn plan(
     Ok(Some(Plan {
         annotations: written_back::annotations(pod, &injection)?,
         labels: written_back::labels(),
-        volumes: volumes(&injection),
+        volumes,
         user_volumes: options.volumes.volumes.clone(),
         init_containers,
         containers,
@@ -93,6 +106,24 @@ pub fn plan(
         dns: options.dns.clone(),
         summary: summary(&options),
     }))
+}
+
+/// Reports the pod's containers, volumes and mounts that conflict with the injected ones.
+fn check_names(
+    pod: &Candidate<'_>,
+    options: &PodOptions,
+    proxies: &[Proxy<'_>],
+    volumes: &[Volume],
+    findings: &mut Findings,
+) {
+    let containers: Vec<String> =
+        proxies.iter().flat_map(|proxy| [proxy.init_name(), proxy.sidecar_name()]).collect();
+    let is_container = |name: &str| containers.iter().any(|injected| injected == name);
+    let is_volume = |name: &str| volumes.iter().any(|injected| injected.name == name);
+    obstacles::check(pod, is_container, is_volume, findings);
+    let mounts: Vec<VolumeMount> =
+        proxies.iter().flat_map(|proxy| consul_dataplane_sidecar::injected_mounts(options, proxy)).collect();
+    options.volumes.check_injected(volumes, &mounts, findings);
 }
 
 fn check_pod_resources(
@@ -111,7 +142,7 @@ fn check_pod_resources(
 
 /// The address at which the app reaches an upstream.
 fn listener(upstream: &CatalogUpstream, settings: &Settings) -> Listener {
-    let address = upstream.options.local_bind_address.unwrap_or_else(|| settings.addresses.loopback());
+    let address = upstream.address(settings.addresses.loopback());
     Listener {
         service: upstream.target.name.clone(),
         written_name: upstream.written_name.clone(),
@@ -157,9 +188,8 @@ fn containers(injection: &Injection<'_>) -> (Additions, Additions) {
     (placed(init_containers, native), placed(sidecars, managed))
 }
 
-fn volumes(injection: &Injection<'_>) -> Vec<Volume> {
-    let options = injection.options;
-    let tokens: Vec<_> = injection.proxies.iter().filter_map(|proxy| proxy.token.as_ref()).collect();
+fn volumes(options: &PodOptions, proxies: &[Proxy<'_>]) -> Vec<Volume> {
+    let tokens: Vec<_> = proxies.iter().filter_map(|proxy| proxy.token.as_ref()).collect();
     let own_token = tokens.iter().any(|token| matches!(token, proxy::Token::Pod));
     let mut volumes = vec![in_memory(DATA)];
     volumes.extend(own_token.then(token));
@@ -173,18 +203,15 @@ fn summary(options: &PodOptions) -> Summary {
     let services = &options.services;
     let names: Vec<&str> = services.names.iter().map(ServiceName::as_str).collect();
     let ports: Vec<&str> = services.ports.iter().map(|port| port.written.as_str()).collect();
+    // The API server has not validated the names of ports yet.
+    let list = |texts: &[&str]| Shortened(&texts.join(","), 250).to_string();
     let (service, waits_for) = match names.as_slice() {
         [] => (
             "with the name of its Kubernetes Service".to_owned(),
             "the pod starts when one Service selects it",
         ),
         [name] => ((*name).to_owned(), "the pod starts when one Kubernetes Service selects it"),
-        names => (names.join(","), "the pod starts when a Kubernetes Service of each name selects it"),
+        names => (list(names), "the pod starts when a Kubernetes Service of each name selects it"),
     };
-    Summary {
-        service,
-        ports: ports.join(","),
-        upstreams: options.upstreams.len(),
-        waits_for: Some(waits_for),
-    }
+    Summary { service, ports: list(&ports), upstreams: options.upstreams.len(), waits_for: Some(waits_for) }
 }

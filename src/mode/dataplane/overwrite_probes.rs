@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::Probe;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
+use super::redirect_traffic::Excluded;
 use crate::annotations::full;
-use crate::annotations::names::{EXCLUDE_INBOUND_PORTS, OVERWRITE_PROBES};
+use crate::annotations::names::{EXCLUDE_INBOUND_PORTS, OVERWRITE_PROBES, PREFIX};
 use crate::annotations::reader::AnnotationReader;
 use crate::k8s::pod::{Container, PodSpec};
 use crate::k8s::ports;
@@ -62,17 +63,23 @@ fn invalid_port(subject: String, port: &IntOrString) -> Problem {
 }
 
 /// Warns of probes that do not check the app because of transparent proxy.
-pub fn warn(spec: &PodSpec, overwritten: bool, reader: &mut AnnotationReader<'_, '_>) {
+pub fn warn(spec: &PodSpec, overwritten: bool, excluded: &Excluded, reader: &mut AnnotationReader<'_, '_>) {
+    // A probe of another host or of an excluded port does not reach Envoy.
+    let is_redirected = |container: &Container, probe: &Probe| {
+        ports::probed(container, probe).is_some_and(|port| !excluded.has_inbound_port(port))
+    };
     for container in &spec.containers {
         for (kind, probe) in container.probes() {
-            if let Some(why) = flaw(probe, overwritten) {
-                let overwritten = overwritten && probe.http_get.is_some();
+            let overwritten = overwritten && probe.http_get.is_some();
+            if let Some(why) = flaw(probe, overwritten)
+                && (overwritten || is_redirected(container, probe))
+            {
                 reader.warn(warning(container, kind, probe, why, overwritten));
             }
         }
     }
     for container in spec.init_containers.iter().filter(|container| container.is_native_sidecar()) {
-        for (kind, probe) in container.probes().filter(|(_, probe)| probe.exec.is_none()) {
+        for (kind, probe) in container.probes().filter(|(_, probe)| is_redirected(container, probe)) {
             let why = "reaches Envoy, because probes of native sidecars are not overwritten";
             reader.warn(warning(container, kind, probe, why, false));
         }
@@ -102,9 +109,8 @@ fn warning(container: &Container, kind: &str, probe: &Probe, why: &str, overwrit
         ports::probed(container, probe).map_or_else(|| "its port".to_owned(), |port| format!("\"{port}\""));
     let keep = if overwritten { format!(" and {OVERWRITE_PROBES} to \"false\"") } else { String::new() };
     format!(
-        "container {}: the {kind} {why}; set {} to {port}{keep}",
+        "container {}: the {kind} {why}; set {PREFIX}{EXCLUDE_INBOUND_PORTS} to {port}{keep}",
         Quoted(&container.name, 30),
-        full(EXCLUDE_INBOUND_PORTS).trim_start_matches("annotation "),
     )
 }
 

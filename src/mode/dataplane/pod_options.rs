@@ -1,7 +1,5 @@
 //! The options in a pod's annotations, with the settings as defaults.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
 use super::default::CONCURRENCY_LIMIT;
@@ -14,17 +12,16 @@ use super::redirect_traffic::{self, Excluded};
 use super::service::Services;
 use super::settings::Settings;
 use super::volumes::{AccessLog, UserVolumes};
-use super::{dns, overwrite_probes, ports};
-use crate::annotations::names::{CONCURRENCY, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
+use super::{dns, overwrite_probes, proxy_ports};
+use crate::annotations::metadata::MetaValue;
+use crate::annotations::names::{CONCURRENCY, META, OVERWRITE_PROBES, PROXY_CONFIG, UPSTREAMS};
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::annotations::{full, metadata, resources, unknown};
 use crate::consul::catalog_upstream::{self, CatalogUpstream};
-use crate::k8s::job;
-use crate::k8s::ports::NamedBy;
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::ProbePort;
 use crate::mode::shared::upstream_ports;
-use crate::problem::{Findings, Flaw};
+use crate::problem::Findings;
 use crate::settings::ModeName;
 use crate::settings::resources::Resources;
 
@@ -64,12 +61,11 @@ impl PodOptions {
     /// are found.
     pub fn read(pod: &Candidate<'_>, settings: &Settings, findings: &mut Findings) -> Self {
         unknown::warn(pod.annotations, ModeName::Dataplane, findings);
-        metadata::parse(pod.annotations, RESERVED_METADATA, findings);
+        let metadata = metadata::parse(pod.annotations, RESERVED_METADATA, findings);
+        warn_of_variables(&metadata, findings);
         let resources = resources::parse(pod.annotations, &settings.sidecar.resources, findings);
-        let ports = NamedBy::Containers;
-        let mut reader = AnnotationReader { annotations: pod.annotations, spec: pod.spec, ports, findings };
+        let mut reader = AnnotationReader { annotations: pod.annotations, spec: pod.spec, findings };
         let reader = &mut reader;
-        let job = job::is_owned_by_job(pod.metadata);
         let services = Services::read(reader, pod, settings);
         let upstreams = upstreams(reader, &services, settings);
         let transparent_proxy = transparent_proxy(reader, pod, settings);
@@ -77,10 +73,12 @@ impl PodOptions {
         let metrics =
             Metrics::read(reader, &settings.metrics, services.ports.first().map(|port| port.number));
         services.check_together(reader, transparent_proxy.is_some(), metrics.scrape.enabled, metrics.merging);
-        let lifecycle = Lifecycle::read(reader, &settings.lifecycle, job);
-        let taken = proxy_ports(&services, &lifecycle, &metrics, dns.is_some(), transparent_proxy.is_some());
-        check_upstream_ports(reader, &upstreams, &taken, settings.addresses.loopback());
-        let health = HealthChecks::read(reader, &settings.sidecar.health, job);
+        let lifecycle = Lifecycle::read(reader, &settings.lifecycle, pod.is_job);
+        let proxy_ports =
+            proxy_ports::of(&services, &lifecycle, &metrics, dns.is_some(), transparent_proxy.is_some());
+        proxy_ports::check(&proxy_ports, reader);
+        proxy_ports::check_upstreams(&proxy_ports, &upstreams, settings.addresses.loopback(), reader);
+        let health = HealthChecks::read(reader, &settings.sidecar.health, pod.is_job);
         let native = native_sidecar::read(reader, settings.native_sidecars, &settings.native_probe);
         let concurrency = reader.number(CONCURRENCY, 0, CONCURRENCY_LIMIT);
         let extra_args = &settings.sidecar.extra_args;
@@ -106,6 +104,20 @@ impl PodOptions {
     }
 }
 
+/// The controller replaces only `$POD_NAME`.
+fn warn_of_variables(metadata: &[(String, MetaValue)], findings: &mut Findings) {
+    for (key, value) in metadata {
+        if let MetaValue::Variable(name) = value
+            && *name != "POD_NAME"
+        {
+            findings.warn(format!(
+                "{}: Consul's endpoints controller does not replace ${name}, so the value stays as it is; remove it",
+                full(&format!("{META}{key}"))
+            ));
+        }
+    }
+}
+
 fn upstreams(
     reader: &mut AnnotationReader<'_, '_>,
     services: &Services,
@@ -113,12 +125,18 @@ fn upstreams(
 ) -> Vec<CatalogUpstream> {
     let Some(value) = reader.get(UPSTREAMS) else { return Vec::new() };
     let spec = reader.spec;
-    let resolve_port = |text: &str| spec.resolve_port_of(NamedBy::Containers, text);
+    let resolve_port = |text: &str| spec.resolve_container_port(text);
     // Partitions require namespaces.
     let namespaces = settings.consul_namespaces.is_some();
     let findings = &mut *reader.findings;
-    let upstreams =
-        catalog_upstream::parse_list(&full(UPSTREAMS), value, &resolve_port, namespaces, findings);
+    let upstreams = catalog_upstream::parse_list(
+        &full(UPSTREAMS),
+        value,
+        &resolve_port,
+        namespaces,
+        settings.addresses.loopback(),
+        findings,
+    );
     let own: Vec<u16> = services.ports.iter().map(|port| port.number).collect();
     for CatalogUpstream { target, port, .. } in &upstreams {
         if !target.prepared_query && !namespaces {
@@ -127,46 +145,6 @@ fn upstreams(
         upstream_ports::warn(&target.name, *port, &own, spec, findings);
     }
     upstreams
-}
-
-/// The ports of the loopback address on which Envoy or consul-dataplane listens.
-fn proxy_ports(
-    services: &Services,
-    lifecycle: &Lifecycle,
-    metrics: &Metrics,
-    dns: bool,
-    transparent_proxy: bool,
-) -> Vec<(u16, &'static str)> {
-    let mut taken = Vec::new();
-    for (index, _) in (0..).zip(0..services.proxies()) {
-        let of_proxy = |first: u16| first.saturating_add(index);
-        taken.push((of_proxy(ports::ADMIN), "Envoy's admin interface"));
-        taken.push((of_proxy(lifecycle.graceful_port), "the proxy's shutdown endpoint"));
-    }
-    taken.extend(dns.then_some((ports::DNS, "Consul DNS")));
-    taken.extend(metrics.merged_port().map(|port| (port, "merged metrics")));
-    taken.extend(transparent_proxy.then_some((ports::OUTBOUND, "transparent proxy")));
-    taken
-}
-
-/// Reports upstreams whose local port the proxy uses itself.
-fn check_upstream_ports(
-    reader: &mut AnnotationReader<'_, '_>,
-    upstreams: &[CatalogUpstream],
-    taken: &[(u16, &str)],
-    loopback: IpAddr,
-) {
-    let on_loopback = |upstream: &&CatalogUpstream| {
-        let address = upstream.options.local_bind_address;
-        address.is_none_or(|address| address == loopback || address.is_unspecified())
-    };
-    for upstream in upstreams.iter().filter(on_loopback) {
-        if let Some((_, owner)) = taken.iter().find(|(port, _)| *port == upstream.port) {
-            let written = format!("{}:{}", upstream.written_name, upstream.port);
-            let why = format!("its local port is already used by {owner}");
-            reader.problem(UPSTREAMS, &written, Flaw::new(why, "use another port"));
-        }
-    }
 }
 
 fn transparent_proxy(
@@ -181,7 +159,7 @@ fn transparent_proxy(
         return None;
     }
     let overwrite_probes = asked.unwrap_or(settings.transparent_proxy.overwrite_probes);
-    overwrite_probes::warn(pod.spec, overwrite_probes, reader);
+    overwrite_probes::warn(pod.spec, overwrite_probes, &excluded, reader);
     let probe_ports = match overwrite_probes {
         true => overwrite_probes::ports(pod.spec, pod.spec_path, reader),
         false => Vec::new(),

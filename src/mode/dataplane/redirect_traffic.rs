@@ -38,7 +38,7 @@ pub fn enabled(reader: &mut AnnotationReader<'_, '_>, settings: &Settings) -> bo
 impl Excluded {
     pub fn read(reader: &mut AnnotationReader<'_, '_>, addresses: Addresses) -> Self {
         let port_list = |reader: &mut AnnotationReader<'_, '_>, name| {
-            items(reader, name, |reader, item| reader.resolve_port(item).map(|port| port.to_string()))
+            items(reader, name, |reader, item| reader.spec.resolve_port(item).map(|port| port.to_string()))
         };
         Excluded {
             inbound_ports: port_list(reader, EXCLUDE_INBOUND_PORTS),
@@ -46,6 +46,10 @@ impl Excluded {
             outbound_cidrs: items(reader, EXCLUDE_OUTBOUND_CIDRS, |_, item| cidr(item, addresses)),
             uids: items(reader, EXCLUDE_UIDS, |_, item| uid(item)),
         }
+    }
+
+    pub fn has_inbound_port(&self, port: u16) -> bool {
+        self.inbound_ports.contains(&port.to_string())
     }
 }
 

@@ -16,6 +16,9 @@ use crate::k8s::ports;
 use crate::mode::candidate::Candidate;
 use crate::problem::Flaw;
 
+/// The proxies of more services would share ports.
+const SERVICES_LIMIT: usize = 100;
+
 #[derive(Debug, Default)]
 pub struct Services {
     /// Empty if the service has the name of the Kubernetes Service.
@@ -47,7 +50,7 @@ impl Services {
         let services = Services { names, ports, written_back };
         services.check_default_port(reader);
         services.check_counts(reader);
-        check_kubernetes_service(reader);
+        services.check_kubernetes_service(reader);
         services
     }
 
@@ -85,13 +88,23 @@ impl Services {
     fn check_default_port(&self, reader: &mut AnnotationReader<'_, '_>) {
         let Some(written) = reader.written(DEFAULT_PORT).map(str::trim) else { return };
         let is_listed = |port: &Port| port.written == written || written.parse() == Ok(port.number);
-        if !self.ports.iter().any(is_listed) {
+        // Without a list, the ports are those of the Kubernetes Service.
+        if !self.ports.is_empty() && !self.ports.iter().any(is_listed) {
             let ports: Vec<&str> = self.ports.iter().map(|port| port.written.as_str()).collect();
-            let remedy = match ports.as_slice() {
-                [] => format!("list it in {}", full(PORT)),
-                ports => format!("write one of {}", ports.join(", ")),
-            };
-            reader.problem(DEFAULT_PORT, written, Flaw::new("must be a port of the service", remedy));
+            let flaw =
+                Flaw::new("must be a port of the service", format!("write one of {}", ports.join(", ")));
+            reader.problem(DEFAULT_PORT, written, flaw);
+        }
+    }
+
+    fn check_kubernetes_service(&self, reader: &mut AnnotationReader<'_, '_>) {
+        let Some(written) = reader.written(KUBERNETES_SERVICE) else { return };
+        if !is_dns_label(written) {
+            let rule = "must be the name of a Kubernetes Service that selects this pod";
+            reader.problem(KUBERNETES_SERVICE, written, rule);
+        } else if self.are_several() {
+            let why = "is not supported with several services, each of which has a Kubernetes Service";
+            reader.problem(KUBERNETES_SERVICE, written, Flaw::new(why, "remove it"));
         }
     }
 
@@ -121,6 +134,11 @@ impl Services {
 fn names(reader: &mut AnnotationReader<'_, '_>) -> Vec<ServiceName> {
     let Some(written) = reader.written(SERVICE) else { return Vec::new() };
     let items: Vec<&str> = written.split(',').map(str::trim).collect();
+    if items.len() > SERVICES_LIMIT {
+        let why = format!("must list at most {SERVICES_LIMIT} services: the proxies have no ports for more");
+        reader.problem(SERVICE, written, Flaw::new(why, "run the others in pods of their own"));
+        return Vec::new();
+    }
     let several = items.len() > 1;
     let mut names: Vec<ServiceName> = Vec::new();
     for item in items {
@@ -172,7 +190,7 @@ fn listed_ports(reader: &mut AnnotationReader<'_, '_>, written: &str) -> Vec<Por
         return ports;
     }
     for item in written.split(',').map(str::trim) {
-        match reader.resolve_port(item) {
+        match reader.spec.resolve_container_port(item) {
             Ok(number) => ports.push(Port { written: item.to_owned(), number }),
             Err(flaw) => reader.problem(PORT, item, flaw),
         }
@@ -209,12 +227,5 @@ fn warn_of_other_ports(
         }
     } else if let ([name], Some(port), Some(owner)) = (names, ports.first(), pod.spec.containers.first()) {
         warn_of_another_containers_port(name, owner, port.number, pod.spec, reader.findings);
-    }
-}
-
-fn check_kubernetes_service(reader: &mut AnnotationReader<'_, '_>) {
-    if let Some(written) = reader.written(KUBERNETES_SERVICE).filter(|written| !is_dns_label(written)) {
-        let rule = "must be the name of a Kubernetes Service that selects this pod";
-        reader.problem(KUBERNETES_SERVICE, written, rule);
     }
 }

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use super::addresses::Addresses;
 use super::default::{self, CONCURRENCY_LIMIT};
 use super::dns::DnsSettings;
+use super::envoy_args;
 use super::health_checks::HealthDefaults;
 use super::lifecycle::LifecycleDefaults;
 use super::metrics::MetricsDefaults;
 use super::native_sidecar::NativeProbe;
-use super::volumes;
+use super::{ports, volumes};
 use crate::consul::duration::Millis;
 use crate::consul::envoy_args::EnvoyArgs;
 use crate::consul::namespace::{ConsulNamespaces, NAME_RULE, is_namespace_name};
@@ -86,6 +87,9 @@ impl Settings {
         let image_dataplane = image_dataplane(top);
         let image_pull_policy = blocks::pull_policy(top);
         let extra_args = blocks::envoy_extra_args(top);
+        if let Some(flaw) = envoy_args::log_format_flaw(&extra_args) {
+            top.problem_without_value("envoyExtraArgs", flaw);
+        }
         let log = log(top);
         let api_timeout = api_timeout(top);
         let native_sidecars = top.bool("nativeSidecars", true);
@@ -106,18 +110,19 @@ impl Settings {
         let cni = top.block("cni", |block| block.bool("enabled", false));
         let dns = top.block("dns", |block| DnsSettings::read(block, transparent_proxy.enabled));
         let metrics = top.block("metrics", MetricsDefaults::read);
+        check_ports(top, &lifecycle, &metrics);
         let access_log_path = top.block("accessLogs", access_log_path);
         let consul_namespaces = blocks::consul_namespaces(top, true);
         let partition = partition(top, consul_namespaces.is_some());
         let auth_method = blocks::acl_auth_method(top);
-        let tls = blocks::tls(top, false, |_| ());
+        let tls = blocks::tls(top, false);
         let servers = top.block("servers", |block| {
-            let http_port = block.port("httpPort", default::HTTP_PORT);
-            let https_port = block.port("httpsPort", default::HTTPS_PORT);
+            let http_port = block.port("httpPort", 1, default::HTTP_PORT);
+            let https_port = block.port("httpsPort", 1, default::HTTPS_PORT);
             Servers {
                 address: address(block),
                 http_port: if tls.is_some() { https_port } else { http_port },
-                grpc_port: block.port("grpcPort", default::GRPC_PORT),
+                grpc_port: block.port("grpcPort", 1, default::GRPC_PORT),
                 api_timeout,
                 skip_server_watch: block.bool("skipServerWatch", false),
             }
@@ -173,12 +178,32 @@ fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
     image
 }
 
+/// Reports ports that two parts of the proxy would use.
+fn check_ports(top: &mut SettingsReader<'_, '_>, lifecycle: &LifecycleDefaults, metrics: &MetricsDefaults) {
+    let chosen = [
+        (
+            "sidecarProxy.lifecycle.defaultGracefulPort",
+            lifecycle.graceful_port,
+            "the proxy's shutdown endpoint",
+        ),
+        ("metrics.defaultPrometheusScrapePort", metrics.scrape.port, "Envoy's metrics"),
+        ("metrics.defaultMergedMetricsPort", metrics.merged_port, "merged metrics"),
+    ];
+    for (key, port, _) in chosen {
+        let others =
+            chosen.iter().filter(|(other, ..)| *other != key).map(|(_, port, owner)| (*port, *owner));
+        if let Some((_, owner)) = others.chain(ports::OWNERS).find(|(other, _)| *other == port) {
+            top.problem(key, &port.to_string(), ports::taken(owner));
+        }
+    }
+}
+
 fn log(top: &mut SettingsReader<'_, '_>) -> Log {
     const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
     let key = "logLevel";
     let rule = "must be trace, debug, info, warn or error";
     // The chart's own default is the empty string.
-    let written = top.string_or(key, rule).filter(|level| !level.is_empty());
+    let written = top.string_with_rule(key, rule).filter(|level| !level.is_empty());
     let level = written.unwrap_or(default::LOG_LEVEL).to_owned();
     if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
         top.problem(key, &level, rule);
@@ -189,7 +214,7 @@ fn log(top: &mut SettingsReader<'_, '_>) -> Log {
 fn api_timeout(top: &mut SettingsReader<'_, '_>) -> String {
     let key = "consulAPITimeout";
     let rule = "must be a duration longer than 0, such as 5s";
-    let text = top.string_or(key, rule).unwrap_or(default::API_TIMEOUT);
+    let text = top.string_with_rule(key, rule).unwrap_or(default::API_TIMEOUT);
     if matches!(Millis::parse_go(text), None | Some(Millis(0))) {
         top.problem(key, text, rule);
     }
@@ -211,7 +236,7 @@ fn transparent_proxy(top: &mut SettingsReader<'_, '_>, openshift: bool) -> Trans
 
 fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
     let key = "path";
-    let path = block.name(key)?;
+    let path = block.written(key)?;
     if let Some(flaw) = volumes::access_log_flaw(path) {
         block.problem(key, path, flaw);
     }
@@ -221,7 +246,7 @@ fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
 fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<String> {
     top.block("adminPartitions", |block| {
         let key = "name";
-        let name = block.name(key);
+        let name = block.written(key);
         if let Some(name) = name.filter(|name| !is_namespace_name(name)) {
             block.problem(key, name, NAME_RULE);
         }
@@ -238,13 +263,15 @@ fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<Strin
 /// The address of the Consul servers, which consul-dataplane and connect-init resolve.
 fn address(block: &mut SettingsReader<'_, '_>) -> String {
     let key = "address";
-    let address = block.name(key).unwrap_or(default::ADDRESS);
+    let address = block.written(key).unwrap_or(default::ADDRESS);
     if address.starts_with("exec=") {
         let why =
             "must not be a command: it would run in every pod, whose containers do not have its program";
         let remedy = "write a DNS name of the servers, or the address of a load balancer";
         block.problem(key, address, Flaw::new(why, remedy));
-    } else if address.parse::<IpAddr>().is_err() && !is_dns_subdomain(address) {
+    } else if address.parse::<IpAddr>().is_err()
+        && !is_dns_subdomain(address.to_ascii_lowercase().trim_end_matches('.'))
+    {
         let rule =
             format!("must be a DNS name or an IP address without a port, such as {}", default::ADDRESS);
         block.problem(key, address, rule);

@@ -5,27 +5,27 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::VolumeMount;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::annotations::full;
 use crate::annotations::names::{
     ACCESS_LOG_ENABLED, ACCESS_LOG_PATH, MOUNT_VOLUME, USER_MOUNTS, USER_VOLUMES,
 };
 use crate::annotations::reader::{AnnotationReader, Empty};
 use crate::k8s::names::is_dns_label;
-use crate::mode::shared::volumes::{DATA, DATA_PATH, TOKEN, Volume, mount, on_disk};
-use crate::problem::Flaw;
+use crate::mode::shared::volumes::{TOKEN_PATH, Volume, mount, on_disk};
+use crate::problem::{Findings, Flaw};
 use crate::text::quoted_list;
 
 const ACCESS_LOGS: &str = "envoy-access-logs";
 
-/// The names of the injected volumes, except those with a service's name.
-pub const NAMES: &[&str] = &[DATA, TOKEN, ACCESS_LOGS];
+/// As written in the annotation: the API server validates it.
+pub type UserVolume = Map<String, Value>;
 
 /// The volumes and mounts in the annotations.
 #[derive(Debug, Default)]
 pub struct UserVolumes {
-    /// As written in the annotation: the API server validates them.
-    pub volumes: Vec<Value>,
+    pub volumes: Vec<UserVolume>,
     pub sidecar_mounts: Vec<VolumeMount>,
     /// The positions of the app's containers that get the injected volume.
     pub mounted_in: Vec<usize>,
@@ -33,11 +33,25 @@ pub struct UserVolumes {
 
 impl UserVolumes {
     pub fn read(reader: &mut AnnotationReader<'_, '_>) -> Self {
-        let volumes: Vec<Value> = json_list(reader, USER_VOLUMES, "volumes");
+        let volumes: Vec<UserVolume> = json_list(reader, USER_VOLUMES, "volumes");
         let mounts: Vec<VolumeMount> = json_list(reader, USER_MOUNTS, "volume mounts");
-        check_volumes(reader, &volumes);
-        check_mounts(reader, &mounts, &volumes);
+        check(reader, &volumes, &mounts);
         UserVolumes { volumes, sidecar_mounts: mounts, mounted_in: mounted_in(reader) }
+    }
+
+    /// Reports volumes and mounts that conflict with the injected ones.
+    pub fn check_injected(&self, injected: &[Volume], mounts: &[VolumeMount], findings: &mut Findings) {
+        for name in self.volumes.iter().map(name).filter(|name| injected.iter().any(|own| own.name == *name))
+        {
+            let flaw = Flaw::new("is the name of an injected volume", "use another name");
+            findings.problem(flaw.at(full(USER_VOLUMES)).value(name));
+        }
+        for mount in &self.sidecar_mounts {
+            if mounts.iter().any(|injected| injected.mount_path == mount.mount_path) {
+                let flaw = Flaw::new("an injected volume is mounted there", "mount the volume elsewhere");
+                findings.problem(flaw.at(full(USER_MOUNTS)).value(&mount.mount_path));
+            }
+        }
     }
 }
 
@@ -47,34 +61,29 @@ fn json_list<T: DeserializeOwned>(reader: &mut AnnotationReader<'_, '_>, name: &
     reader.json(name, written, &rule).unwrap_or_default()
 }
 
-fn name(volume: &Value) -> &str {
-    volume["name"].as_str().unwrap_or_default()
+fn name(volume: &UserVolume) -> &str {
+    volume.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn check_volumes(reader: &mut AnnotationReader<'_, '_>, volumes: &[Value]) {
-    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name.as_str());
-    let mut taken: BTreeSet<&str> = of_pod.chain(NAMES.iter().copied()).collect();
+fn check(reader: &mut AnnotationReader<'_, '_>, volumes: &[UserVolume], mounts: &[VolumeMount]) {
+    let mut known = BTreeSet::new();
+    known.extend(reader.spec.volumes.iter().map(|volume| volume.name.as_str()));
     for name in volumes.iter().map(name) {
         if !is_dns_label(name) {
             let rule = "a volume name must consist of lower-case letters, digits and '-', and must be no more than 63 characters";
             reader.problem(USER_VOLUMES, name, rule);
-        } else if !taken.insert(name) {
+        } else if !known.insert(name) {
             let flaw = Flaw::new("the pod already has a volume with this name", "use another name");
             reader.problem(USER_VOLUMES, name, flaw);
         }
     }
-}
-
-fn check_mounts(reader: &mut AnnotationReader<'_, '_>, mounts: &[VolumeMount], volumes: &[Value]) {
-    let of_pod = reader.spec.volumes.iter().map(|volume| volume.name.as_str());
-    let known: BTreeSet<&str> = of_pod.chain(volumes.iter().map(name)).collect();
-    let mut paths = BTreeSet::from([DATA_PATH]);
+    let mut paths = BTreeSet::new();
     for mount in mounts {
         if !known.contains(mount.name.as_str()) {
             let rule = "must be the name of a volume of the pod or in consul-sidecar-user-volume";
             reader.problem(USER_MOUNTS, &mount.name, rule);
         }
-        if !mount.mount_path.starts_with('/') || !paths.insert(&mount.mount_path) {
+        if !mount.mount_path.starts_with('/') || !paths.insert(mount.mount_path.as_str()) {
             let rule = "must be an absolute path where no other volume is mounted";
             reader.problem(USER_MOUNTS, &mount.mount_path, rule);
         }
@@ -128,11 +137,21 @@ impl AccessLog {
     }
 }
 
-/// What is wrong with the path of an access log. A volume is mounted at its directory.
+/// What is wrong with the path of an access log. A volume is mounted at its directory, and hides
+/// what the image has there.
 pub fn access_log_flaw(path: &str) -> Option<Flaw> {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let fits = path.starts_with('/') && !folder.is_empty() && !path.ends_with('/') && !path.contains(':');
-    (!fits || folder == DATA_PATH).then(|| {
+    const IMAGES_OWN: [&str; 10] =
+        ["bin", "consul", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
+    let mut steps = path.split('/');
+    let is_absolute = steps.next() == Some("");
+    let steps: Vec<&str> = steps.collect();
+    let fits = is_absolute
+        && steps.len() > 1
+        && !steps.iter().any(|step| matches!(*step, "" | "." | ".."))
+        && !steps.first().is_some_and(|first| IMAGES_OWN.contains(first))
+        && !path.contains(':');
+    let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+    (!fits || folder == Some(TOKEN_PATH)).then(|| {
         "must be the absolute path of a file in its own directory, such as /var/log/envoy/access.log".into()
     })
 }

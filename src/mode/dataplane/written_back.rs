@@ -72,7 +72,9 @@ fn resolved(pod: &Candidate<'_>, injection: &Injection<'_>, write: &mut impl FnM
     }
     resolve(ENABLE_METRICS, options.metrics.scrape.enabled);
     resolve(LIFECYCLE, options.lifecycle.managed.is_some());
-    if options.metrics.scrape.enabled && written(SCRAPE_PORT).is_none() {
+    // The controller does not remove spaces.
+    let has_port = written(SCRAPE_PORT).is_some_and(|written| written == written.trim());
+    if options.metrics.scrape.enabled && !has_port {
         write(SCRAPE_PORT, options.metrics.scrape.port.to_string());
     }
     if let Some(managed) = options.lifecycle.managed.as_ref().filter(|_| written(SHUTDOWN_GRACE).is_none()) {
