@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value, json};
-use support::kept::is_kept;
+use support::kept::AGENT;
 use support::original::derived::derived;
 use support::original::model::original;
 use support::original::{CASES, Case};
@@ -229,7 +229,7 @@ fn observed(case: &Case, answer: &Answer) -> Value {
         "annotations_written": annotations_written(&case.pod, &pod),
         "upstream_environment": upstream_environment(&case.pod, &pod),
         "registration": { "service": service, "proxy": proxy },
-        "lost": is_kept("", &case.pod, &pod).err(),
+        "lost": AGENT.is_kept("", &case.pod, &pod).err(),
         "in_another_order": in_another_order(case, &pod),
     })
 }

@@ -9,6 +9,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use consul_connect_injector::consul::catalog_upstream::{self, CatalogUpstream};
 use consul_connect_injector::problem::{Findings, Flaw};
@@ -160,7 +161,14 @@ fn upstreams(case: &Case, pod: &Value) -> Vec<Value> {
     };
     let namespaces = case.is_on("global.enableConsulNamespaces");
     let mut findings = Findings::default();
-    let upstreams = catalog_upstream::parse_list("upstreams", written, &resolve, namespaces, &mut findings);
+    let upstreams = catalog_upstream::parse_list(
+        "upstreams",
+        written,
+        &resolve,
+        namespaces,
+        Ipv4Addr::LOCALHOST.into(),
+        &mut findings,
+    );
     assert!(findings.problems.is_empty(), "{}: {findings:?}", case.id);
     upstreams.iter().map(api_upstream).collect()
 }

@@ -87,6 +87,38 @@ fn great_annotations_fit() {
 }
 
 #[test]
+fn great_pods_fit_in_dataplane_mode() {
+    let settings = json!({ "mode": "dataplane", "dns": { "nameservers": ["10.96.0.10"] } });
+    let fits = |what: &str, pod: &Value| {
+        fits(what, "validate", &sample::payload(&sample::creation(pod), &settings));
+    };
+    fits("containers", &with_containers(10_000, "db:2000"));
+    fits("upstreams", &web(&[("connect-service-upstreams", &upstreams(18_000))]));
+    let services: Vec<_> = many(30_000, |index| format!("s{index}")).collect();
+    let together = [("connect-service", services.join(",")), ("transparent-proxy", "false".to_owned())];
+    fits("services", &web(&together.each_ref().map(|(name, value)| (*name, value.as_str()))));
+    fits("ports", &web(&[("connect-service-port", &"http,".repeat(50_000))]));
+    fits(
+        "ports that are excluded",
+        &web(&[("transparent-proxy-exclude-inbound-ports", &"1,".repeat(120_000))]),
+    );
+    fits("blocks", &web(&[("transparent-proxy-exclude-outbound-cidrs", &"10.0.0.0/8,".repeat(20_000))]));
+    fits("containers with a mount", &web(&[("connect-inject-mount-volume", &"web,".repeat(60_000))]));
+    let volumes: Vec<_> =
+        many(5_000, |index| json!({ "name": format!("v{index}"), "emptyDir": {} })).collect();
+    let mounts: Vec<_> =
+        many(5_000, |index| json!({ "name": format!("v{index}"), "mountPath": format!("/{index}") }))
+            .collect();
+    fits(
+        "volumes and mounts",
+        &web(&[
+            ("consul-sidecar-user-volume", &json!(volumes).to_string()),
+            ("consul-sidecar-user-volume-mount", &json!(mounts).to_string()),
+        ]),
+    );
+}
+
+#[test]
 fn great_settings_fit() {
     let mut unknown = Value::Object(entries(100_000, "x"));
     unknown["agent"] = Value::Object(entries(20_000, "x"));

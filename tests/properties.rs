@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
 use soak::{pointers, sample};
-use support::kept::is_kept;
+use support::kept::{AGENT, DATAPLANE, Own};
 use support::{Answer, Asked as _, PREFIX, policy};
 
 /// Any Unicode.
@@ -75,9 +75,9 @@ fn set(pod: &mut Value, pointer: &str, optional: Optional) {
     }
 }
 
-/// A pod that is injected when the setting `default` is on.
-fn pod() -> impl Strategy<Value = Value> {
-    let annotations = subsequence(sample::ANNOTATIONS, 0..=sample::ANNOTATIONS.len());
+/// A pod with some of these annotations, which is injected when the setting `default` is on.
+fn pod(annotations: &'static [(&'static str, &'static str)]) -> impl Strategy<Value = Value> {
+    let annotations = subsequence(annotations, 0..=annotations.len());
     let optional = vec(optional(), OPTIONAL.len());
     let names = vec("c[a-z]{1,6}", 0..4);
     let fields = vec((any::<Index>(), "[a-z]{0,3}", any_json()), 0..8);
@@ -109,9 +109,9 @@ fn pod() -> impl Strategy<Value = Value> {
     )
 }
 
-fn settings() -> impl Strategy<Value = Value> {
-    (any::<bool>(), any::<bool>()).prop_map(|(native, namespaces)| {
-        json!({ "default": true, "nativeSidecars": native, "enableConsulNamespaces": namespaces })
+fn settings(mode: &'static str) -> impl Strategy<Value = Value> {
+    (any::<bool>(), any::<bool>()).prop_map(move |(native, namespaces)| {
+        json!({ "mode": mode, "default": true, "nativeSidecars": native, "enableConsulNamespaces": namespaces })
     })
 }
 
@@ -119,33 +119,53 @@ fn bytes(pod: &Value, settings: &Value) -> Vec<u8> {
     sample::payload(&sample::creation(pod), settings).to_string().into()
 }
 
+fn check_injection(own: &Own, pod: &Value, settings: &Value) -> Result<(), TestCaseError> {
+    let request = bytes(pod, settings);
+    let injected = Answer::to(&request).pod();
+    own.is_kept("", pod, &injected).map_err(TestCaseError::fail)?;
+
+    let again = policy().call("validate", &request).unwrap();
+    prop_assert!(
+        again == policy().call("validate", &request).unwrap(),
+        "the same input gives the same bytes"
+    );
+    let library = serde_json::to_vec(&admission::validate(&request).response).unwrap();
+    prop_assert!(again == library, "the module answers as the library does");
+
+    let answer: PolicyAnswer = serde_json::from_slice(&again).unwrap();
+    let response = AdmissionResponse::from_answer("u", Some(pod), answer);
+    prop_assert!(response.patched(pod).unwrap() == injected, "the patch makes the injected pod");
+
+    let second = Answer::to(&bytes(&injected, settings));
+    prop_assert_eq!(second.reason(), "already-injected");
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_injected_pod_comes_back_equal_and_only_once(pod in pod(), settings in settings()) {
-        let request = bytes(&pod, &settings);
-        let answer = Answer::to(&request);
+    fn in_agent_mode_a_pod_comes_back_equal_and_is_injected_once(
+        pod in pod(sample::ANNOTATIONS), settings in settings("agent")
+    ) {
+        let answer = Answer::to(&bytes(&pod, &settings));
         prop_assume!(answer.reason() != "opted-out");
         prop_assert_eq!(answer.reason(), "injected", "{:?} {:?}", answer.message, answer.warnings);
-        let injected = answer.pod();
-        is_kept("", &pod, &injected).map_err(TestCaseError::fail)?;
-
-        let again = policy().call("validate", &request).unwrap();
-        prop_assert!(again == policy().call("validate", &request).unwrap(), "the same input gives the same bytes");
-        let library = serde_json::to_vec(&admission::validate(&request).response).unwrap();
-        prop_assert!(again == library, "the module answers as the library does");
-
-        let answer: PolicyAnswer = serde_json::from_slice(&again).unwrap();
-        let response = AdmissionResponse::from_answer("u", Some(&pod), answer);
-        prop_assert!(response.patched(&pod).unwrap() == injected, "the patch makes the injected pod");
-
-        let second = Answer::to(&bytes(&injected, &settings));
-        prop_assert_eq!(second.reason(), "already-injected");
+        check_injection(&AGENT, &pod, &settings)?;
     }
 
     #[test]
-    fn a_pod_that_asks_for_nothing_gets_no_object(mut pod in pod()) {
+    fn in_dataplane_mode_a_pod_comes_back_equal_and_is_injected_once(
+        pod in pod(sample::DATAPLANE_ANNOTATIONS), mut settings in settings("dataplane")
+    ) {
+        settings["dns"] = json!({ "nameservers": ["10.96.0.10"] });
+        // A pod that lost its volumes or ports cannot have all annotations.
+        prop_assume!(Answer::to(&bytes(&pod, &settings)).reason() == "injected");
+        check_injection(&DATAPLANE, &pod, &settings)?;
+    }
+
+    #[test]
+    fn a_pod_that_asks_for_nothing_gets_no_object(mut pod in pod(sample::ANNOTATIONS)) {
         let annotations = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
         annotations.map(|annotations| annotations.remove(&format!("{PREFIX}connect-inject")));
         // Only an injection returns an object; this is checked for all answers.
@@ -175,7 +195,7 @@ fn a_lost_a_changed_and_an_added_field_are_seen() {
         (changed("/spec/containers/0", json!({ "name": "x", "env": [] })), "env: null became []"),
         (changed("/spec/containers/0", json!({ "name": "x", "tty": true })), "tty was added"),
     ] {
-        let lost = is_kept("", &pod, &after).unwrap_err();
+        let lost = AGENT.is_kept("", &pod, &after).unwrap_err();
         assert!(lost.contains(seen), "{seen}: {lost}");
     }
     let own = json!({ "name": "consul-connect-x" });
@@ -183,5 +203,5 @@ fn a_lost_a_changed_and_an_added_field_are_seen() {
         "/spec/containers",
         json!([own, x, { "name": "y", "env": [{ "name": "A_CONNECT_SERVICE_PORT" }] }, own]),
     );
-    assert_eq!(is_kept("", &pod, &fine), Ok(()));
+    assert_eq!(AGENT.is_kept("", &pod, &fine), Ok(()));
 }

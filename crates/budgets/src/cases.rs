@@ -19,11 +19,12 @@ pub struct Case {
 #[must_use]
 pub fn all() -> Vec<Case> {
     vec![
-        validate("skip", &pod(4 * 1024, &json!({}))),
-        validate("inject 4 KB", &pod(4 * 1024, &requests_injection())),
-        validate("inject 64 KB", &pod(64 * 1024, &requests_injection())),
-        validate("inject 1 MB", &pod(1024 * 1024, &requests_injection())),
-        validate("reject", &pod(4 * 1024, &wrong())),
+        validate("skip", &pod(4 * 1024, &json!({})), &settings()),
+        validate("inject 4 KB", &pod(4 * 1024, &requests_injection()), &settings()),
+        validate("inject 64 KB", &pod(64 * 1024, &requests_injection()), &settings()),
+        validate("inject 1 MB", &pod(1024 * 1024, &requests_injection()), &settings()),
+        validate("dataplane 4 KB", &pod(4 * 1024, &requests_injection()), &dataplane_settings()),
+        validate("reject", &pod(4 * 1024, &wrong()), &settings()),
         Case {
             name: "validate_settings",
             operation: "validate_settings",
@@ -59,7 +60,11 @@ fn settings() -> Value {
     })
 }
 
-fn validate(name: &'static str, object: &Value) -> Case {
+fn dataplane_settings() -> Value {
+    json!({ "mode": "dataplane", "dns": { "nameservers": ["10.96.0.10"] } })
+}
+
+fn validate(name: &'static str, object: &Value, settings: &Value) -> Case {
     let payload = json!({
         "request": {
             "uid": "1299d386-525b-4032-98ae-1949f69f9cfc",
@@ -74,7 +79,7 @@ fn validate(name: &'static str, object: &Value) -> Case {
             },
             "object": object
         },
-        "settings": settings()
+        "settings": settings
     });
     let object = Some(object.clone());
     Case { name, operation: "validate", payload: payload.to_string().into_bytes(), object }
