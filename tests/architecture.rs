@@ -1,6 +1,5 @@
 //! The dependencies between modules: a module uses only layers below its own, and there are no
 //! cycles. `docs/architecture.md` describes the layers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

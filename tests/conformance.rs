@@ -7,7 +7,6 @@
 //!
 //! A model of the original that reproduces the recorded cases ([`original()`]) extends them by
 //! some thousand similar pods ([`derived()`]).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

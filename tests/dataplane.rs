@@ -1,6 +1,5 @@
 //! Dataplane mode of the built `policy.wasm`: injected pods, problems and warnings.
 //! `tests/dataplane_conformance.rs` compares it with the chart's webhook.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

@@ -4,7 +4,6 @@
 //! did with several hundred pods. The policy does the same, or the difference has a reason: one of
 //! the [`OUTCOMES`], or for a pod that both inject, one of those of `policy-host run --against`. A
 //! difference without a reason fails, and so does a reason without a case.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

@@ -4,7 +4,6 @@
 //! of consul-k8s 2.0.3 made for the webhook's pods. Read in the same way ([`registered`]), the
 //! policy's pods give the same registrations. Where the controller fails, the policy must
 //! reject the pod.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

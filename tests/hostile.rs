@@ -5,7 +5,6 @@
 //! only by the value.
 //!
 //! `e2e/scenarios/hostile.bats` does the same on a real cluster.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

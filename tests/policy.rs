@@ -1,5 +1,4 @@
 //! The behavior of the built `policy.wasm` for its users.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! Checks `docs/security.md` and `docs/dependencies.md` against the module, its metadata and
 //! the tests that they name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -2,14 +2,7 @@
 //! kubelet would.
 //!
 //! Every answer is also checked against the requirements of [`soak::Trial`].
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
+#![allow(dead_code)]
 
 pub mod kept;
 pub mod original;

@@ -78,7 +78,7 @@ pub fn of(modules: &[Module], rows: &[Row]) -> String {
 /// The median, less that of the same call of `accept`.
 fn beyond_accept(rows: &[Row], row: &Row) -> Option<f64> {
     let accept = rows.iter().find(|other| other.case == row.case && other.module == ACCEPT)?;
-    (row.module != ACCEPT).then(|| row.time.median - accept.time.median)
+    (row.module != ACCEPT).then_some(row.time.median - accept.time.median)
 }
 
 /// The same as a fraction of that of `naive`.

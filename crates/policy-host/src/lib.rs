@@ -49,8 +49,6 @@ pub use error::{CallError, LoadError, RequestError};
 pub use log::{Level, LogEntry, LogSink, Logs};
 pub use module::Metadata;
 pub use policy::{Observation, Policy, PolicyBuilder, Review};
-/// The name in the policy's own tests.
-pub use request::AdmissionRequest as ValidateRequest;
 pub use request::{AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo};
 pub use response::{
     AdmissionResponse, AdmissionStatus, PatchError, PatchType, PolicyAnswer, SettingsAnswer, StatusCause,

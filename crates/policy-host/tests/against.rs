@@ -1,7 +1,5 @@
 //! `policy-host run --against`: compares a pod of the chart's webhook with the policy's.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::{fs, process::Command};

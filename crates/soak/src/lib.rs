@@ -15,7 +15,7 @@ mod trial;
 pub use answer::{Answer, shown};
 pub use generator::{Generator, Input, pointers};
 #[cfg(feature = "host")]
-pub use trial::{FUEL_LIMIT, MEMORY_LIMIT, Outcome, Trial, load};
+pub use trial::{Outcome, Trial, load};
 
 /// The policy server's limit for a request.
 pub const REQUEST_LIMIT: usize = 2 * 1024 * 1024;

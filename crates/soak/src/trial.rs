@@ -10,11 +10,11 @@ use crate::answer::{Answer, shown};
 use crate::generator::Input;
 
 /// The limit for the memory of a call.
-pub const MEMORY_LIMIT: u64 = 64 * 1024 * 1024;
+const MEMORY_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The limit for the work of a call, in WebAssembly instructions: about what compiled code does
 /// in the policy server's limit of two seconds. Unlike time, it does not depend on the machine.
-pub const FUEL_LIMIT: u64 = 2_000_000_000;
+const FUEL_LIMIT: u64 = 2_000_000_000;
 
 /// Only for calls that never return, because the interpreter is slower than the policy server.
 const ENDLESS: Duration = Duration::from_secs(15);

@@ -33,6 +33,7 @@ impl Scrape {
     }
 
     /// The endpoint of a pod. `port` is the annotation's value, which each mode reads differently.
+    #[must_use]
     pub fn of_pod(&self, reader: &mut AnnotationReader<'_, '_>, port: Option<u16>) -> Self {
         let enabled = reader.bool(ENABLE_METRICS, Empty::Absent).unwrap_or(self.enabled);
         let path = reader.path(SCRAPE_PATH);

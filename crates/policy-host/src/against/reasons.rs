@@ -44,7 +44,8 @@ pub const REASONS: &[Reason] = &[
             it.path.starts_with("volumes[consul-connect-inject-token]")
                 || (of_injected(it)
                     && ((it.path.contains(mount)
-                        && (it.path.ends_with(".readOnly") || is(&it.ours, "consul-connect-inject-token")))
+                        && (it.path.ends_with(".readOnly")
+                            || is(it.ours.as_ref(), "consul-connect-inject-token")))
                         || it.path.contains("].env[CONSUL_LOGIN_BEARER_TOKEN_FILE]")))
         },
     },
@@ -53,10 +54,10 @@ pub const REASONS: &[Reason] = &[
         covers: |it, _| {
             let log = it.path.starts_with("annotations[consul.hashicorp.com/consul-sidecar-access-log-")
                 || it.path.starts_with("volumes[envoy-access-logs]")
-                || is(&it.theirs, "envoy-access-logs");
+                || is(it.theirs.as_ref(), "envoy-access-logs");
             let secret = it.path.strip_prefix("volumes[");
             let service = secret.and_then(|path| path.strip_suffix("-service-account].secret.secretName"));
-            (log && it.ours.is_none()) || service.is_some_and(|service| is(&it.ours, service))
+            (log && it.ours.is_none()) || service.is_some_and(|service| is(it.ours.as_ref(), service))
         },
     },
     Reason {
@@ -80,7 +81,7 @@ pub const REASONS: &[Reason] = &[
         covers: |it, _| {
             of_init(it)
                 && it.path.ends_with("].resources.limits.cpu")
-                && is(&it.theirs, "50m")
+                && is(it.theirs.as_ref(), "50m")
                 && it.ours.is_none()
         },
     },
@@ -100,7 +101,7 @@ pub const REASONS: &[Reason] = &[
         covers: |it, pod| {
             let grace = ["].args[-shutdown-grace-period-seconds]", GRACE_PERIOD];
             pod.is_job()
-                && ((grace.iter().any(|end| it.path.ends_with(end)) && is(&it.ours, "0"))
+                && ((grace.iter().any(|end| it.path.ends_with(end)) && is(it.ours.as_ref(), "0"))
                     || (of_proxy(it) && it.path.contains("].livenessProbe.") && it.ours.is_none()))
         },
     },
@@ -127,8 +128,9 @@ pub const REASONS: &[Reason] = &[
     Reason {
         says: says::NATIVE_SIDECAR,
         covers: |it, _| {
-            let moved =
-                it.path.ends_with("].is") && is(&it.theirs, "container") && is(&it.ours, "native sidecar");
+            let moved = it.path.ends_with("].is")
+                && is(it.theirs.as_ref(), "container")
+                && is(it.ours.as_ref(), "native sidecar");
             let parts = ["].startupProbe.", "].env[DP_ENVOY_ADMIN_BIND_PORT]"];
             let health = it.ours.is_some() && parts.iter().any(|part| it.path.contains(part));
             is_order(it) || (of_proxy(it) && (moved || health))
@@ -160,8 +162,8 @@ pub const REASONS: &[Reason] = &[
         covers: |it, _| {
             of_init(it)
                 && it.path.ends_with("].args[-service-account-name]")
-                && is(&it.theirs, "")
-                && is(&it.ours, "default")
+                && is(it.theirs.as_ref(), "")
+                && is(it.ours.as_ref(), "default")
         },
     },
 ];
@@ -179,8 +181,8 @@ const RESOLVED: [&str; 6] = [
     "annotations[consul.hashicorp.com/transparent-proxy-overwrite-probes]",
 ];
 
-fn is(value: &Option<Value>, text: &str) -> bool {
-    value.as_ref().is_some_and(|value| value == text)
+fn is(value: Option<&Value>, text: &str) -> bool {
+    value.is_some_and(|value| value == text)
 }
 
 fn of_init(it: &Difference) -> bool {

@@ -80,10 +80,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let policy = Policy::builder()
         .path(input::policy_path(&args.policy)?)
         .map_err(|error| Failure::from(error).about(&args.policy))?;
+    let (policy, logs) = policy.with_logs();
     let mut refusals = Vec::new();
     for (title, settings) in &all {
         let answer = policy.validate_settings(settings)?;
-        for note in advice(settings) {
+        let logged = logs.take().into_iter().filter_map(|line| line.message);
+        for note in logged.chain(advice(settings)) {
             tell(screen, &note);
         }
         let prefix = title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
