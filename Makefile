@@ -41,7 +41,7 @@ TESTS_MAY := -A clippy::indexing_slicing -A clippy::string_slice \
 .PHONY: lint
 lint: | target
 	cargo clippy --locked --release --target wasm32-wasip1 -p consul-connect-injector -- -D warnings
-	cargo clippy --locked --lib --bins -- -D warnings
+	cargo clippy --locked --lib --bins --examples -- -D warnings
 	cargo clippy --locked --tests -- -D warnings $(TESTS_MAY)
 
 .PHONY: tools

@@ -529,7 +529,7 @@ mod what_a_user_reads {
         ];
         for (upstream, annotations, settings, owner) in [
             ("db:15001", &[][..], json!({}), "transparent proxy"),
-            ("db:20100", &[], merging, "merged metrics"),
+            ("db:20100", &[], merging, "consul-dataplane's port for merged metrics"),
             ("db:19001", &several, json!({}), "Envoy's admin interface"),
         ] {
             let upstreams = [("connect-service-upstreams", upstream)];
@@ -662,38 +662,56 @@ mod conflicts {
 
     #[test]
     fn an_access_log_that_would_hide_a_part_of_the_image() {
-        for path in ["/dev/stdout", "/usr/local/bin/a.log", "/consul/connect-inject//a.log", "/var/../dev/a"]
-        {
-            let message = problem(&[("consul-sidecar-access-log-path", path)], json!({}));
+        let message = |path| problem(&[("consul-sidecar-access-log-path", path)], json!({}));
+        for path in ["/dev/stdout", "/usr/local/bin/a.log", "/consul/connect-inject/a.log"] {
+            assert!(message(path).contains("the volume of the log would hide files of the proxy"), "{path}");
+        }
+        for path in ["a.log", "/a.log", "/var/log/", "/var//a.log", "/var/../dev/a.log"] {
             assert!(
-                message.contains("must be the absolute path of a file in its own directory"),
-                "{message}"
+                message(path).contains("must be the absolute path of a file in its own directory"),
+                "{path}"
             );
         }
     }
 
     #[test]
     fn ports_of_two_parts_of_the_proxy() {
-        let metrics = ("enable-metrics", "true");
+        let metrics = [("enable-metrics", "true"), ("enable-metrics-merging", "true")];
         for (name, port, owner) in [
             ("prometheus-scrape-port", "20000", "Envoy's listener for other proxies"),
             ("merged-metrics-port", "20101", "consul-dataplane's metrics"),
             ("merged-metrics-port", "20200", "Envoy's metrics"),
             ("sidecar-proxy-lifecycle-graceful-port", "19000", "Envoy's admin interface"),
         ] {
-            let message = problem(&[metrics, (name, port)], json!({}));
+            let message = problem(&[&metrics[..], &[(name, port)]].concat(), json!({}));
             let expected =
                 format!("{PREFIX}{name}: invalid value \"{port}\": is already used by {owner}; use");
             assert!(message.contains(&expected), "{message}");
         }
-        let upstreams =
-            problem(&[metrics, ("connect-service-upstreams", "a:20100,b:20101,c:20200")], json!({}));
+        let upstreams = ("connect-service-upstreams", "a:20100,b:20101,c:20200");
+        let upstreams = problem(&[metrics[0], upstreams], json!({}));
         assert!(upstreams.contains("(3 problems)"), "{upstreams}");
+        // Envoy listens there at the pod's address only.
+        assert_eq!(ask(&web(&[("connect-service-upstreams", "a:20000")]), json!({})).reason(), "injected");
         let settings = refusal(json!({ "metrics": { "defaultPrometheusScrapePort": 20100 } }));
         assert!(
             settings.contains("metrics.defaultPrometheusScrapePort: invalid value \"20100\": is already")
         );
         assert!(settings.contains("metrics.defaultMergedMetricsPort"), "{settings}");
+    }
+
+    #[test]
+    fn a_stateful_sets_claims_are_volumes() {
+        let mount = r#"[{"name":"data","mountPath":"/data"}]"#;
+        let template = web(&[("consul-sidecar-user-volume-mount", mount)]);
+        let mut set = json!({ "metadata": { "name": "web" }, "spec": { "template": template } });
+        let reason = |set: &Value| {
+            let request = soak::sample::request(["apps", "StatefulSet"], "CREATE", set, &Value::Null);
+            support::ask_request(&request, &dataplane(json!({}))).reason().to_owned()
+        };
+        assert_eq!(reason(&set), "workload-rejected");
+        set["spec"]["volumeClaimTemplates"] = json!([{ "metadata": { "name": "data" } }]);
+        assert_eq!(reason(&set), "workload-accepted");
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl CatalogUpstream {
 
     fn conflicts_with(&self, other: &CatalogUpstream, loopback: IpAddr) -> bool {
         let (own, others) = (self.address(loopback), other.address(loopback));
-        self.port == other.port && (own == others || own.is_unspecified() || others.is_unspecified())
+        let overlap = own.is_unspecified() || others.is_unspecified();
+        self.port == other.port && (own == others || (overlap && own.is_ipv4() == others.is_ipv4()))
     }
 }
 

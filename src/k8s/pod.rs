@@ -84,7 +84,7 @@ pub struct PodSpec {
     pub dns_config: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, expecting = "an object")]
 pub struct Named {
     #[serde(deserialize_with = "null_as_default")]

@@ -4,7 +4,7 @@ use crate::annotations::{Annotations, unknown};
 use crate::configuration::Configuration;
 use crate::gate::{self, Gate};
 use crate::json::{Fields, Unreadable};
-use crate::k8s::pod::{Metadata, PodSpec, SpecFields};
+use crate::k8s::pod::{Metadata, Named, PodSpec, SpecFields};
 use crate::mode::candidate::Candidate;
 use crate::mode::plan::Plan;
 use crate::problem::{Findings, Problem};
@@ -30,6 +30,8 @@ pub struct Reviewed<'r, 'a> {
     pub namespace: &'r str,
     /// Whether a Job owns the pod.
     pub is_job: bool,
+    /// The volumes that a `StatefulSet` adds to the pods of its template.
+    pub claims: Vec<Named>,
 }
 
 impl<'a> Reviewed<'_, 'a> {
@@ -41,7 +43,8 @@ impl<'a> Reviewed<'_, 'a> {
             Gate::Open(problem) => problem,
         };
         let spec = SpecFields::read(self.fields)?;
-        let read = Box::new(PodSpec::read(&spec)?);
+        let mut read = Box::new(PodSpec::read(&spec)?);
+        read.volumes.extend(self.claims.iter().cloned());
         let mut findings = Findings { problems: unreadable.into_iter().collect(), warnings: Vec::new() };
         let candidate = Candidate {
             namespace: self.namespace,

@@ -30,6 +30,7 @@ pub fn review<'a>(request: &Request<'a>, configuration: &Configuration) -> anyho
         annotations,
         namespace: subject.namespace,
         is_job: metadata.is_owned_by_job(),
+        claims: Vec::new(),
     };
     match reviewed.decide(configuration)? {
         Decision::Skip { reason, mut warnings } => {

@@ -9,7 +9,7 @@ use super::misplaced;
 use crate::annotations::Annotations;
 use crate::configuration::Configuration;
 use crate::json::{Fields, Unreadable};
-use crate::k8s::pod::Metadata;
+use crate::k8s::pod::{Metadata, Named};
 use crate::problem::{Problem, list, one_line};
 use crate::reason::Reason;
 use crate::request::Request;
@@ -30,7 +30,7 @@ pub fn review(
         let warnings = misplaced::warnings(workload, object, &own, &Annotations::default(), mode)?;
         return Ok(Answer::accept(Reason::WorkloadAccepted, &warnings, None));
     };
-    let reviewed = template.reviewed(workload, subject.namespace)?;
+    let reviewed = template.reviewed(subject.namespace)?;
     let mut warnings = misplaced::warnings(workload, object, &own, &reviewed.annotations, mode)?;
     match reviewed.decide(configuration)? {
         Decision::Skip { warnings: more, .. } | Decision::Inject { warnings: more, .. } => {
@@ -62,24 +62,29 @@ pub fn review(
 struct Template<'a> {
     fields: Fields<'a>,
     metadata: Metadata,
+    is_job: bool,
+    claims: Vec<Named>,
 }
 
 impl<'a> Template<'a> {
     fn of(workload: Workload, object: &Fields<'a>) -> Result<Option<Self>, Unreadable> {
         let Some(fields) = object.object_at(workload.template)? else { return Ok(None) };
         let metadata = fields.read("metadata")?;
-        Ok(Some(Template { fields, metadata }))
+        Ok(Some(Template { fields, metadata, is_job: workload.creates_jobs_pods(), claims: claims(object)? }))
     }
 
-    fn reviewed<'r>(
-        &'r self,
-        workload: Workload,
-        namespace: &'r str,
-    ) -> Result<Reviewed<'r, 'a>, Unreadable> {
-        let Template { fields, metadata } = self;
+    fn reviewed<'r>(&'r self, namespace: &'r str) -> Result<Reviewed<'r, 'a>, Unreadable> {
+        let Template { fields, metadata, is_job, claims } = self;
         let annotations = Annotations::read(metadata, fields)?;
-        Ok(Reviewed { fields, metadata, annotations, namespace, is_job: workload.creates_jobs_pods() })
+        let (is_job, claims) = (*is_job, claims.clone());
+        Ok(Reviewed { fields, metadata, annotations, namespace, is_job, claims })
     }
+}
+
+/// The names of a `StatefulSet`'s volume claims.
+fn claims(object: &Fields<'_>) -> Result<Vec<Named>, Unreadable> {
+    let Some(spec) = object.object("spec")? else { return Ok(Vec::new()) };
+    spec.objects("volumeClaimTemplates")?.iter().map(|claim| claim.read("metadata")).collect()
 }
 
 /// The problems that the workload had before this update.
@@ -94,7 +99,7 @@ fn old_problems(
             return Ok(Vec::new());
         };
         let Some(template) = Template::of(workload, old)? else { return Ok(Vec::new()) };
-        let reviewed = template.reviewed(workload, namespace)?;
+        let reviewed = template.reviewed(namespace)?;
         match reviewed.decide(configuration)? {
             Decision::Reject { problems, .. } => Ok(problems),
             _ => Ok(Vec::new()),

@@ -50,7 +50,7 @@ pub fn consul_namespaces(top: &mut SettingsReader<'_, '_>, mirror: bool) -> Opti
     let policy = acl_name(top, "crossNamespaceACLPolicy", 1);
     let namespaces = top.block("consulNamespaces", |block| {
         let key = "consulDestinationNamespace";
-        let destination = block.written(key).unwrap_or(DESTINATION_NAMESPACE);
+        let destination = block.non_empty(key).unwrap_or(DESTINATION_NAMESPACE);
         if !is_namespace_name(destination) {
             block.problem(key, destination, NAME_RULE);
         }
@@ -82,7 +82,7 @@ pub fn acl_auth_method(top: &mut SettingsReader<'_, '_>) -> Option<String> {
 /// The name of an ACL object, with at most so many slashes. It is used in command lines, so it
 /// must not look like a flag.
 fn acl_name<'a>(block: &mut SettingsReader<'a, '_>, key: &'static str, slashes: usize) -> Option<&'a str> {
-    let name = block.written(key)?;
+    let name = block.non_empty(key)?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/');
     let written = name.bytes().filter(|byte| *byte == b'/').count();
     if name.len() > 128 || name.starts_with(['-', '/']) || !name.bytes().all(fits) || written > slashes {
@@ -114,7 +114,7 @@ pub fn tls(top: &mut SettingsReader<'_, '_>, ca_required: bool) -> Option<Tls> {
         let key = "caCert";
         let rule = "must be the PEM certificate itself, not the Secret that contains it";
         let ca_cert = block.string_with_rule(key, rule).unwrap_or_default();
-        let server_name = block.written("serverName");
+        let server_name = block.non_empty("serverName");
         if let Some(name) = server_name {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             if name.len() > 253 || name.starts_with(['-', '.']) || !name.bytes().all(fits) {

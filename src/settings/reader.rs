@@ -75,9 +75,10 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
             Some(Value::Bool(value)) => *value,
             Some(other) => {
                 let flaw = match other.as_str() {
-                    Some("-") => {
-                        Flaw::new("is the chart's word for the value of a global key", "write true or false")
-                    }
+                    Some("-") => Flaw::new(
+                        "is the chart's word for its default",
+                        "write true or false, or remove the key",
+                    ),
                     _ => "must be a boolean: true or false, without quotes".into(),
                 };
                 self.json_problem(key, other, flaw);
@@ -101,7 +102,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
     }
 
     /// A string. As in the chart, the empty string is the default.
-    pub fn written(&mut self, key: &'static str) -> Option<&'a str> {
+    pub fn non_empty(&mut self, key: &'static str) -> Option<&'a str> {
         self.string(key).filter(|text| !text.is_empty())
     }
 
@@ -144,7 +145,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
 
     /// The path of a URL.
     pub fn url_path(&mut self, key: &'static str, default: &str) -> String {
-        let path = self.written(key).unwrap_or(default);
+        let path = self.non_empty(key).unwrap_or(default);
         if !is_url_path(path) {
             self.problem(key, path, URL_PATH_RULE);
         }

@@ -51,7 +51,15 @@ pub fn template_pod(workload: &Value, namespace: &str) -> Option<Value> {
     let owner =
         json!({ "apiVersion": workload["apiVersion"], "kind": owner, "name": name, "controller": true });
     metadata.insert("ownerReferences".to_owned(), json!([owner]));
-    let spec = template.get("spec").cloned().unwrap_or_else(|| json!({}));
+    let mut spec = template.get("spec").cloned().unwrap_or_else(|| json!({}));
+    let claims = workload.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+    for claim in claims.into_iter().flatten().filter_map(|claim| claim.pointer("/metadata/name")) {
+        let volume = json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } });
+        match spec["volumes"].as_array_mut() {
+            Some(volumes) => volumes.push(volume),
+            None => spec["volumes"] = json!([volume]),
+        }
+    }
     Some(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec }))
 }
 

@@ -47,7 +47,7 @@ impl DnsSettings {
             block.problem_without_value("nameservers", rule);
         }
         let key = "clusterDomain";
-        let cluster_domain = block.written(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
+        let cluster_domain = block.non_empty(key).unwrap_or(default::CLUSTER_DOMAIN).to_owned();
         let rule = "must be a DNS name such as cluster.local";
         if !is_dns_subdomain(&cluster_domain) {
             block.problem(key, &cluster_domain, rule);

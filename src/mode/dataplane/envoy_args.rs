@@ -9,16 +9,19 @@ use crate::problem::Flaw;
 /// The annotation's arguments, or else the setting's, as words.
 pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &EnvoyArgs, several: bool) -> Vec<String> {
     let own = envoy_args::parse(reader.annotations, reader.findings);
-    let (place, remedy) = match own {
-        Some(_) => (full(ENVOY_ARGS), "remove it"),
-        None => (
-            "setting envoyExtraArgs".to_owned(),
-            "ask the policy's administrator to remove it, or write the pod's own arguments in the annotation envoy-extra-args",
-        ),
-    };
+    if let Some(flaw) = own.as_ref().and_then(log_format_flaw) {
+        reader.findings.problem(flaw.at(full(ENVOY_ARGS)));
+    }
     let args = own.as_ref().unwrap_or(defaults);
-    let flaws = [log_format_flaw(args), base_id_flaw(args, remedy).filter(|_| several)];
-    reader.findings.problems.extend(flaws.into_iter().flatten().map(|flaw| flaw.at(&*place)));
+    if let Some(why) = base_id_flaw(args).filter(|_| several) {
+        reader.findings.problem(match own {
+            Some(_) => Flaw::new(why, "remove it").at(full(ENVOY_ARGS)),
+            None => {
+                let remedy = "ask the policy's administrator to remove it, or write the pod's own arguments in the annotation envoy-extra-args";
+                Flaw::new(why, remedy).at("setting envoyExtraArgs")
+            }
+        });
+    }
     words(args)
 }
 
@@ -31,15 +34,13 @@ pub fn log_format_flaw(args: &EnvoyArgs) -> Option<Flaw> {
     })
 }
 
-fn base_id_flaw(args: &EnvoyArgs, remedy: &str) -> Option<Flaw> {
+fn base_id_flaw(args: &EnvoyArgs) -> Option<String> {
     let flag = ["--base-id", "--use-dynamic-base-id"].into_iter().find(|flag| args.has(flag))?;
-    let why =
-        format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy");
-    Some(Flaw::new(why, remedy))
+    Some(format!("{flag} is not allowed with several services: the policy sets a base ID for each proxy"))
 }
 
-/// consul-dataplane finds only long flags in words of their own, and always sets
-/// `--disable-hot-restart`.
+/// consul-dataplane recognizes the user's flags only in their long form and as separate words,
+/// and always sets `--disable-hot-restart` itself.
 fn words(args: &EnvoyArgs) -> Vec<String> {
     args.words_without(&["--disable-hot-restart"])
 }
@@ -55,8 +56,8 @@ mod tests {
         assert_eq!(words(&args("-l debug --disable-hot-restart --service-zone -l --x y z")), passed);
         assert_eq!(words(&args("'-l debug' '--service-zone -l' --x y z")), passed);
         assert!(log_format_flaw(&args("--log-format x")).unwrap().to_string().contains("--log-format"));
-        assert!(base_id_flaw(&args("--base-id 1"), "remove it").is_some());
+        assert!(base_id_flaw(&args("--base-id 1")).is_some());
         let allowed = args("--concurrency 1 --log-level info");
-        assert!(log_format_flaw(&allowed).is_none() && base_id_flaw(&allowed, "remove it").is_none());
+        assert!(log_format_flaw(&allowed).is_none() && base_id_flaw(&allowed).is_none());
     }
 }

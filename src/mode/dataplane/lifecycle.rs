@@ -63,19 +63,21 @@ impl Lifecycle {
     pub fn read(reader: &mut AnnotationReader<'_, '_>, defaults: &LifecycleDefaults, job: bool) -> Self {
         let graceful_port = reader.port(GRACEFUL_PORT, 1024).unwrap_or(defaults.graceful_port);
         let enabled = reader.bool(LIFECYCLE, Empty::Absent).unwrap_or(defaults.enabled);
-        let drain_listeners = reader.bool(DRAIN_LISTENERS, Empty::Absent);
-        let shutdown_grace = reader.number(SHUTDOWN_GRACE, 0, SECONDS_LIMIT);
-        let startup_grace = reader.number(STARTUP_GRACE, 0, SECONDS_LIMIT);
-        let mut path = |name: &str, default: &str| reader.path(name).unwrap_or(default).to_owned();
-        let default_grace = if job { 0 } else { defaults.shutdown_grace_seconds };
-        let managed = Managed {
-            drain_listeners: drain_listeners.unwrap_or(defaults.drain_listeners),
-            shutdown_grace_seconds: shutdown_grace.unwrap_or(default_grace),
-            startup_grace_seconds: startup_grace.unwrap_or(defaults.startup_grace_seconds),
-            shutdown_path: path(GRACEFUL_SHUTDOWN_PATH, &defaults.shutdown_path),
-            startup_path: path(GRACEFUL_STARTUP_PATH, &defaults.startup_path),
-        };
-        let lifecycle = Lifecycle { graceful_port, managed: enabled.then_some(managed) };
+        let managed = enabled.then(|| {
+            let drain_listeners = reader.bool(DRAIN_LISTENERS, Empty::Absent);
+            let shutdown_grace = reader.number(SHUTDOWN_GRACE, 0, SECONDS_LIMIT);
+            let startup_grace = reader.number(STARTUP_GRACE, 0, SECONDS_LIMIT);
+            let mut path = |name: &str, default: &str| reader.path(name).unwrap_or(default).to_owned();
+            let default_grace = if job { 0 } else { defaults.shutdown_grace_seconds };
+            Managed {
+                drain_listeners: drain_listeners.unwrap_or(defaults.drain_listeners),
+                shutdown_grace_seconds: shutdown_grace.unwrap_or(default_grace),
+                startup_grace_seconds: startup_grace.unwrap_or(defaults.startup_grace_seconds),
+                shutdown_path: path(GRACEFUL_SHUTDOWN_PATH, &defaults.shutdown_path),
+                startup_path: path(GRACEFUL_STARTUP_PATH, &defaults.startup_path),
+            }
+        });
+        let lifecycle = Lifecycle { graceful_port, managed };
         lifecycle.warn_of_early_end(reader);
         lifecycle
     }

@@ -34,8 +34,6 @@ impl MetricsDefaults {
 #[derive(Debug)]
 pub struct Metrics {
     pub scrape: Scrape,
-    /// consul-dataplane listens on it also if metrics are not merged.
-    pub merged_port: u16,
     /// Whether merging was requested, with or without metrics.
     pub merging: bool,
     /// `None`: the proxy serves only its own metrics.
@@ -44,6 +42,7 @@ pub struct Metrics {
 
 #[derive(Debug)]
 pub struct Merged {
+    port: u16,
     service_port: u16,
     service_path: String,
     tls: Option<Tls>,
@@ -67,23 +66,29 @@ impl Metrics {
         let scrape_port = reader.port(SCRAPE_PORT, 1024);
         let scrape = defaults.scrape.of_pod(reader, scrape_port);
         let merging = reader.bool(METRICS_MERGING, Empty::Absent).unwrap_or(defaults.merging);
-        let merged_port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
+        let port = reader.port(MERGED_METRICS_PORT, 1024).unwrap_or(defaults.merged_port);
         let service_port = reader.port(SERVICE_METRICS_PORT, 1).or(service_port);
         let service_path = reader.path(SERVICE_METRICS_PATH).unwrap_or(scrape::PATH).to_owned();
         let tls = Tls::read(reader);
         let merged = service_port.filter(|_| scrape.enabled && merging).map(|service_port| Merged {
+            port,
             service_port,
             service_path,
             tls,
         });
-        Metrics { scrape, merged_port, merging, merged }
+        Metrics { scrape, merging, merged }
+    }
+
+    /// consul-dataplane listens on this port also if the app's metrics are not merged.
+    pub fn merged_port(&self) -> u16 {
+        self.merged.as_ref().map_or(default::MERGED_METRICS_PORT, |merged| merged.port)
     }
 
     pub fn args(&self, addresses: Addresses) -> Vec<String> {
         let mut args = vec![format!("-telemetry-prom-scrape-path={}", kubelet::literal(&self.scrape.path))];
-        if let Some(Merged { service_port, service_path, tls }) = &self.merged {
+        if let Some(Merged { port, service_port, service_path, tls }) = &self.merged {
             let service = format!("{}{service_path}", addresses.url(*service_port));
-            args.push(format!("-telemetry-prom-merge-port={}", self.merged_port));
+            args.push(format!("-telemetry-prom-merge-port={port}"));
             args.push(format!("-telemetry-prom-service-metrics-url={}", kubelet::literal(&service)));
             if let Some(Tls { ca, cert, key }) = tls {
                 args.push(format!("-telemetry-prom-ca-certs-path={}", kubelet::literal(ca)));

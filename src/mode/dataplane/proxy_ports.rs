@@ -16,6 +16,8 @@ use crate::consul::catalog_upstream::CatalogUpstream;
 pub struct ProxyPort {
     number: u16,
     owner: &'static str,
+    /// Otherwise it listens only at the pod's own address.
+    on_loopback: bool,
     /// The annotation that can choose another port.
     annotation: Option<&'static str>,
 }
@@ -23,10 +25,15 @@ pub struct ProxyPort {
 /// A fixed port of the proxy with this index.
 fn fixed(first: u16, index: u16) -> ProxyPort {
     let owner = ports::OWNERS.iter().find(|(port, _)| *port == first).map_or("the proxy", |(_, owner)| owner);
-    ProxyPort { number: first.saturating_add(index), owner, annotation: None }
+    ProxyPort {
+        number: first.saturating_add(index),
+        owner,
+        on_loopback: first != ports::INBOUND,
+        annotation: None,
+    }
 }
 
-/// The ports of all proxies of the pod.
+/// The ports of all proxies of the pod, except those for probes.
 pub fn of(
     services: &Services,
     lifecycle: &Lifecycle,
@@ -41,6 +48,7 @@ pub fn of(
         all.push(ProxyPort {
             number: lifecycle.graceful_port.saturating_add(index),
             owner: "the proxy's shutdown endpoint",
+            on_loopback: true,
             annotation: Some(GRACEFUL_PORT),
         });
     }
@@ -51,11 +59,13 @@ pub fn of(
         all.push(ProxyPort {
             number: metrics.scrape.port,
             owner: "Envoy's metrics",
+            on_loopback: true,
             annotation: Some(SCRAPE_PORT),
         });
         all.push(ProxyPort {
-            number: metrics.merged_port,
-            owner: "merged metrics",
+            number: metrics.merged_port(),
+            owner: "consul-dataplane's port for merged metrics",
+            on_loopback: true,
             annotation: Some(MERGED_METRICS_PORT),
         });
     }
@@ -91,12 +101,13 @@ pub fn check_upstreams(
     loopback: IpAddr,
     reader: &mut AnnotationReader<'_, '_>,
 ) {
-    let on_loopback = |upstream: &&CatalogUpstream| {
+    for upstream in upstreams {
         let address = upstream.address(loopback);
-        address == loopback || address.is_unspecified()
-    };
-    for upstream in upstreams.iter().filter(on_loopback) {
-        if let Some(port) = all.iter().find(|port| port.number == upstream.port) {
+        let conflicts = |port: &&ProxyPort| {
+            let shared = address.is_unspecified() || (port.on_loopback && address == loopback);
+            shared && port.number == upstream.port
+        };
+        if let Some(port) = all.iter().find(conflicts) {
             let written = format!("{}:{}", upstream.written_name, upstream.port);
             reader.problem(UPSTREAMS, &written, ports::taken(port.owner).of("its local port"));
         }

@@ -178,7 +178,7 @@ fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
     image
 }
 
-/// Reports ports that two parts of the proxy would use.
+/// Reports ports that two parts of the proxy would use, whether or not they are enabled.
 fn check_ports(top: &mut SettingsReader<'_, '_>, lifecycle: &LifecycleDefaults, metrics: &MetricsDefaults) {
     let chosen = [
         (
@@ -187,7 +187,11 @@ fn check_ports(top: &mut SettingsReader<'_, '_>, lifecycle: &LifecycleDefaults, 
             "the proxy's shutdown endpoint",
         ),
         ("metrics.defaultPrometheusScrapePort", metrics.scrape.port, "Envoy's metrics"),
-        ("metrics.defaultMergedMetricsPort", metrics.merged_port, "merged metrics"),
+        (
+            "metrics.defaultMergedMetricsPort",
+            metrics.merged_port,
+            "consul-dataplane's port for merged metrics",
+        ),
     ];
     for (key, port, _) in chosen {
         let others =
@@ -236,7 +240,7 @@ fn transparent_proxy(top: &mut SettingsReader<'_, '_>, openshift: bool) -> Trans
 
 fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
     let key = "path";
-    let path = block.written(key)?;
+    let path = block.non_empty(key)?;
     if let Some(flaw) = volumes::access_log_flaw(path) {
         block.problem(key, path, flaw);
     }
@@ -246,7 +250,7 @@ fn access_log_path(block: &mut SettingsReader<'_, '_>) -> Option<String> {
 fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<String> {
     top.block("adminPartitions", |block| {
         let key = "name";
-        let name = block.written(key);
+        let name = block.non_empty(key);
         if let Some(name) = name.filter(|name| !is_namespace_name(name)) {
             block.problem(key, name, NAME_RULE);
         }
@@ -263,15 +267,13 @@ fn partition(top: &mut SettingsReader<'_, '_>, namespaces: bool) -> Option<Strin
 /// The address of the Consul servers, which consul-dataplane and connect-init resolve.
 fn address(block: &mut SettingsReader<'_, '_>) -> String {
     let key = "address";
-    let address = block.written(key).unwrap_or(default::ADDRESS);
+    let address = block.non_empty(key).unwrap_or(default::ADDRESS);
     if address.starts_with("exec=") {
         let why =
             "must not be a command: it would run in every pod, whose containers do not have its program";
         let remedy = "write a DNS name of the servers, or the address of a load balancer";
         block.problem(key, address, Flaw::new(why, remedy));
-    } else if address.parse::<IpAddr>().is_err()
-        && !is_dns_subdomain(address.to_ascii_lowercase().trim_end_matches('.'))
-    {
+    } else if address.parse::<IpAddr>().is_err() && !is_dns_subdomain(&address.to_ascii_lowercase()) {
         let rule =
             format!("must be a DNS name or an IP address without a port, such as {}", default::ADDRESS);
         block.problem(key, address, rule);

@@ -47,7 +47,8 @@ impl UserVolumes {
             findings.problem(flaw.at(full(USER_VOLUMES)).value(name));
         }
         for mount in &self.sidecar_mounts {
-            if mounts.iter().any(|injected| injected.mount_path == mount.mount_path) {
+            let path = mount.mount_path.trim_end_matches('/');
+            if mounts.iter().any(|injected| injected.mount_path == path) {
                 let flaw = Flaw::new("an injected volume is mounted there", "mount the volume elsewhere");
                 findings.problem(flaw.at(full(USER_MOUNTS)).value(&mount.mount_path));
             }
@@ -140,18 +141,18 @@ impl AccessLog {
 /// What is wrong with the path of an access log. A volume is mounted at its directory, and hides
 /// what the image has there.
 pub fn access_log_flaw(path: &str) -> Option<Flaw> {
-    const IMAGES_OWN: [&str; 10] =
-        ["bin", "consul", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
-    let mut steps = path.split('/');
+    const HIDDEN: [&str; 10] = ["bin", "consul", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
+    let rule = "must be the absolute path of a file in its own directory, such as /var/log/envoy/access.log";
+    let Some((folder, file)) = path.rsplit_once('/') else { return Some(rule.into()) };
+    let mut steps = folder.split('/');
     let is_absolute = steps.next() == Some("");
-    let steps: Vec<&str> = steps.collect();
-    let fits = is_absolute
-        && steps.len() > 1
-        && !steps.iter().any(|step| matches!(*step, "" | "." | ".."))
-        && !steps.first().is_some_and(|first| IMAGES_OWN.contains(first))
-        && !path.contains(':');
-    let folder = path.rsplit_once('/').map(|(folder, _)| folder);
-    (!fits || folder == Some(TOKEN_PATH)).then(|| {
-        "must be the absolute path of a file in its own directory, such as /var/log/envoy/access.log".into()
+    let first = steps.next().unwrap_or_default();
+    let is_plain = |step: &str| !matches!(step, "" | "." | "..");
+    if !is_absolute || ![first, file].into_iter().chain(steps).all(is_plain) || path.contains(':') {
+        return Some(rule.into());
+    }
+    (HIDDEN.contains(&first) || folder == TOKEN_PATH).then(|| {
+        let why = "the volume of the log would hide files of the proxy";
+        Flaw::new(why, "write a path in another directory, such as /var/log/envoy/access.log")
     })
 }

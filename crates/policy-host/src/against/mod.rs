@@ -6,7 +6,6 @@
 mod cluster;
 mod leaves;
 mod reasons;
-#[allow(missing_docs)] // Each sentence says what it is.
 pub mod says;
 mod webhooks_pod;
 

@@ -84,8 +84,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
     let mut refusals = Vec::new();
     for (title, settings) in &all {
         let answer = policy.validate_settings(settings)?;
-        let logged = logs.take().into_iter().filter_map(|line| line.message);
-        for note in logged.chain(advice(settings)) {
+        // A translation has notes of its own.
+        let logged = logs.take().into_iter().filter(|_| args.from_helm.is_none());
+        for note in logged.filter_map(|line| line.message).chain(advice(settings)) {
             tell(screen, &note);
         }
         let prefix = title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
