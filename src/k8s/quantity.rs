@@ -9,7 +9,6 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
-    nano: u128,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +32,12 @@ impl Quantity {
     }
 
     pub fn exceeds(&self, limit: &Quantity) -> bool {
-        self.nano > limit.nano
+        self.nano() > limit.nano()
     }
 
     /// In billionths, the smallest unit of Kubernetes' quantities.
     pub fn nano(&self) -> u128 {
-        self.nano
+        parts(&self.text).map_or(0, |(whole, fraction, scale)| scale.apply(whole, fraction))
     }
 }
 
@@ -60,12 +59,12 @@ impl FromStr for Quantity {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (whole, fraction, scale) = parts(text).ok_or(QuantityError::Malformed)?;
-        let nano = scale.apply(whole, fraction);
-        if text.starts_with('-') && nano > 0 {
+        parts(text).ok_or(QuantityError::Malformed)?;
+        let quantity = Quantity { text: text.to_owned() };
+        if text.starts_with('-') && quantity.nano() > 0 {
             return Err(QuantityError::Negative);
         }
-        Ok(Quantity { text: text.to_owned(), nano })
+        Ok(quantity)
     }
 }
 

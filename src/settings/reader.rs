@@ -51,7 +51,7 @@ impl<'a, 'f> SettingsReader<'a, 'f> {
 
     /// The path of a key.
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() { key.to_owned() } else { [self.path.as_str(), key].join(".") }
     }
 
     /// The value of `key`; as in a Helm values file, `null` is the default.
