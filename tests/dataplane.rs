@@ -504,6 +504,21 @@ mod what_a_user_reads {
     }
 
     #[test]
+    fn the_pods_of_a_job_have_no_grace_period() {
+        let mut template = web(&[]);
+        template["spec"]["terminationGracePeriodSeconds"] = json!(10);
+        let warnings = |group: &str, kind: &str| {
+            let object = json!({ "metadata": { "name": "web" }, "spec": { "template": template } });
+            let request = soak::sample::request([group, kind], "CREATE", &object, &Value::Null);
+            support::ask_request(&request, &dataplane(json!({}))).warnings
+        };
+        assert!(
+            warnings("apps", "Deployment")[0].contains("must be less than terminationGracePeriodSeconds")
+        );
+        assert_eq!(warnings("batch", "Job"), [""; 0]);
+    }
+
+    #[test]
     fn local_ports_that_the_proxy_has() {
         let upstreams = [("connect-service-upstreams", "db:19000,cache:20600")];
         let answer = ask(&web(&upstreams), json!({}));
@@ -756,6 +771,18 @@ mod conflicts {
 
 mod settings {
     use super::*;
+
+    #[test]
+    fn missing_name_servers_are_logged() {
+        let (policy, logs) = policy().with_logs();
+        let logged = |dns: Value| {
+            assert!(policy.validate_settings(&dataplane(json!({ "dns": dns }))).unwrap().valid);
+            logs.take().into_iter().filter_map(|line| line.message).collect::<Vec<_>>()
+        };
+        assert!(logged(json!({}))[0].contains("dns.nameservers is empty, so pods do not use Consul DNS"));
+        assert_eq!(logged(json!({ "enabled": false })), [""; 0]);
+        assert_eq!(logged(json!({ "nameservers": ["10.96.0.10"] })), [""; 0]);
+    }
 
     #[test]
     fn a_misspelled_mode_has_one_problem() {
