@@ -26,6 +26,11 @@ pub const OWNERS: [(u16, &str); 5] = [
     (DATAPLANE_METRICS, "consul-dataplane's metrics"),
 ];
 
+/// What listens on the ports that can be chosen.
+pub const GRACEFUL_OWNER: &str = "the proxy's shutdown endpoint";
+pub const SCRAPE_OWNER: &str = "Envoy's metrics";
+pub const MERGED_OWNER: &str = "consul-dataplane's port for merged metrics";
+
 /// What is wrong with a port that another part of the proxy uses.
 pub fn taken(owner: &str) -> Flaw {
     Flaw::new(format!("is already used by {owner}"), "use another port")

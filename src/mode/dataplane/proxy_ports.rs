@@ -47,7 +47,7 @@ pub fn of(
         all.push(fixed(ports::INBOUND, index));
         all.push(ProxyPort {
             number: lifecycle.graceful_port.saturating_add(index),
-            owner: "the proxy's shutdown endpoint",
+            owner: ports::GRACEFUL_OWNER,
             on_loopback: true,
             annotation: Some(GRACEFUL_PORT),
         });
@@ -58,13 +58,13 @@ pub fn of(
         all.push(fixed(ports::DATAPLANE_METRICS, 0));
         all.push(ProxyPort {
             number: metrics.scrape.port,
-            owner: "Envoy's metrics",
+            owner: ports::SCRAPE_OWNER,
             on_loopback: true,
             annotation: Some(SCRAPE_PORT),
         });
         all.push(ProxyPort {
             number: metrics.merged_port(),
-            owner: "consul-dataplane's port for merged metrics",
+            owner: ports::MERGED_OWNER,
             on_loopback: true,
             annotation: Some(MERGED_METRICS_PORT),
         });

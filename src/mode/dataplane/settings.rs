@@ -181,17 +181,9 @@ fn image_dataplane(top: &mut SettingsReader<'_, '_>) -> String {
 /// Reports ports that two parts of the proxy would use, whether or not they are enabled.
 fn check_ports(top: &mut SettingsReader<'_, '_>, lifecycle: &LifecycleDefaults, metrics: &MetricsDefaults) {
     let chosen = [
-        (
-            "sidecarProxy.lifecycle.defaultGracefulPort",
-            lifecycle.graceful_port,
-            "the proxy's shutdown endpoint",
-        ),
-        ("metrics.defaultPrometheusScrapePort", metrics.scrape.port, "Envoy's metrics"),
-        (
-            "metrics.defaultMergedMetricsPort",
-            metrics.merged_port,
-            "consul-dataplane's port for merged metrics",
-        ),
+        ("sidecarProxy.lifecycle.defaultGracefulPort", lifecycle.graceful_port, ports::GRACEFUL_OWNER),
+        ("metrics.defaultPrometheusScrapePort", metrics.scrape.port, ports::SCRAPE_OWNER),
+        ("metrics.defaultMergedMetricsPort", metrics.merged_port, ports::MERGED_OWNER),
     ];
     for (key, port, _) in chosen {
         let others =
